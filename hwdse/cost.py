@@ -1,0 +1,99 @@
+"""What a design costs on an FPGA, predicted or measured: one type for both, so that an error is a subtraction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Self
+
+from hwdse.design import Folding
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Area. It adds up; `Resources()` is nothing."""
+
+    luts: int = 0  # LUTs used as memory included
+    ffs: int = 0
+    dsps: int = 0
+    brams: int = 0  # blocks of the device's own size
+    urams: int = 0
+    lutrams: int = 0  # the part of `luts` that stores weights, windows or thresholds
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One physical part of a layer's area: `multipliers`, `adder tree`, `accumulators`, `weights`, ..."""
+
+    name: str
+    area: Resources
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCost:
+    """Area and time of one layer's units."""
+
+    layer: str
+    terms: tuple[Term, ...]
+    cycles: int  # between two frames
+    fill_cycles: int  # from its first input to its first output
+    folding: Folding | None = None  # of the layers that multiply
+    accumulator_bits: int | None = None
+
+    @property
+    def area(self) -> Resources:
+        """All terms together."""
+        return sum((term.area for term in self.terms), Resources())
+
+
+@dataclass(frozen=True, slots=True)
+class FpgaCost:
+    """Area and time of one network on one device at one clock."""
+
+    layers: tuple[LayerCost, ...]
+    interval_cycles: int  # between two frames
+    latency_cycles: int  # from the first input of a frame to its last output
+    clock_mhz: float
+    device: str
+    model: str  # the cost model or the flow that says so
+    calibration: str  # how far to trust it, in words
+    outside: tuple[str, ...] = ()  # layers that are not in the accelerator
+
+    @property
+    def area(self) -> Resources:
+        """All layers together."""
+        return sum((layer.area for layer in self.layers), Resources())
+
+    @property
+    def frames_per_second(self) -> float:
+        """Throughput when frames follow each other."""
+        return self.clock_mhz * 1e6 / self.interval_cycles
+
+    @property
+    def latency_seconds(self) -> float:
+        """Time of one frame alone."""
+        return self.latency_cycles / (self.clock_mhz * 1e6)
+
+    @property
+    def label(self) -> str:
+        """What the total leaves out: '' or 'without attn.softmax, norm1'."""
+        return f"without {', '.join(self.outside)}" if self.outside else ""
+
+
+def dataflow(
+    layers: Sequence[LayerCost],
+    *,
+    clock_mhz: float,
+    device: str,
+    model: str,
+    calibration: str,
+    outside: tuple[str, ...] = (),
+) -> FpgaCost:
+    """One engine per layer, all busy at once: area adds, the slowest layer sets the pace.
+
+    A frame leaves when every layer has filled and the slowest has done its work.
+    """
+    interval = max(layer.cycles for layer in layers)
+    latency = interval + sum(layer.fill_cycles for layer in layers)
+    return FpgaCost(tuple(layers), interval, latency, clock_mhz, device, model, calibration, outside)

@@ -1,0 +1,53 @@
+"""The contract of a cost model: a pure function from (workload, design, device, clock) to a cost.
+
+A model is one file in `cost_models/`, found by its file name; its settings are its fields.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from hwdse.cost import FpgaCost, LayerCost, dataflow
+from hwdse.design import Design
+from hwdse.target import FpgaTarget
+from hwdse.workload import OUTSIDE, Layer, Workload
+
+
+@dataclass(frozen=True)
+class CostModel(ABC):
+    """Prices layers one by one and composes them."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The file name, with the settings that are not the default."""
+
+    @abstractmethod
+    def claims(self, target: FpgaTarget) -> bool:
+        """Whether it prices designs on `target`."""
+
+    @abstractmethod
+    def calibration(self, target: FpgaTarget) -> str:
+        """How far to trust it on `target`, in words for a report; says 'uncalibrated' where it is."""
+
+    @abstractmethod
+    def layer(self, layer: Layer, design: Design, target: FpgaTarget) -> LayerCost:
+        """The cost of one layer; ValueError that names the layer where it has no price."""
+
+    def cost(self, workload: Workload, design: Design, target: FpgaTarget, clock_mhz: float) -> FpgaCost:
+        """The cost of the network: one engine per layer, layers outside the accelerator listed."""
+        if not self.claims(target):
+            raise ValueError(f"cost model {self.name!r} does not price device {target.name!r}")
+        inside = [self.layer(layer, design, target) for layer in workload.layers if self.prices(layer, workload)]
+        outside = tuple(layer.name for layer in workload.layers if not self.prices(layer, workload))
+        return dataflow(
+            inside,
+            clock_mhz=clock_mhz,
+            device=target.name,
+            model=self.name,
+            calibration=self.calibration(target),
+            outside=outside,
+        )
+
+    def prices(self, layer: Layer, workload: Workload) -> bool:
+        """Whether `layer` is in the accelerator: without `hardware` only what multiplies is quantised, and priced."""
+        return layer.kind not in OUTSIDE and (workload.hardware or layer.macs > 0)

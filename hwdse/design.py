@@ -1,0 +1,198 @@
+"""A design as a value: the quantisers, the folding and the recipe that make one network one accelerator.
+
+Everything downstream (quantised model, cost, build) is a function of a `Design`, and its
+digest names every result that was paid for.
+"""
+
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from hashlib import blake2b
+from typing import Self
+
+from hwdse.formats import Format, IntFormat, parse
+
+
+@dataclass(frozen=True, slots=True)
+class Quantizer:
+    """How one tensor becomes codes: `int4`, `int4:channel`, `e2m1:channel:po2:mse`, `int8:full`."""
+
+    format: Format
+    granularity: str = "tensor"  # what shares a scale: tensor, channel, or group<n> along the inputs
+    scale: str = "float"  # float, or po2 for a power of two
+    calibration: str = "absmax"  # absmax, mse, or percentile<p>
+    narrow: bool = True  # leave out a signed integer's lone -2**(b-1)
+
+    def __post_init__(self) -> None:
+        rules = (
+            ("granularity", r"tensor|channel|group[1-9]\d*", "tensor, channel or group<n>"),
+            ("scale", r"float|po2", "float or po2"),
+            ("calibration", r"absmax|mse|percentile\d+(\.\d+)?", "absmax, mse or percentile<p>"),
+        )
+        for field, pattern, known in rules:
+            if not re.fullmatch(pattern, getattr(self, field)):
+                raise ValueError(f"a quantizer's {field} is {known}, not {getattr(self, field)!r}")
+        if self.percentile is not None and not 0 < self.percentile <= 100:
+            raise ValueError(f"a percentile is above 0 and at most 100, not {self.percentile}")
+        if not self.narrow and not (isinstance(self.format, IntFormat) and self.format.signed):
+            raise ValueError(f"only a signed integer has a full range beside its narrow one, not {self.format.name}")
+
+    @property
+    def percentile(self) -> float | None:
+        """The percentile of |x| that becomes the largest value, if the calibration is one."""
+        return float(self.calibration.removeprefix("percentile")) if self.calibration[0] == "p" else None
+
+    @property
+    def group(self) -> int | None:
+        """How many inputs share a scale, if the granularity is a group."""
+        return int(self.granularity.removeprefix("group")) if self.granularity[0] == "g" else None
+
+    @property
+    def name(self) -> str:
+        """The text form, defaults left out: `Quantizer.parse(q.name) == q`."""
+        parts = [self.format.name]
+        parts += [self.granularity] * (self.granularity != "tensor")
+        parts += [self.scale] * (self.scale != "float")
+        parts += [self.calibration] * (self.calibration != "absmax")
+        return ":".join(parts + ["full"] * (not self.narrow))
+
+    @classmethod
+    @cache
+    def parse(cls, name: str) -> "Quantizer":
+        """The quantizer called `name`: a format, then options in any order."""
+        fmt, *options = name.split(":")
+        fields: dict[str, str] = {}
+        narrow = True
+        for option in options:
+            if option in ("narrow", "full"):
+                narrow = option == "narrow"
+            elif option in ("tensor", "channel") or option.startswith("group"):
+                fields["granularity"] = option
+            elif option in ("float", "po2"):
+                fields["scale"] = option
+            elif option in ("absmax", "mse") or option.startswith("percentile"):
+                fields["calibration"] = option
+            else:
+                known = "tensor, channel, group<n>, float, po2, absmax, mse, percentile<p>, narrow, full"
+                raise ValueError(f"no quantizer option {option!r} in {name!r}; known: {known}")
+        return cls(parse(fmt), narrow=narrow, **fields)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Folding:
+    """`pe` outputs and `simd` inputs of a layer are worked on in one cycle; `4x8` is PE 4, SIMD 8."""
+
+    pe: int = 1
+    simd: int = 1
+
+    def __post_init__(self) -> None:
+        if self.pe < 1 or self.simd < 1:
+            raise ValueError(f"a folding is at least 1x1, not {self.name}")
+
+    @property
+    def name(self) -> str:
+        """The text form: `Folding.parse(f.name) == f`."""
+        return f"{self.pe}x{self.simd}"
+
+    @classmethod
+    def parse(cls, name: str) -> Self:
+        """The folding called `name`."""
+        if not (m := re.fullmatch(r"(\d+)x(\d+)", name)):
+            raise ValueError(f"a folding is written PExSIMD, e.g. '4x8', not {name!r}")
+        return cls(int(m[1]), int(m[2]))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One technique of a recipe: `bias_correction`, `smooth_quant(alpha=0.5) @ conv1 fc2`."""
+
+    technique: str
+    settings: tuple[tuple[str, int | float | str | bool], ...] = ()
+    scope: tuple[str, ...] | None = None  # layers; None is every layer it supports
+
+    @property
+    def name(self) -> str:
+        """The text form: `Step.parse(s.name) == s`."""
+        inside = ", ".join(f"{key}={json.dumps(value)}" for key, value in self.settings)
+        return self.technique + f"({inside})" * bool(inside) + (f" @ {' '.join(self.scope)}" if self.scope else "")
+
+    @classmethod
+    def parse(cls, name: str) -> Self:
+        """The step called `name`."""
+        if not (m := re.fullmatch(r"(\w+)(?:\((.*)\))?(?: @ (.+))?", name)):
+            raise ValueError(f"a step is written 'technique(setting=value) @ layers', not {name!r}")
+        try:
+            settings = tuple(tomllib.loads(f"x = {{{m[2] or ''}}}")["x"].items())
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"the settings of step {name!r} are no TOML: {error}") from None
+        return cls(m[1], settings, tuple(m[3].split()) if m[3] else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """Weight quantiser of every layer, activation quantiser of every site, folding, recipe.
+
+    The mappings are sorted pairs, so that equal designs are equal and hash alike whatever the
+    order they were written in; `Design.of` takes mappings.
+    """
+
+    weights: tuple[tuple[str, Quantizer], ...] = ()  # layer -> quantiser
+    activations: tuple[tuple[str, Quantizer], ...] = ()  # site (see `workload.Site`) -> quantiser
+    folding: tuple[tuple[str, Folding], ...] = ()  # layer -> folding
+    recipe: tuple[Step, ...] = ()  # applied in this order
+    hardware: bool = True  # every tensor quantised once, at its producer
+
+    def __post_init__(self) -> None:
+        for field in (self.weights, self.activations, self.folding):
+            names = [name for name, _ in field]
+            if names != sorted(set(names)):
+                raise ValueError(f"the names of a design are sorted and unique, not {', '.join(names)}")
+
+    @classmethod
+    def of(
+        cls,
+        weights: Mapping[str, Quantizer],
+        activations: Mapping[str, Quantizer],
+        folding: Mapping[str, Folding] | None = None,
+        recipe: tuple[Step, ...] = (),
+        *,
+        hardware: bool = True,
+    ) -> Self:
+        """The design with these mappings."""
+        pairs = (tuple(sorted(m.items())) for m in (weights, activations))
+        return cls(*pairs, tuple(sorted((folding or {}).items())), recipe, hardware)
+
+    @property
+    def text(self) -> str:
+        """The text form, TOML: `Design.parse(d.text) == d`."""
+        lines = [
+            f"hardware = {json.dumps(self.hardware)}",
+            f"recipe = {json.dumps([step.name for step in self.recipe])}",
+        ]
+        for title in ("weights", "activations", "folding"):
+            lines += ["", f"[{title}]"]
+            lines += [f"{json.dumps(key)} = {json.dumps(value.name)}" for key, value in getattr(self, title)]
+        return "\n".join(lines) + "\n"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The design that `text` writes down."""
+        data = tomllib.loads(text)
+        known = ("hardware", "recipe", "weights", "activations", "folding")
+        if unknown := sorted(set(data) - set(known)):
+            raise ValueError(f"no design key {unknown[0]!r}; known: {', '.join(known)}")
+        return cls.of(
+            {key: Quantizer.parse(name) for key, name in data.get("weights", {}).items()},
+            {key: Quantizer.parse(name) for key, name in data.get("activations", {}).items()},
+            {key: Folding.parse(name) for key, name in data.get("folding", {}).items()},
+            tuple(Step.parse(name) for name in data.get("recipe", [])),
+            hardware=data.get("hardware", True),
+        )
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits that name this design, of its text form."""
+        return blake2b(self.text.encode(), digest_size=8).hexdigest()

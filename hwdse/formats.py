@@ -1,0 +1,249 @@
+"""Number formats of 2 to 8 bits, as values.
+
+A format is small enough to be its own specification: `values()` lists every
+number it can hold, and every other part of the project is tested against that list.
+"""
+
+import math
+import re
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import cache
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+class Format(Hashable, Protocol):
+    """What cost models, kernels and templates may ask of a format, instead of its class."""
+
+    @property
+    def name(self) -> str:
+        """The text form: `parse(fmt.name) == fmt`."""
+    @property
+    def bits(self) -> int:
+        """Storage width, sign included."""
+    @property
+    def signed(self) -> bool:
+        """Whether a sign is stored."""
+    @property
+    def exponent(self) -> int:
+        """Exponent bits; 0 for an integer."""
+    @property
+    def mantissa(self) -> int:
+        """Stored significand bits without the hidden one; all bits but the sign for an integer."""
+    @property
+    def lsb(self) -> float:
+        """The smallest positive value: every value is a whole number of these."""
+    @property
+    def uniform(self) -> bool:
+        """Whether neighbouring values are all `lsb` apart, so that the format is an integer in disguise."""
+    @property
+    def unsigned(self) -> "Format":
+        """The format of equal width that spends the sign bit on precision."""
+    def decode(self, code: int) -> float:
+        """The number that `code` stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntFormat:
+    """Two's complement (`int4`) or unsigned (`uint4`) integer."""
+
+    bits: int
+    signed: bool = True
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.bits <= 8:
+            raise ValueError(f"an integer format has 2 to 8 bits, not {self.bits}")
+
+    @property
+    def name(self) -> str:
+        """`int4` or `uint4`."""
+        return f"{'int' if self.signed else 'uint'}{self.bits}"
+
+    @property
+    def exponent(self) -> int:
+        """No exponent."""
+        return 0
+
+    @property
+    def mantissa(self) -> int:
+        """Magnitude bits."""
+        return self.bits - self.signed
+
+    @property
+    def lsb(self) -> float:
+        """One."""
+        return 1.0
+
+    @property
+    def uniform(self) -> bool:
+        """Always."""
+        return True
+
+    @property
+    def unsigned(self) -> "IntFormat":
+        """`uint4` for `int4`."""
+        return replace(self, signed=False)
+
+    def decode(self, code: int) -> float:
+        """The integer that `code` stands for."""
+        negative = self.signed and code >> (self.bits - 1)
+        return float(code - 2**self.bits if negative else code)
+
+
+class Specials(Enum):
+    """Which codes are not finite numbers; the value is the suffix of the name."""
+
+    NONE = ""  # none: OCP MX v1.0 E2M1, E2M3, E3M2
+    NAN = "fn"  # the largest code of each sign is NaN: OCP FP8 E4M3
+    IEEE = "ieee"  # an all-ones exponent is Inf or NaN: OCP FP8 E5M2
+
+
+@dataclass(frozen=True, slots=True)
+class FloatFormat:
+    """Minifloat: optional sign, `exponent` and `mantissa` bits; subnormals always; bias 2**(e-1) - 1."""
+
+    exponent: int
+    mantissa: int
+    specials: Specials = Specials.NONE
+    signed: bool = True
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.exponent <= 7 and self.mantissa >= 0 and 3 <= self.bits <= 8):
+            raise ValueError(
+                f"a minifloat has 3 to 8 bits, 1 to 7 of them exponent, not {self.bits} bits with {self.exponent}"
+            )
+
+    @property
+    def bits(self) -> int:
+        """Sign, exponent and mantissa bits together."""
+        return self.signed + self.exponent + self.mantissa
+
+    @property
+    def bias(self) -> int:
+        """What is subtracted from the stored exponent: 2**(e-1) - 1, as in IEEE 754."""
+        return (1 << self.exponent - 1) - 1
+
+    @property
+    def name(self) -> str:
+        """`e2m1`, `ue2m2`, `e4m3fn`, `e5m2ieee`."""
+        return f"{'' if self.signed else 'u'}e{self.exponent}m{self.mantissa}{self.specials.value}"
+
+    @property
+    def lsb(self) -> float:
+        """The smallest subnormal; of `eKm0`, which has none, the smallest normal."""
+        return math.ldexp(1.0, 1 - self.bias - self.mantissa)
+
+    @property
+    def uniform(self) -> bool:
+        """Whether there is only one binade beside the subnormals, so that all steps are equal."""
+        return self.exponent == 1
+
+    @property
+    def unsigned(self) -> "FloatFormat":
+        """`ue2m2` for `e2m1`: the sign bit becomes a mantissa bit."""
+        return self if not self.signed else replace(self, signed=False, mantissa=self.mantissa + 1)
+
+    def decode(self, code: int) -> float:
+        """The number that `code` stands for; Inf and NaN where the format has them."""
+        sign = -1.0 if self.signed and code >> (self.bits - 1) else 1.0
+        exponent = code >> self.mantissa & (2**self.exponent - 1)
+        fraction = code & (2**self.mantissa - 1)
+        top = exponent == 2**self.exponent - 1
+        if self.specials is Specials.IEEE and top:
+            return math.nan if fraction else sign * math.inf
+        if self.specials is Specials.NAN and top and fraction == 2**self.mantissa - 1:
+            return math.nan
+        significand = fraction / 2**self.mantissa + (exponent > 0)
+        return sign * math.ldexp(significand, max(exponent, 1) - self.bias)
+
+
+@cache
+def parse(name: str) -> Format:
+    """The format called `name`: `parse(fmt.name) == fmt` for every format."""
+    if m := re.fullmatch(r"(u?)int(\d)", name):
+        return IntFormat(int(m[2]), signed=not m[1])
+    if m := re.fullmatch(r"(u?)e(\d)m(\d)(fn|ieee|)", name):
+        return FloatFormat(int(m[2]), int(m[3]), Specials(m[4]), signed=not m[1])
+    raise ValueError(f"no format {name!r}; write e.g. 'int4', 'uint8', 'e2m1', 'ue2m2', 'e4m3fn' or 'e5m2ieee'")
+
+
+def known_formats(*, bits: range = range(2, 9), signed: bool = True) -> tuple[Format, ...]:
+    """Every integer and all-finite minifloat whose width is in `bits`, integers first."""
+    integers = [IntFormat(b, signed) for b in bits if 2 <= b <= 8]
+    splits = [(e, b - signed - e) for b in bits if 3 <= b <= 8 for e in range(1, 8) if b - signed - e >= 0]
+    return (*integers, *(FloatFormat(e, m, signed=signed) for e, m in splits))
+
+
+def family(fmt: Format) -> str:
+    """`integer` or `minifloat`; `e1mK` is a uniform grid and counts as an integer."""
+    return "integer" if fmt.uniform else "minifloat"
+
+
+@cache
+def values(fmt: Format) -> tuple[float, ...]:
+    """Every finite number `fmt` can hold, ascending, without repeats."""
+    decoded = map(fmt.decode, range(2**fmt.bits))
+    return tuple(sorted({v + 0.0 for v in decoded if math.isfinite(v)}))
+
+
+@cache
+def magnitude(fmt: Format, narrow: bool = True) -> int:
+    """The largest absolute value of `fmt` in units of `lsb`; `narrow` leaves out an integer's lone -2**(b-1)."""
+    low, high = limits(fmt, narrow)
+    return round(max(-low, high) / fmt.lsb)
+
+
+@cache
+def limits(fmt: Format, narrow: bool = True) -> tuple[float, float]:
+    """The smallest and largest value that quantising to `fmt` gives."""
+    low, high = values(fmt)[0], values(fmt)[-1]
+    return (max(low, -high) if narrow and fmt.signed else low), high
+
+
+@cache
+def decode_table(fmt: Format) -> NDArray[np.float64]:
+    """`2**bits` numbers, indexed by code."""
+    table = np.array([fmt.decode(code) for code in range(2**fmt.bits)])
+    table.setflags(write=False)
+    return table
+
+
+def decode(fmt: Format, codes: ArrayLike) -> NDArray[np.float64]:
+    """The numbers that `codes` (integers, any shape) stand for."""
+    return decode_table(fmt)[np.asarray(codes)]
+
+
+def quantise(fmt: Format, x: ArrayLike, *, narrow: bool = True) -> NDArray[np.float64]:
+    """`x` (any shape) rounded to the nearest value of `fmt`, saturating.
+
+    Ties go to the even multiple of the local step, which is the even mantissa, and up where a
+    format has no mantissa: the rule of Brevitas (`FloatQuant`, `IntQuant`: round half to even of
+    x / step, step = 2**max(floor(log2 |x|) - m, 1 - bias - m)). Raises ValueError on NaN.
+    """
+    array = np.asarray(x, np.float64)
+    if np.isnan(array).any():
+        raise ValueError("NaN has no nearest value")
+    low, high = limits(fmt, narrow)
+    clipped = np.clip(array, low, high)
+    if fmt.uniform:
+        step: NDArray[np.float64] | float = fmt.lsb
+    else:
+        exponent = np.frexp(clipped)[1] - 1  # floor(log2 |x|), exactly
+        step = np.maximum(np.ldexp(1.0, exponent - fmt.mantissa), fmt.lsb)
+    return np.clip(np.rint(clipped / step) * step, low, high) + 0.0
+
+
+@cache
+def _codes_of_values(fmt: Format) -> NDArray[np.uint8]:
+    code_of = {fmt.decode(code) + 0.0: code for code in reversed(range(2**fmt.bits))}  # +0, not -0
+    return np.array([code_of[v] for v in values(fmt)], np.uint8)
+
+
+def encode(fmt: Format, x: ArrayLike, *, narrow: bool = True) -> NDArray[np.uint8]:
+    """The codes of `quantise(fmt, x)`; zero gets the code without a sign."""
+    index = np.searchsorted(np.array(values(fmt)), quantise(fmt, x, narrow=narrow))
+    return _codes_of_values(fmt)[index]

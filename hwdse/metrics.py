@@ -1,0 +1,54 @@
+"""The quantities that a study may optimise or constrain, each read off an evaluation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hwdse.evaluation import Evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One quantity: how to read it, which way is better, how to print it."""
+
+    name: str
+    label: str
+    unit: str
+    better: str  # maximize or minimize
+    read: Callable[[Evaluation, str], float]  # of an evaluation, on a data split
+
+    def show(self, value: float) -> str:
+        """`value` for people."""
+        if self.unit == "%":
+            return f"{100 * value:.2f} %"
+        if self.unit == "s":
+            return f"{1e6 * value:,.1f} us"
+        return (f"{value:,.4g}" if value != int(value) else f"{int(value):,}") + f" {self.unit}" * bool(self.unit)
+
+
+def _sqnr(evaluation: Evaluation, split: str) -> float:
+    value = evaluation.accuracy(split).sqnr_db
+    if value is None:
+        raise ValueError("the float model has no SQNR against itself")
+    return value
+
+
+_ALL = (
+    Metric("top1", "top-1 accuracy", "%", "maximize", lambda e, s: e.accuracy(s).top1),
+    Metric("loss", "cross entropy", "nat", "minimize", lambda e, s: e.accuracy(s).loss),
+    Metric("sqnr", "SQNR of the logits", "dB", "maximize", _sqnr),
+    Metric("lut", "LUT", "", "minimize", lambda e, s: e.predicted.area.luts),
+    Metric("ff", "FF", "", "minimize", lambda e, s: e.predicted.area.ffs),
+    Metric("dsp", "DSP", "", "minimize", lambda e, s: e.predicted.area.dsps),
+    Metric("bram", "BRAM", "", "minimize", lambda e, s: e.predicted.area.brams),
+    Metric("latency", "latency", "s", "minimize", lambda e, s: e.predicted.latency_seconds),
+    Metric("throughput", "throughput", "frame/s", "maximize", lambda e, s: e.predicted.frames_per_second),
+    Metric("weight_bits", "weight memory", "bit", "minimize", lambda e, s: e.weight_bits),
+)
+METRICS = {metric.name: metric for metric in _ALL}
+
+
+def metric(name: str) -> Metric:
+    """The metric called `name`."""
+    if name not in METRICS:
+        raise ValueError(f"no metric {name!r}; known: {', '.join(METRICS)}")
+    return METRICS[name]

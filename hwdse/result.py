@@ -1,0 +1,83 @@
+"""The outcome of a study, as one value: what the report, the tables and the exports are made from."""
+
+from dataclasses import dataclass
+
+from hwdse.evaluation import Accuracy, Evaluation
+from hwdse.target import FpgaTarget
+from hwdse.workload import Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """A metric and the way it should go."""
+
+    metric: str
+    direction: str  # maximize or minimize
+
+    def loss(self, value: float) -> float:
+        """`value` so that less is better."""
+        return -value if self.direction == "maximize" else value
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """A metric that must not pass a bound; `low` and `high` are inclusive, None is unbounded."""
+
+    metric: str
+    low: float | None = None
+    high: float | None = None
+
+    def violation(self, value: float) -> float:
+        """How far `value` is beyond the bound, relative to it; 0 or less is feasible."""
+        over = 0.0 if self.high is None else (value - self.high) / max(abs(self.high), 1e-12)
+        under = 0.0 if self.low is None else (self.low - value) / max(abs(self.low), 1e-12)
+        return max(over, under)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One evaluated design of a study."""
+
+    number: int
+    origin: str  # uniform, baseline, or the sampler's name
+    evaluation: Evaluation
+    values: tuple[float, ...]  # of the objectives, on the search split
+    feasible: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Everything a report says."""
+
+    study: str  # its name
+    question: str  # in words, from the study file
+    workload: Workload
+    target: FpgaTarget
+    clock_mhz: float
+    objectives: tuple[Objective, ...]
+    constraints: tuple[Constraint, ...]
+    float_accuracies: tuple[Accuracy, ...]  # of the unquantised network, one per split
+    trials: tuple[Trial, ...]  # by number
+    failures: tuple[tuple[int, str], ...]  # trial number and why
+    front: tuple[int, ...]  # numbers, cheapest first; every one has a test accuracy
+    baseline: int | None  # the design that savings are counted against
+    best: int
+    knee: int
+    max_loss: float  # the accuracy that `best` was allowed to lose on the search split
+    reference_point: tuple[float, ...]  # of the hypervolume, as losses
+    hypervolume: tuple[tuple[int, float], ...]  # after each trial
+    manifest: tuple[tuple[str, str], ...]  # versions, seed, commit, device source, study file
+
+    def trial(self, number: int) -> Trial:
+        """The trial with this number."""
+        for trial in self.trials:
+            if trial.number == number:
+                return trial
+        raise ValueError(f"no finished trial {number}; known: {', '.join(str(t.number) for t in self.trials)}")
+
+    def float_accuracy(self, split: str) -> Accuracy:
+        """Of the unquantised network on `split`."""
+        for accuracy in self.float_accuracies:
+            if accuracy.split == split:
+                return accuracy
+        raise ValueError(f"the float model was not evaluated on the {split} split")

@@ -1,0 +1,124 @@
+"""A network as its work: layers, shapes and who feeds whom. No torch, no weights.
+
+A cost model needs nothing else of a network, so pricing a design never loads one.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from math import prod
+from typing import TypeVar
+
+
+class Kind(StrEnum):
+    """What a layer computes."""
+
+    CONV = "conv"  # grouped and depthwise ones too: see `Layer.groups`
+    LINEAR = "linear"
+    MATMUL = "matmul"  # of two streamed operands: attention
+    ADD = "add"
+    MAX_POOL = "max_pool"
+    AVG_POOL = "avg_pool"
+    TABLE = "table"  # an activation function that is not monotone (GELU, SiLU): code in, code out
+    NORM = "norm"
+    SOFTMAX = "softmax"
+
+
+OUTSIDE = frozenset({Kind.NORM, Kind.SOFTMAX})  # computed beside the accelerator, in float
+WITH_WEIGHTS = frozenset({Kind.CONV, Kind.LINEAR})
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One operator of a network, per frame: `positions` vectors of `rows` outputs, each a dot product of `dot` terms.
+
+    For operators without products (`add`, pools, tables) `rows` is the channels and `dot` the
+    number of elements that one output depends on.
+    """
+
+    name: str
+    kind: Kind
+    inputs: tuple[str, ...]  # sites that it reads, in operand order; empty outside the accelerator
+    outputs: tuple[str, ...]  # sites that its result is quantised into; empty if it leaves as it is
+    rows: int  # outputs per position, all groups together
+    dot: int  # terms of one output
+    positions: int  # output vectors per frame: pixels or tokens
+    groups: int = 1  # conv groups, or the heads of a matmul
+    in_shape: tuple[int, ...] = ()  # of the first operand, without the batch
+    out_shape: tuple[int, ...] = ()
+    kernel: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    bias: bool = False
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates per frame."""
+        return self.positions * self.rows * self.dot if self.kind in WITH_WEIGHTS | {Kind.MATMUL} else 0
+
+    @property
+    def weights(self) -> int:
+        """Stored weights, without the bias."""
+        return self.rows * self.dot if self.kind in WITH_WEIGHTS else 0
+
+    @property
+    def parameters(self) -> int:
+        """Stored weights and biases."""
+        return self.weights + self.rows * self.bias
+
+    @property
+    def depthwise(self) -> bool:
+        """Whether every output channel sees one input channel."""
+        return self.kind is Kind.CONV and self.groups > 1 and self.dot == prod(self.kernel)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A place where activations are quantised: one format and one scale for all its tensors.
+
+    With `hardware` a site is the tensors that must share a grid (an add's operands, a pool's input
+    and output), quantised where they are made; without it, it is one operand of one layer.
+    """
+
+    name: str
+    tensors: tuple[str, ...]
+    consumers: tuple[str, ...]  # layers that read it
+    elements: int  # per frame, all tensors together
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """The layers of a network in the order they run, and the sites between them."""
+
+    name: str
+    layers: tuple[Layer, ...]
+    sites: tuple[Site, ...]
+    input_shape: tuple[int, ...]  # without the batch
+    hardware: bool = True
+
+    @property
+    def weighted(self) -> tuple[Layer, ...]:
+        """The layers that store weights."""
+        return tuple(layer for layer in self.layers if layer.kind in WITH_WEIGHTS)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates per frame."""
+        return sum(layer.macs for layer in self.layers)
+
+    def layer(self, name: str) -> Layer:
+        """The layer called `name`."""
+        return _named("layer", name, self.layers)
+
+    def site(self, name: str) -> Site:
+        """The site called `name`."""
+        return _named("activation site", name, self.sites)
+
+
+_Item = TypeVar("_Item", Layer, Site)
+
+
+def _named(what: str, name: str, items: tuple[_Item, ...]) -> _Item:
+    for item in items:
+        if item.name == name:
+            return item
+    raise ValueError(f"no {what} {name!r}; known: {', '.join(item.name for item in items)}")
