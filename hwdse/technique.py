@@ -1,28 +1,31 @@
 """The contract of a post-training quantisation technique.
 
 A technique is one file in `hwdse/techniques/`, found by its file name. What it declares to see
-decides what its result may be cached by.
+decides when it runs and what its result may be reused for.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from hwdse.formats import Format
-    from hwdse.quantize import Bench, QuantizedModel
+    from torch import fx
+
+    from hwdse.design import Quantizer
+    from hwdse.quantize import Bench
     from hwdse.workload import Layer
 
 
 class Sees(StrEnum):
-    """What a technique looks at: the key under which its result may be reused."""
+    """What a technique looks at; the first two act on the float network, before anything is quantised."""
 
     WEIGHTS = "weights"  # the float network alone
-    FLOAT_INPUTS = "float inputs"  # also calibration activations of the float network
-    QUANTIZED_INPUTS = "quantized inputs"  # also the quantised layers before it
+    FLOAT_INPUTS = "float inputs"  # also the calibration activations of the float network
+    QUANTIZED_INPUTS = "quantized inputs"  # the quantised network, layer after layer
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,14 @@ class Technique(ABC):
 
     sees: ClassVar[Sees]
 
-    @abstractmethod
-    def supports(self, layer: Layer, weights: Format) -> bool:
-        """Whether it can improve `layer` with weights of this format."""
+    def supports(self, layer: Layer, weights: Quantizer | None) -> bool:
+        """Whether it can improve `layer` with weights quantised this way (None: not known yet)."""
+        return True
 
     @abstractmethod
-    def apply(self, model: QuantizedModel, bench: Bench, scope: tuple[str, ...]) -> None:
-        """Improves the layers of `scope` in place; raises ValueError if that changes nothing."""
+    def apply(self, graph: fx.GraphModule, bench: Bench, layers: Mapping[str, str]) -> None:
+        """Improves `graph` in place: the float graph, or the Brevitas model if it sees quantised inputs.
+
+        `layers` maps the names of the layers in its scope to their module paths in `graph`; `bench`
+        has the calibration data. A technique that changes nothing is an error that the caller raises.
+        """

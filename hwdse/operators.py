@@ -1,0 +1,123 @@
+"""What each torch operator is to the accelerator, and how its geometry is read off.
+
+Adding an operator is adding it to one of these tables.
+"""
+
+import operator
+from collections.abc import Callable
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 -- torch's own convention
+from torch import nn
+
+from hwdse.workload import Kind, Layer
+
+Target = Any  # fx calls it that: a module's class, a function, or a method's name
+
+# Values pass unchanged, at most rearranged, repeated, left out or joined by zeros.
+MOVES: frozenset[Target] = frozenset(
+    {nn.Flatten, nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Unflatten, nn.ZeroPad2d}
+    | {torch.flatten, torch.reshape, torch.permute, torch.transpose, torch.chunk, torch.split, torch.squeeze}
+    | {torch.unsqueeze, torch.unbind, torch.cat, torch.concat, operator.getitem, F.pad, F.dropout}
+    | {"view", "reshape", "flatten", "permute", "transpose", "contiguous", "chunk", "split", "unbind", "expand"}
+    | {"squeeze", "unsqueeze", "clone", "detach", "repeat", "expand_as", "unflatten"}
+)
+# Monotone per channel, so that they and the quantiser after them are thresholds on what came before.
+FOLDS: frozenset[Target] = frozenset(
+    {nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.Hardsigmoid}
+    | {nn.BatchNorm1d, nn.BatchNorm2d, F.relu, F.relu6, F.hardtanh, F.leaky_relu, torch.relu, torch.sigmoid}
+    | {torch.tanh, torch.clamp, "relu", "relu_", "sigmoid", "tanh", "clamp"}
+)
+SCALES: frozenset[Target] = frozenset({operator.mul, operator.truediv, torch.mul, torch.div, "mul", "div"})
+ADDS: frozenset[Target] = frozenset({operator.add, operator.iadd, torch.add, "add", "add_"})
+KINDS: dict[Target, Kind] = {
+    nn.Conv2d: Kind.CONV,
+    nn.Linear: Kind.LINEAR,
+    operator.matmul: Kind.MATMUL,
+    torch.matmul: Kind.MATMUL,
+    torch.bmm: Kind.MATMUL,
+    "matmul": Kind.MATMUL,
+    "bmm": Kind.MATMUL,
+    nn.MaxPool2d: Kind.MAX_POOL,
+    F.max_pool2d: Kind.MAX_POOL,
+    nn.AvgPool2d: Kind.AVG_POOL,
+    nn.AdaptiveAvgPool2d: Kind.AVG_POOL,
+    F.avg_pool2d: Kind.AVG_POOL,
+    F.adaptive_avg_pool2d: Kind.AVG_POOL,
+    torch.mean: Kind.AVG_POOL,
+    "mean": Kind.AVG_POOL,
+    nn.GELU: Kind.TABLE,
+    nn.SiLU: Kind.TABLE,
+    nn.Hardswish: Kind.TABLE,
+    F.gelu: Kind.TABLE,
+    F.silu: Kind.TABLE,
+    F.hardswish: Kind.TABLE,
+    nn.LayerNorm: Kind.NORM,
+    nn.GroupNorm: Kind.NORM,
+    F.layer_norm: Kind.NORM,
+    nn.Softmax: Kind.SOFTMAX,
+    F.softmax: Kind.SOFTMAX,
+    torch.softmax: Kind.SOFTMAX,
+    "softmax": Kind.SOFTMAX,
+}
+OPERANDS = {Kind.MATMUL: 2, Kind.ADD: 2}
+
+
+def _pair(x: int | tuple[int, ...]) -> tuple[int, int]:
+    return (x, x) if isinstance(x, int) else (x[0], x[-1])
+
+
+def _conv(layer: Layer, module: nn.Module | None) -> Layer:
+    assert isinstance(module, nn.Conv2d)
+    if isinstance(module.padding, str) or module.padding_mode != "zeros" or tuple(module.dilation) != (1, 1):
+        raise ValueError(f"a convolution has numeric zero padding and no dilation, unlike {layer.name!r}")
+    kernel = (module.kernel_size[0], module.kernel_size[1])
+    return replace(
+        layer,
+        dot=prod(kernel) * module.in_channels // module.groups,
+        groups=module.groups,
+        kernel=kernel,
+        stride=(module.stride[0], module.stride[1]),
+        padding=(module.padding[0], module.padding[1]),
+        bias=module.bias is not None,
+    )
+
+
+def _linear(layer: Layer, module: nn.Module | None) -> Layer:
+    assert isinstance(module, nn.Linear)
+    positions = prod(layer.out_shape[:-1])
+    bias = module.bias is not None
+    return replace(layer, rows=module.out_features, dot=module.in_features, positions=positions, bias=bias)
+
+
+def _matmul(layer: Layer, module: nn.Module | None) -> Layer:
+    heads = prod(layer.out_shape[:-2])
+    rows, positions = heads * layer.out_shape[-1], layer.out_shape[-2]
+    return replace(layer, rows=rows, dot=layer.in_shape[-1], positions=positions, groups=heads)
+
+
+def _pool(layer: Layer, module: nn.Module | None) -> Layer:
+    if not isinstance(module, (nn.MaxPool2d, nn.AvgPool2d)):  # global or adaptive: each output sees its share
+        return replace(layer, dot=max(1, prod(layer.in_shape) // prod(layer.out_shape)))
+    kernel, stride, padding = (_pair(x) for x in (module.kernel_size, module.stride, module.padding))
+    return replace(layer, dot=prod(kernel), kernel=kernel, stride=stride, padding=padding)
+
+
+def _elementwise(layer: Layer, module: nn.Module | None) -> Layer:
+    return replace(layer, dot=OPERANDS.get(layer.kind, 1))
+
+
+GEOMETRY: dict[Kind, Callable[[Layer, nn.Module | None], Layer]] = {
+    Kind.CONV: _conv,
+    Kind.LINEAR: _linear,
+    Kind.MATMUL: _matmul,
+    Kind.MAX_POOL: _pool,
+    Kind.AVG_POOL: _pool,
+    Kind.ADD: _elementwise,
+    Kind.TABLE: _elementwise,
+    Kind.NORM: _elementwise,
+    Kind.SOFTMAX: _elementwise,
+}

@@ -1,0 +1,1 @@
+"""Post-training quantisation techniques: one file each, found by its name."""

@@ -1,0 +1,256 @@
+"""From a torch network to its graph and its `Workload`.
+
+Every node of the traced graph plays one part: it multiplies or combines tensors (a layer of the
+accelerator), it folds into the thresholds after a layer (a monotone function), it only moves
+values, or it runs outside. A node that plays none is an error that names it: a silent zero in a
+price would be worse.
+"""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from itertools import chain
+from math import prod
+
+from brevitas.nn.utils import merge_bn
+from torch import Tensor, fx, nn
+from torch.fx.passes.shape_prop import ShapeProp
+
+from hwdse.attention import expand_attention
+from hwdse.operators import ADDS, FOLDS, GEOMETRY, KINDS, MOVES, OPERANDS, SCALES, Target
+from hwdse.workload import Kind, Layer, Site, Workload
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A float network as a graph, with the edges at which its activations are quantised.
+
+    `taps` maps a site to the nodes it is applied to: with `hardware` after each of those nodes
+    for all their users, without it on the one operand (node, position) of the layer named last.
+    """
+
+    graph: fx.GraphModule
+    workload: Workload
+    taps: dict[str, tuple[fx.Node, ...]]
+    operands: dict[str, tuple[fx.Node, int]]  # only without `hardware`: site -> (layer's node, operand position)
+    layers: dict[str, str]  # weighted layer -> module path in the graph
+
+
+def trace(model: nn.Module, example: Tensor, name: str, *, hardware: bool = True) -> Traced:
+    """The graph of `model` (not changed), batch norms merged, and its workload for an `example` batch of one."""
+    graph = fx.symbolic_trace(expand_attention(deepcopy(model)).eval())
+    merge_batch_norms(graph)
+    ShapeProp(graph).propagate(example)
+    return _Reader(graph, hardware).read(name, tuple(example.shape[1:]))
+
+
+def merge_batch_norms(graph: fx.GraphModule) -> None:
+    """Folds every batch norm that follows a convolution or a linear layer alone into its weights, by Brevitas.
+
+    Its own pass (`MergeBatchNorm`) only knows its own, deprecated copy of fx.
+    """
+    modules = dict(graph.named_modules())
+    pairs = ((nn.Conv2d, nn.BatchNorm2d), (nn.Linear, nn.BatchNorm1d))
+    for node in list(graph.graph.nodes):
+        layer = node.args[0] if node.op == "call_module" and node.args else None
+        if not isinstance(layer, fx.Node) or layer.op != "call_module" or len(layer.users) > 1:
+            continue
+        weighted, norm = modules[str(layer.target)], modules[str(node.target)]
+        if (type(weighted), type(norm)) in pairs and norm.affine:
+            merge_bn(weighted, norm)
+            node.replace_all_uses_with(layer)
+            graph.graph.erase_node(node)
+    graph.delete_all_unused_submodules()
+    graph.recompile()
+
+
+class _Reader:
+    """Reads the parts, the sites and the layers off one graph."""
+
+    def __init__(self, graph: fx.GraphModule, hardware: bool) -> None:
+        self.graph = graph
+        self.hardware = hardware
+        self.modules = dict(graph.named_modules())
+        self.names: dict[fx.Node, str] = {}
+        self.kinds: dict[fx.Node, Kind] = {}
+        self.site_of: dict[fx.Node, str] = {}  # hardware: node -> site
+        for node in graph.graph.nodes:
+            if is_tensor(node):
+                self._classify(node)
+
+    def read(self, name: str, input_shape: tuple[int, ...]) -> Traced:
+        sites = self._hardware_sites() if self.hardware else self._layerwise_sites()
+        layers = tuple(self._layer(node) for node in self.kinds)
+        used = {site for layer in layers for site in layer.inputs}
+        workload = Workload(
+            name,
+            layers,
+            tuple(self._site(site, nodes, layers) for site, nodes in sites.items() if site in used),
+            input_shape,
+            self.hardware,
+        )
+        weighted = {self.names[n]: str(n.target) for n, k in self.kinds.items() if k in (Kind.CONV, Kind.LINEAR)}
+        operands = {} if self.hardware else {site: self._operand_of(site) for site in sites}
+        return Traced(self.graph, workload, {s: tuple(n) for s, n in sites.items()}, operands, weighted)
+
+    # ---- parts -------------------------------------------------------------------------------
+
+    def _classify(self, node: fx.Node) -> None:
+        self.names[node] = self._name(node)
+        target = self.target(node)
+        if target in ADDS and len(_tensors(node)) == 2:
+            self.kinds[node] = Kind.ADD
+        elif target in KINDS:
+            self.kinds[node] = KINDS[target]
+        elif not (self.moves(node) or self.folds(node) or node.op in ("placeholder", "get_attr", "output")):
+            known = ", ".join(sorted({kind.value for kind in KINDS.values()} | {"add"}))
+            raise ValueError(f"no layer kind for {_show(target)} at {self.names[node]!r}; known: {known}")
+
+    def target(self, node: fx.Node) -> Target:
+        """The class of the module that `node` calls, or the function, or the method's name."""
+        return type(self.modules[str(node.target)]) if node.op == "call_module" else node.target
+
+    def moves(self, node: fx.Node) -> bool:
+        """Whether `node` only moves values; a max pool does too, as far as number grids are concerned."""
+        return node.op.startswith("call") and self.target(node) in MOVES
+
+    def folds(self, node: fx.Node) -> bool:
+        """Whether `node` is a monotone function of one tensor."""
+        alone = len(_tensors(node)) == 1
+        return node.op.startswith("call") and alone and self.target(node) in FOLDS | SCALES | ADDS
+
+    def _name(self, node: fx.Node) -> str:
+        if node.op == "placeholder":
+            return "input"
+        name = str(node.target) if node.op in ("call_module", "get_attr") else _scope(node) + _show(node.target)
+        return name if name not in self.names.values() else _scope(node) + node.name
+
+    # ---- where activations are quantised -----------------------------------------------------
+
+    def _sources(self, node: fx.Node) -> list[fx.Node]:
+        """The nodes that made the values of `node`, looking through whatever only moves them."""
+        if self.moves(node) or (self.hardware and self.kinds.get(node) is Kind.MAX_POOL):
+            return [source for tensor in _tensors(node) for source in self._sources(tensor)]
+        return [node]
+
+    def _operands(self, node: fx.Node) -> list[fx.Node]:
+        return _tensors(node)[: OPERANDS.get(self.kinds[node], 1)]
+
+    def _reads_codes(self, node: fx.Node) -> bool:
+        kind = self.kinds.get(node)
+        if self.hardware:
+            return kind is not None and kind not in (Kind.NORM, Kind.SOFTMAX)
+        return kind in (Kind.CONV, Kind.LINEAR, Kind.MATMUL)
+
+    def _hardware_sites(self) -> dict[str, list[fx.Node]]:
+        """Every tensor that the accelerator reads, grouped by what must share a grid."""
+        leader: dict[fx.Node, fx.Node] = {}
+
+        def find(node: fx.Node) -> fx.Node:
+            while leader.setdefault(node, node) is not node:
+                node = leader[node]
+            return node
+
+        for node in self.kinds:
+            if self._reads_codes(node):
+                groups = [self._sources(operand) for operand in self._operands(node)]
+                for group in [list(chain(*groups))] if self.kinds[node] is Kind.ADD else groups:
+                    for source in group:
+                        leader[find(source)] = find(group[0])
+        order = [node for node in self.names if node in leader]
+        sites: dict[str, list[fx.Node]] = {}
+        for node in order:
+            first = next(other for other in order if find(other) is find(node))
+            sites.setdefault(self.names[first], []).append(node)
+            self.site_of[node] = self.names[first]
+        return sites
+
+    def _layerwise_sites(self) -> dict[str, list[fx.Node]]:
+        """Every operand of every layer that multiplies, by itself."""
+        return {site: [node] for site, node, _, _ in self._layerwise()}
+
+    def _layerwise(self) -> Iterator[tuple[str, fx.Node, fx.Node, int]]:
+        for node in self.kinds:
+            if self._reads_codes(node):
+                operands = self._operands(node)
+                for position, operand in enumerate(operands):
+                    suffix = str(position) if len(operands) > 1 else ""
+                    yield f"{self.names[node]}.input{suffix}", operand, node, position
+
+    def _operand_of(self, site: str) -> tuple[fx.Node, int]:
+        return next((node, position) for name, _, node, position in self._layerwise() if name == site)
+
+    # ---- values ------------------------------------------------------------------------------
+
+    def _site(self, name: str, nodes: list[fx.Node], layers: tuple[Layer, ...]) -> Site:
+        consumers = tuple(layer.name for layer in layers if name in layer.inputs)
+        elements = sum(prod(_shape(node)) for node in nodes)
+        return Site(name, tuple(self.names[node] for node in nodes), consumers, elements)
+
+    def _inputs(self, node: fx.Node) -> tuple[str, ...]:
+        if not self._reads_codes(node):
+            return ()
+        if not self.hardware:
+            return tuple(site for site, _, layer, _ in self._layerwise() if layer is node)
+        return tuple(self.site_of[self._sources(operand)[0]] for operand in self._operands(node))
+
+    def _outputs(self, node: fx.Node) -> tuple[str, ...]:
+        """The sites that the result of `node` is quantised into."""
+        found: list[str] = []
+        for site, at in self._quantised_next(node):
+            found += [site] * (at is not None and site not in found)
+        return tuple(found)
+
+    def _quantised_next(self, node: fx.Node) -> Iterator[tuple[str, fx.Node | None]]:
+        if self.hardware and node in self.site_of:
+            yield self.site_of[node], node
+            return
+        if not self.hardware:
+            yield from ((site, layer) for site, operand, layer, _ in self._layerwise() if operand is node)
+        for user in node.users:
+            if is_tensor(user) and (self.moves(user) or self.folds(user)):
+                yield from self._quantised_next(user)
+
+    def _layer(self, node: fx.Node) -> Layer:
+        kind, shape_in, shape_out = self.kinds[node], _shape(_tensors(node)[0]), _shape(node)
+        layer = Layer(
+            self.names[node],
+            kind,
+            self._inputs(node),
+            () if kind is Kind.MAX_POOL and self.hardware else self._outputs(node),
+            rows=shape_out[0] if len(shape_out) != 2 else shape_out[1],
+            dot=1,
+            positions=prod(shape_out[1:]) if len(shape_out) != 2 else shape_out[0],
+            in_shape=shape_in,
+            out_shape=shape_out,
+        )
+        return GEOMETRY[kind](layer, self.modules.get(str(node.target)))
+
+
+def is_tensor(node: fx.Node) -> bool:
+    """Whether `node` computes a tensor or a tuple of tensors, not a size."""
+    meta = node.meta.get("tensor_meta")
+    return meta is not None and node.op != "output"
+
+
+def _tensors(node: fx.Node) -> list[fx.Node]:
+    return [arg for arg in node.all_input_nodes if is_tensor(arg)]
+
+
+def _shape(node: fx.Node) -> tuple[int, ...]:
+    """Without the batch; of the first tensor, if there are several; a parameter broadcast over the batch has none."""
+    meta = node.meta["tensor_meta"]
+    shape = tuple(meta.shape if hasattr(meta, "shape") else meta[0].shape)
+    return shape[1:]
+
+
+def _scope(node: fx.Node) -> str:
+    """The module whose code made `node`: `blocks.0.`, or nothing for the network itself."""
+    stack = node.meta.get("nn_module_stack") or {"": None}
+    path = next(reversed(stack.values()), None)
+    inner = path[0] if isinstance(path, tuple) else next(reversed(stack))
+    return f"{inner}." if inner else ""
+
+
+def _show(target: Target) -> str:
+    return getattr(target, "__name__", str(target))

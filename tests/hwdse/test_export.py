@@ -1,0 +1,46 @@
+"""An exported model needs nothing of this project and gives the same logits."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from hwdse.design import Step
+from hwdse.export import export
+from tests.hwdse.networks import bench, split, uniform
+
+ALONE = """
+import sys
+sys.modules["hwdse"] = None  # importing it would fail
+import torch, model
+torch.set_num_threads(1)
+torch.save(model.load()(torch.load(sys.argv[1])).detach(), sys.argv[2])
+"""
+
+
+@pytest.mark.parametrize("hardware", [True, False])
+@pytest.mark.parametrize(
+    ("name", "weights", "activations"), [("resnet", "int4:channel", "e2m1"), ("vit", "e3m2:po2", "int6")]
+)
+def test_the_exported_model_runs_alone(
+    name: str, weights: str, activations: str, hardware: bool, tmp_path: Path
+) -> None:
+    on = bench(name, hardware)
+    design = uniform(on, weights, activations, recipe=(Step("bias_correction"),))
+    folder = export(on, design, tmp_path / "model", title=f"Quantised {name}")
+    assert sorted(f.name for f in folder.iterdir()) == ["design.toml", "model.py", "weights.safetensors"]
+    images = split("search").images[:50]
+    torch.save(images, tmp_path / "images.pt")
+    command = [sys.executable, "-W", "ignore", "-c", ALONE, str(tmp_path / "images.pt"), str(tmp_path / "logits.pt")]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=120)
+    with torch.no_grad():
+        assert torch.equal(torch.load(tmp_path / "logits.pt"), on.quantize(design)(images))
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "mine").touch()
+    with pytest.raises(ValueError, match=rf"^the folder of an export is new or empty, unlike {tmp_path}$"):
+        export(bench("mlp"), uniform(bench("mlp"), "int4", "int4"), tmp_path, title="x")
+    assert [f.name for f in tmp_path.iterdir()] == ["mine"]

@@ -1,0 +1,133 @@
+"""The workload of a traced network, against hand counts."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hwdse.trace import trace
+from hwdse.workload import Kind, Workload
+from tests.hwdse.networks import NETWORKS, network
+
+
+def read(model: nn.Module, *, hardware: bool = True, shape: tuple[int, ...] = (1, 1, 8, 8)) -> Workload:
+    return trace(model, torch.zeros(shape), "net", hardware=hardware).workload
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_tracing_changes_neither_the_network_nor_its_outputs(name: str) -> None:
+    model = network(name)
+    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    images = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    graph = trace(model, images[:1], name).graph
+    assert all(torch.equal(tensor, before[key]) for key, tensor in model.state_dict().items())
+    with torch.no_grad():
+        expected, got = model(images), graph(images)
+    # a merged batch norm rounds each product once more: a few float32 roundings per layer of logits about 1
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_cnn_geometry_and_macs() -> None:
+    workload = read(network("cnn"))
+    assert [(a.name, a.rows, a.dot, a.positions, a.groups) for a in workload.layers] == [
+        ("conv1", 16, 9, 64, 1),
+        ("depthwise", 16, 9, 64, 16),
+        ("conv2", 32, 144, 16, 1),
+        ("conv3", 32, 288, 4, 1),
+        ("fc1", 32, 128, 1, 1),
+        ("fc2", 10, 32, 1, 1),
+    ]
+    assert workload.macs == 16 * 9 * 64 * 2 + 32 * 144 * 16 + 32 * 288 * 4 + 32 * 128 + 10 * 32
+    assert [layer.depthwise for layer in workload.layers] == [False, True, False, False, False, False]
+    assert workload.layer("conv2").stride == (2, 2)
+    assert all(layer.bias for layer in workload.layers), "merged batch norms are biases"
+
+
+def test_a_chain_is_quantised_after_each_relu() -> None:
+    workload = read(network("cnn"))
+    assert [layer.inputs for layer in workload.layers] == [
+        ("input",), ("relu1",), ("relu2",), ("relu3",), ("relu4",), ("relu5",)
+    ]  # fmt: skip
+    assert [layer.outputs for layer in workload.layers] == [
+        ("relu1",), ("relu2",), ("relu3",), ("relu4",), ("relu5",), ()
+    ]  # fmt: skip
+
+
+def test_operands_of_an_add_share_a_site() -> None:
+    workload = read(network("resnet"))
+    adds = [layer for layer in workload.layers if layer.kind is Kind.ADD]
+    assert len(adds) == 3
+    assert all(len(set(add.inputs)) == 1 and add.outputs != add.inputs for add in adds)
+    assert workload.site("relu").tensors == ("relu", "block1.conv2")
+
+
+def test_attention_has_two_matmuls_with_two_streamed_operands_and_lists_what_stays_outside() -> None:
+    workload = read(network("vit"))
+    matmuls = [layer for layer in workload.layers if layer.kind is Kind.MATMUL]
+    assert [m.inputs for m in matmuls][:2] == [
+        ("blocks.0.attention.q", "blocks.0.attention.k"),
+        ("blocks.0.attention.softmax", "blocks.0.attention.v"),
+    ]
+    first = matmuls[0]
+    heads, tokens, depth = first.groups, first.positions, first.dot
+    assert first.macs == heads * tokens * tokens * depth
+    assert {layer.kind for layer in workload.layers if not layer.inputs} == {Kind.NORM, Kind.SOFTMAX}
+    assert all(layer.inputs for layer in workload.layers if layer.kind is Kind.TABLE), "GELU is a table on codes"
+
+
+def test_without_hardware_every_operand_that_is_multiplied_is_its_own_site() -> None:
+    workload = read(network("resnet"), hardware=False)
+    assert all(len(site.consumers) == 1 for site in workload.sites)
+    assert [site.name for site in workload.sites] == [f"{layer.name}.input" for layer in workload.weighted]
+    assert all(not layer.inputs for layer in workload.layers if layer.kind is Kind.ADD)
+
+
+class Odd(nn.Module):
+    """One layer that nothing prices."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.up = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.up(x)
+        return y
+
+
+KINDS = "add, avg_pool, conv, linear, matmul, max_pool, norm, softmax, table"
+
+
+def test_a_layer_without_a_kind_is_named() -> None:
+    with pytest.raises(ValueError, match=f"^no layer kind for ConvTranspose2d at 'up'; known: {KINDS}$"):
+        read(Odd(nn.ConvTranspose2d(1, 1, 2)))
+
+
+def test_a_dilated_convolution_is_named() -> None:
+    rule = "a convolution has numeric zero padding and no dilation, unlike 'up'"
+    with pytest.raises(ValueError, match=f"^{rule}$"):
+        read(Odd(nn.Conv2d(1, 1, 3, dilation=2)))
+
+
+class Pooled(nn.Module):
+    """A max pool between two convolutions, and an unmerged batch norm after an add."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Conv2d(1, 4, 3, padding=1)
+        self.pool = nn.MaxPool2d(2)
+        self.b = nn.Conv2d(4, 4, 3, padding=1)
+        self.norm = nn.BatchNorm2d(4)
+        self.c = nn.Conv2d(4, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.pool(torch.relu(self.a(x)))
+        y: Tensor = self.c(self.norm(x + self.b(x)))
+        return y
+
+
+def test_a_max_pool_keeps_the_grid_and_a_norm_after_an_add_folds() -> None:
+    workload = read(Pooled().eval())
+    assert workload.layer("pool").inputs == ("relu",)
+    assert workload.layer("pool").outputs == ()
+    assert workload.layer("b").inputs == ("relu",)
+    assert workload.layer("add").inputs == ("relu", "relu")
+    assert workload.layer("add").outputs == ("norm",)
