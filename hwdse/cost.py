@@ -92,8 +92,10 @@ def dataflow(
 ) -> FpgaCost:
     """One engine per layer, all busy at once: area adds, the slowest layer sets the pace.
 
-    A frame leaves when every layer has filled and the slowest has done its work.
+    A frame leaves when every layer has filled and the slowest has done its work. ValueError without layers.
     """
+    if not layers:
+        raise ValueError("a dataflow accelerator has at least one layer")
     interval = max(layer.cycles for layer in layers)
     latency = interval + sum(layer.fill_cycles for layer in layers)
     return FpgaCost(tuple(layers), interval, latency, clock_mhz, device, model, calibration, outside)

@@ -65,20 +65,24 @@ class Quantizer:
         """The quantizer called `name`: a format, then options in any order."""
         fmt, *options = name.split(":")
         fields: dict[str, str] = {}
-        narrow = True
         for option in options:
-            if option in ("narrow", "full"):
-                narrow = option == "narrow"
-            elif option in ("tensor", "channel") or option.startswith("group"):
-                fields["granularity"] = option
-            elif option in ("float", "po2"):
-                fields["scale"] = option
-            elif option in ("absmax", "mse") or option.startswith("percentile"):
-                fields["calibration"] = option
-            else:
+            field = next((field for field, pattern in _OPTIONS.items() if re.fullmatch(pattern, option)), None)
+            if field is None:
                 known = "tensor, channel, group<n>, float, po2, absmax, mse, percentile<p>, narrow, full"
                 raise ValueError(f"no quantizer option {option!r} in {name!r}; known: {known}")
+            if field in fields:
+                raise ValueError(f"a quantizer has one {field}, not {fields[field]} and {option}, in {name!r}")
+            fields[field] = option
+        narrow = fields.pop("range", "narrow") == "narrow"
         return cls(parse(fmt), narrow=narrow, **fields)
+
+
+_OPTIONS = {  # what an option of a quantizer's name sets; `Quantizer` then checks the number
+    "granularity": r"tensor|channel|group.*",
+    "scale": r"float|po2",
+    "calibration": r"absmax|mse|percentile.*",
+    "range": r"narrow|full",
+}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -107,17 +111,29 @@ class Folding:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One technique of a recipe: `bias_correction`, `smooth_quant(alpha=0.5) @ conv1 fc2`."""
+    """One technique of a recipe: `bias_correction`, `smooth_quant(alpha=0.5) @ conv1 fc2`.
+
+    The settings are kept sorted, so that equal steps are equal whatever the order they were written in.
+    """
 
     technique: str
     settings: tuple[tuple[str, int | float | str | bool], ...] = ()
     scope: tuple[str, ...] | None = None  # layers; None is every layer it supports
 
+    def __post_init__(self) -> None:
+        if self.scope == ():
+            raise ValueError(f"the scope of step {self.technique!r} is at least one layer, or None for every layer")
+        for key, value in self.settings:
+            if not isinstance(value, int | float | str):
+                raise ValueError(f"setting {key!r} of step {self.technique!r} is a number, text or bool, not {value!r}")
+        object.__setattr__(self, "settings", tuple(sorted(self.settings, key=lambda pair: pair[0])))
+
     @property
     def name(self) -> str:
         """The text form: `Step.parse(s.name) == s`."""
-        inside = ", ".join(f"{key}={json.dumps(value)}" for key, value in self.settings)
-        return self.technique + f"({inside})" * bool(inside) + (f" @ {' '.join(self.scope)}" if self.scope else "")
+        inside = ", ".join(f"{key}={_toml(value)}" for key, value in self.settings)
+        scope = "" if self.scope is None else f" @ {' '.join(self.scope)}"
+        return self.technique + f"({inside})" * bool(inside) + scope
 
     @classmethod
     def parse(cls, name: str) -> Self:
@@ -162,37 +178,73 @@ class Design:
         hardware: bool = True,
     ) -> Self:
         """The design with these mappings."""
-        pairs = (tuple(sorted(m.items())) for m in (weights, activations))
-        return cls(*pairs, tuple(sorted((folding or {}).items())), recipe, hardware)
+        folded = tuple(sorted((folding or {}).items()))
+        return cls(tuple(sorted(weights.items())), tuple(sorted(activations.items())), folded, recipe, hardware)
 
     @property
     def text(self) -> str:
         """The text form, TOML: `Design.parse(d.text) == d`."""
         lines = [
-            f"hardware = {json.dumps(self.hardware)}",
-            f"recipe = {json.dumps([step.name for step in self.recipe])}",
+            f"hardware = {_toml(self.hardware)}",
+            f"recipe = {_toml([step.name for step in self.recipe])}",
         ]
         for title in ("weights", "activations", "folding"):
             lines += ["", f"[{title}]"]
-            lines += [f"{json.dumps(key)} = {json.dumps(value.name)}" for key, value in getattr(self, title)]
+            lines += [f"{_toml(key)} = {_toml(value.name)}" for key, value in getattr(self, title)]
         return "\n".join(lines) + "\n"
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The design that `text` writes down."""
-        data = tomllib.loads(text)
-        known = ("hardware", "recipe", "weights", "activations", "folding")
-        if unknown := sorted(set(data) - set(known)):
-            raise ValueError(f"no design key {unknown[0]!r}; known: {', '.join(known)}")
+        """The design that `text` writes down; ValueError says which part is wrong."""
+        data = _read(text)
         return cls.of(
-            {key: Quantizer.parse(name) for key, name in data.get("weights", {}).items()},
-            {key: Quantizer.parse(name) for key, name in data.get("activations", {}).items()},
-            {key: Folding.parse(name) for key, name in data.get("folding", {}).items()},
-            tuple(Step.parse(name) for name in data.get("recipe", [])),
-            hardware=data.get("hardware", True),
+            {key: Quantizer.parse(name) for key, name in _table(data, "weights").items()},
+            {key: Quantizer.parse(name) for key, name in _table(data, "activations").items()},
+            {key: Folding.parse(name) for key, name in _table(data, "folding").items()},
+            tuple(Step.parse(name) for name in _recipe(data)),
+            hardware=_hardware(data),
         )
 
     @property
     def digest(self) -> str:
         """16 hex digits that name this design, of its text form."""
         return blake2b(self.text.encode(), digest_size=8).hexdigest()
+
+
+def _toml(value: float | str | list[str]) -> str:
+    """`value` in TOML, which writes numbers, text and lists as JSON does; only JSON's surrogate pairs are no TOML."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _read(text: str) -> dict[str, object]:
+    """The keys of a design's text, none unknown."""
+    try:
+        data: dict[str, object] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"a design is written in TOML: {error}") from None
+    known = ("hardware", "recipe", "weights", "activations", "folding")
+    if unknown := sorted(set(data) - set(known)):
+        raise ValueError(f"no design key {unknown[0]!r}; known: {', '.join(known)}")
+    return data
+
+
+def _hardware(data: Mapping[str, object]) -> bool:
+    hardware = data.get("hardware", True)
+    if not isinstance(hardware, bool):
+        raise ValueError(f"a design's hardware is true or false, not {hardware!r}")
+    return hardware
+
+
+def _recipe(data: Mapping[str, object]) -> list[str]:
+    recipe = data.get("recipe", [])
+    if not isinstance(recipe, list) or not all(isinstance(step, str) for step in recipe):
+        raise ValueError(f"a design's recipe is a list of steps as text, not {recipe!r}")
+    return recipe
+
+
+def _table(data: Mapping[str, object], key: str) -> dict[str, str]:
+    """The table `key` of a design's text."""
+    table = data.get(key, {})
+    if not isinstance(table, dict) or not all(isinstance(name, str) for name in table.values()):
+        raise ValueError(f'a design\'s {key} are lines of "name" = "text", both quoted, not {table!r}')
+    return table

@@ -35,6 +35,14 @@ class Accuracy:
     loss: float  # mean cross entropy, nats
     sqnr_db: float | None  # 10 log10(sum logits**2 / sum error**2) against the float model; None is the float model
 
+    def __post_init__(self) -> None:
+        digits = 2 * -(-self.count // 8)
+        if self.count < 1 or len(self.hits) != digits:
+            raise ValueError(
+                f"an accuracy has 1 or more images and 2 hex digits per 8, not {self.count} images"
+                f" and {len(self.hits)} digits"
+            )
+
     @property
     def right(self) -> NDArray[np.bool_]:
         """`count` booleans: the prediction is the label."""
@@ -52,7 +60,7 @@ class Accuracy:
         n, p = self.count, self.top1
         centre = (p + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
         half = Z95 / (1 + Z95**2 / n) * math.sqrt(p * (1 - p) / n + Z95**2 / (4 * n * n))
-        return Interval(centre - half, centre + half)
+        return Interval(max(centre - half, 0.0), min(centre + half, 1.0))  # rounding alone passes the ends
 
 
 def pack(right: NDArray[np.bool_]) -> str:
@@ -71,7 +79,8 @@ def paired(a: Accuracy, b: Accuracy) -> Difference:
     """`a` minus `b` on the same images.
 
     The interval adds half an image to each cell of the table of agreements, which keeps its
-    coverage when few images differ (Agresti and Min 2005, Statistics in Medicine 24:729).
+    coverage when few images differ (Agresti and Min 2005, Statistics in Medicine 24:729, 'Wald+2'),
+    and ends at -1 and 1.
     """
     if (a.split, a.count) != (b.split, b.count):
         raise ValueError(f"a paired difference needs the same images, not {a.split}/{a.count} and {b.split}/{b.count}")
@@ -79,7 +88,7 @@ def paired(a: Accuracy, b: Accuracy) -> Difference:
     n = a.count + 2
     centre = (only_a - only_b) / n
     half = Z95 * math.sqrt((only_a + only_b + 1) - (only_a - only_b) ** 2 / n) / n
-    return Difference((only_a - only_b) / a.count, Interval(centre - half, centre + half))
+    return Difference((only_a - only_b) / a.count, Interval(max(centre - half, -1.0), min(centre + half, 1.0)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,27 +22,35 @@ class Format(Hashable, Protocol):
     @property
     def name(self) -> str:
         """The text form: `parse(fmt.name) == fmt`."""
+
     @property
     def bits(self) -> int:
         """Storage width, sign included."""
+
     @property
     def signed(self) -> bool:
         """Whether a sign is stored."""
+
     @property
     def exponent(self) -> int:
         """Exponent bits; 0 for an integer."""
+
     @property
     def mantissa(self) -> int:
         """Stored significand bits without the hidden one; all bits but the sign for an integer."""
+
     @property
     def lsb(self) -> float:
         """The smallest positive value: every value is a whole number of these."""
+
     @property
     def uniform(self) -> bool:
         """Whether neighbouring values are all `lsb` apart, so that the format is an integer in disguise."""
+
     @property
     def unsigned(self) -> "Format":
         """The format of equal width that spends the sign bit on precision."""
+
     def decode(self, code: int) -> float:
         """The number that `code` stands for."""
 
@@ -101,6 +109,9 @@ class Specials(Enum):
     NAN = "fn"  # the largest code of each sign is NaN: OCP FP8 E4M3
     IEEE = "ieee"  # an all-ones exponent is Inf or NaN: OCP FP8 E5M2
 
+    def __repr__(self) -> str:
+        return f"Specials.{self.name}"
+
 
 @dataclass(frozen=True, slots=True)
 class FloatFormat:
@@ -139,8 +150,9 @@ class FloatFormat:
 
     @property
     def uniform(self) -> bool:
-        """Whether there is only one binade beside the subnormals, so that all steps are equal."""
-        return self.exponent == 1
+        """Whether all steps are equal: one binade beside the subnormals, or the two numbers 1 and 2 beside 0."""
+        only_1_and_2 = (self.exponent, self.mantissa) == (2, 0) and self.specials is not Specials.NONE
+        return self.exponent == 1 or only_1_and_2
 
     @property
     def unsigned(self) -> "FloatFormat":
@@ -164,9 +176,9 @@ class FloatFormat:
 @cache
 def parse(name: str) -> Format:
     """The format called `name`: `parse(fmt.name) == fmt` for every format."""
-    if m := re.fullmatch(r"(u?)int(\d)", name):
+    if m := re.fullmatch(r"(u?)int([0-9])", name):
         return IntFormat(int(m[2]), signed=not m[1])
-    if m := re.fullmatch(r"(u?)e(\d)m(\d)(fn|ieee|)", name):
+    if m := re.fullmatch(r"(u?)e([0-9])m([0-9])(fn|ieee|)", name):
         return FloatFormat(int(m[2]), int(m[3]), Specials(m[4]), signed=not m[1])
     raise ValueError(f"no format {name!r}; write e.g. 'int4', 'uint8', 'e2m1', 'ue2m2', 'e4m3fn' or 'e5m2ieee'")
 
@@ -214,7 +226,8 @@ def decode_table(fmt: Format) -> NDArray[np.float64]:
 
 def decode(fmt: Format, codes: ArrayLike) -> NDArray[np.float64]:
     """The numbers that `codes` (integers, any shape) stand for."""
-    return decode_table(fmt)[np.asarray(codes)]
+    numbers: NDArray[np.float64] = decode_table(fmt)[np.asarray(codes)]
+    return numbers
 
 
 def quantise(fmt: Format, x: ArrayLike, *, narrow: bool = True) -> NDArray[np.float64]:
@@ -222,7 +235,7 @@ def quantise(fmt: Format, x: ArrayLike, *, narrow: bool = True) -> NDArray[np.fl
 
     Ties go to the even multiple of the local step, which is the even mantissa, and up where a
     format has no mantissa: the rule of Brevitas (`FloatQuant`, `IntQuant`: round half to even of
-    x / step, step = 2**max(floor(log2 |x|) - m, 1 - bias - m)). Raises ValueError on NaN.
+    x / step, step = 2**max(floor(log2 |x|) - m, 1 - bias - m)). Inf saturates too; NaN is a ValueError.
     """
     array = np.asarray(x, np.float64)
     if np.isnan(array).any():

@@ -22,7 +22,8 @@ class Metric:
             return f"{100 * value:.2f} %"
         if self.unit == "s":
             return f"{1e6 * value:,.1f} us"
-        return (f"{value:,.4g}" if value != int(value) else f"{int(value):,}") + f" {self.unit}" * bool(self.unit)
+        whole = float(value).is_integer() or abs(value) >= 1000
+        return f"{value:{',.0f' if whole else '.4g'}}" + f" {self.unit}" * bool(self.unit)
 
 
 def _sqnr(evaluation: Evaluation, split: str) -> float:

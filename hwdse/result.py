@@ -14,6 +14,10 @@ class Objective:
     metric: str
     direction: str  # maximize or minimize
 
+    def __post_init__(self) -> None:
+        if self.direction not in ("maximize", "minimize"):
+            raise ValueError(f"an objective is to maximize or minimize, not to {self.direction!r}")
+
     def loss(self, value: float) -> float:
         """`value` so that less is better."""
         return -value if self.direction == "maximize" else value

@@ -22,6 +22,9 @@ class Kind(StrEnum):
     NORM = "norm"
     SOFTMAX = "softmax"
 
+    def __repr__(self) -> str:
+        return f"Kind.{self.name}"
+
 
 OUTSIDE = frozenset({Kind.NORM, Kind.SOFTMAX})  # computed beside the accelerator, in float
 WITH_WEIGHTS = frozenset({Kind.CONV, Kind.LINEAR})

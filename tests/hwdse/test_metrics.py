@@ -1,0 +1,90 @@
+"""Metrics: each reads one number off an evaluation, and prints it for people."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+
+from hwdse.cost import LayerCost, Resources, Term, dataflow
+from hwdse.design import Design
+from hwdse.evaluation import Accuracy, Evaluation, pack
+from hwdse.metrics import METRICS, metric
+
+AREA = Resources(luts=1234, ffs=567, dsps=8, brams=9, urams=10, lutrams=11)
+COST = dataflow(
+    [LayerCost("fc", (Term("multipliers", AREA),), 1000, 500)],
+    clock_mhz=100.0,
+    device="d",
+    model="m",
+    calibration="none",
+)
+SEARCH = Accuracy("search", 4, pack(np.array([True, True, True, False])), 0.25, 20.5)
+TEST = Accuracy("test", 4, pack(np.array([True, False, False, False])), 1.5, None)
+EVALUATION = Evaluation(Design(), (SEARCH, TEST), COST, (), 4321)
+
+
+@pytest.mark.parametrize(
+    ("name", "better", "value", "shown"),
+    [
+        ("top1", "maximize", 0.75, "75.00 %"),
+        ("loss", "minimize", 0.25, "0.25 nat"),
+        ("sqnr", "maximize", 20.5, "20.5 dB"),
+        ("lut", "minimize", 1234, "1,234"),
+        ("ff", "minimize", 567, "567"),
+        ("dsp", "minimize", 8, "8"),
+        ("bram", "minimize", 9, "9"),
+        ("latency", "minimize", 15e-6, "15.0 us"),
+        ("throughput", "maximize", 1e5, "100,000 frame/s"),
+        ("weight_bits", "minimize", 4321, "4,321 bit"),
+    ],
+)
+def test_every_metric(name: str, better: str, value: float, shown: str) -> None:
+    one = metric(name)
+    assert (one.name, one.better) == (name, better)
+    assert one.read(EVALUATION, "search") == value
+    assert one.show(value) == shown
+
+
+def test_all_metrics_are_tested() -> None:
+    (mark,) = (mark for mark in test_every_metric.pytestmark if mark.name == "parametrize")  # type: ignore[attr-defined]
+    assert [row[0] for row in mark.args[1]] == list(METRICS)
+
+
+def test_the_split_is_the_one_asked_for() -> None:
+    assert (metric("top1").read(EVALUATION, "test"), metric("loss").read(EVALUATION, "test")) == (0.25, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("top1", 1.0, "100.00 %"),
+        ("top1", 0.0, "0.00 %"),
+        ("latency", 0.0123456, "12,345.6 us"),
+        ("throughput", 12345.67, "12,346 frame/s"),
+        ("throughput", 12.3456, "12.35 frame/s"),
+        ("loss", 0.000123456, "0.0001235 nat"),
+        ("sqnr", -3.0, "-3 dB"),
+        ("sqnr", math.inf, "inf dB"),
+        ("lut", 0, "0"),
+    ],
+)
+def test_show(name: str, value: float, shown: str) -> None:
+    assert metric(name).show(value) == shown
+
+
+def test_the_float_model_has_no_sqnr() -> None:
+    with pytest.raises(ValueError, match=r"^the float model has no SQNR against itself$"):
+        metric("sqnr").read(EVALUATION, "test")
+
+
+def test_a_missing_split_is_an_error() -> None:
+    message = f"design {Design().digest} was not evaluated on the calibration split"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        metric("top1").read(EVALUATION, "calibration")
+
+
+def test_unknown_metrics_list_the_known() -> None:
+    known = "top1, loss, sqnr, lut, ff, dsp, bram, latency, throughput, weight_bits"
+    with pytest.raises(ValueError, match=f"^no metric 'luts'; known: {known}$"):
+        metric("luts")
