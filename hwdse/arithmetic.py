@@ -1,0 +1,275 @@
+"""LUTs, flip-flops and DSP blocks of exact arithmetic, counted from the structure of the hardware.
+
+Nothing here is fitted to a device: a count follows from what a LUT and a bit of carry chain hold.
+`lut_inputs` says which fabric. 6 is AMD: a LUT6 is one function of 6 inputs, or two of the same 5,
+or a bit of carry chain. 4 is Lattice ECP5: a CCU2C is two LUT4 with two bits of carry chain, and
+2**(k - 4) LUT4 joined by PFUMX and L6MUX21 are a function of k inputs.
+
+Integers are multiplied by rows on the carry chain; of minifloats the significands are, and the
+product is shifted to fixed point (Kulisch) and xored with its sign; the minus signs are counted and
+added to the sum. How far that is from netlists is `ERROR_PERCENT`.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from math import ceil
+
+from hwdse.formats import Format, magnitude
+
+# Mean absolute error of a dot-product unit's LUTs, integers and minifloats, in percent; structure, not fitted.
+# Source: tests/hwdse/test_arithmetic.py, against LUT counts of yosys 0.70 (synth_xilinx -family xcup; synth_ecp5).
+# What synthesis makes of a shifter was read from those same netlists, so this error is not a held-out one.
+ERROR_PERCENT = {6: (2, 5), 4: (1, 11)}  # by inputs of a LUT
+
+WIDE_LUT4_FUNCTION = 6  # LUT4 in a function of 7 to 10 inputs: a function of 6 (four LUT4) feeding one of 5 (two)
+LAST_LEVEL_SELECTS = 3  # select bits that yosys' abc9 flattens into the last level of a shifter on LUT4
+
+# Signed operand widths of one multiplier. AMD: UG479 (25x18), UG579 (27x18), AM004 (27x24);
+# Lattice: FPGA-TN-02205, sysDSP usage guide (MULT18X18D).
+DSP_PORTS = {"dsp48e1": (25, 18), "dsp48e2": (27, 18), "dsp58": (27, 24), "mult18x18d": (18, 18)}
+DSP58_DOT = (9, 8, 3)  # operand widths and products of a DSP58's INT8 mode: AM004, DSP58 as a vector ALU
+
+
+# ---- widths --------------------------------------------------------------------------------------
+
+
+@cache
+def tight_bits(weight: Format, activation: Format, terms: int, narrow: tuple[bool, bool] = (True, True)) -> int:
+    """The bits that hold every sum of `terms` products, in units of the smallest product.
+
+    Two's complement of plus or minus `terms` times the largest product; no sign if neither format
+    has one. `narrow`: whether weight and activation leave out their lone -2**(b-1).
+    """
+    largest = terms * magnitude(weight, narrow[0]) * magnitude(activation, narrow[1])
+    return largest.bit_length() + (weight.signed or activation.signed)
+
+
+@cache
+def paper_bits(weight: Format, activation: Format, terms: int) -> int:
+    """The accumulator bits of Aggarwal et al., 'Shedding the Bits', arXiv 2311.12359v3, hardware cost.
+
+    Integers `ra + rb + ceil(log2 n) + 1`; minifloats `2**ea + ma + 2**eb + mb + ceil(log2 n) - 1`.
+    The paper mixes no integer with a minifloat: there an integer counts by its bits, which is
+    `2**e + m` of the minifloat on the same grid.
+    """
+    both_integers = weight.exponent == activation.exponent == 0
+    spans = [f.bits if f.exponent == 0 else 2**f.exponent + f.mantissa for f in (weight, activation)]
+    return sum(spans) + (terms - 1).bit_length() + (1 if both_integers else -1)
+
+
+def significand_bits(fmt: Format) -> int:
+    """What a multiplier sees of `fmt`: an integer's bits, or a minifloat's mantissa and hidden bit."""
+    return fmt.bits if fmt.exponent == 0 else fmt.mantissa + 1
+
+
+@cache
+def positions(fmt: Format) -> int:
+    """By how many bits a minifloat's significand is shifted at most; 0 for a uniform grid."""
+    return 0 if fmt.exponent == 0 else magnitude(fmt).bit_length() - fmt.mantissa - 1
+
+
+def signs(weight: Format, activation: Format) -> int:
+    """How many of the operands are sign and magnitude, so that the product is xored with a sign."""
+    return sum(f.signed and f.exponent > 0 for f in (weight, activation))
+
+
+# ---- small blocks --------------------------------------------------------------------------------
+
+
+def functions(inputs: int, outputs: int, lut_inputs: int) -> int:
+    """LUTs of `outputs` functions of the same `inputs` bits: a table of codes, a full adder, a selection.
+
+    Functions of one bit are wires, inverted in the LUT that they lead to.
+    """
+    if inputs <= 1:
+        return 0
+    if inputs < lut_inputs == 6:
+        return ceil(outputs / 2)
+    return outputs << max(0, inputs - lut_inputs)
+
+
+def adder(bits: int, lut_inputs: int) -> int:
+    """LUTs of a two-operand adder: one a bit; a CCU2C is always two bits."""
+    return bits if lut_inputs == 6 else bits + bits % 2
+
+
+def comparator(bits: int, lut_inputs: int) -> int:
+    """LUTs of `a >= b` on a carry chain: two bits of both operands in a LUT6, one in a LUT4."""
+    return ceil(bits / 2) if lut_inputs == 6 else adder(bits, lut_inputs)
+
+
+def popcount(bits: int, lut_inputs: int) -> int:
+    """LUTs that count the ones among `bits`: each full adder takes one bit away."""
+    return (bits - bits.bit_count()) * functions(3, 2, lut_inputs)
+
+
+def adder_tree(lanes: int, bits: int, lut_inputs: int) -> int:
+    """LUTs of the balanced sum of `lanes` numbers of `bits` bits: a bit wider at each level, an odd one passes."""
+    total = 0
+    while lanes > 1:
+        bits += 1
+        total += lanes // 2 * adder(bits, lut_inputs)
+        lanes -= lanes // 2
+    return total
+
+
+def accumulator(bits: int, lut_inputs: int) -> int:
+    """LUTs of `acc <= (first ? start : acc) + sum`: the choice fits beside the sum in a LUT6, not in a CCU2C."""
+    return adder(bits, lut_inputs) + (bits if lut_inputs == 4 else 0)
+
+
+# ---- multipliers ---------------------------------------------------------------------------------
+
+
+@cache
+def row_multiplier(n: int, m: int, lut_inputs: int) -> int:
+    """LUTs of an exact `n` x `m` multiplier: pairs of partial-product rows on carry chains, then a tree.
+
+    A LUT6 holds both ANDs of a bit of a pair beside its adder; in front of a CCU2C they are LUT4.
+    """
+    n, m = max(n, m), min(n, m)
+    if m == 1:
+        return functions(2, n, lut_inputs)
+    ands = n * m if lut_inputs == 4 else 0
+    return m // 2 * adder(n + 1, lut_inputs) + sum(adder(bits, lut_inputs) for bits in _joins(n, m)) + ands
+
+
+def _joins(n: int, m: int) -> Iterator[int]:
+    """The widths of the adders that join the row pairs of an `n` x `m` product; low bits pass by."""
+    nodes, offset = (m + 1) // 2, 2
+    while nodes > 1:
+        yield from [min(n + m - offset, n + offset)] * (nodes // 2)
+        nodes, offset = nodes - nodes // 2, 2 * offset
+
+
+@cache
+def shifter(width: int, most: int, lut_inputs: int, sign: bool = False) -> int:
+    """LUTs that shift a `width`-bit number left by 0 to `most`, and xor it with a `sign` where it fits in a LUT4."""
+    halves, step, full = 0, 1, width + most
+    selects = _levels(most.bit_length(), lut_inputs)
+    for level, select in enumerate(selects):
+        inputs = select + (sign and lut_inputs == 4 and level == len(selects) - 1)
+        out = min(full, width + step * (2**select - 1))
+        for start in range(min(step, width)):  # bits `step` apart share their multiplexers' data
+            data, outputs = len(range(start, width, step)), len(range(start, out, step))
+            halves += _half_luts(data, outputs, 2**select, inputs, lut_inputs)
+        width, step = out, step << select
+    return ceil(halves / 2)
+
+
+def _levels(selects: int, lut_inputs: int) -> list[int]:
+    """How many select bits each level of a shifter takes: 4:1 multiplexers; on LUT4 a flat last level."""
+    last = [min(LAST_LEVEL_SELECTS, selects)] if lut_inputs == 4 and selects else []
+    rest = selects - sum(last)
+    return [2] * (rest // 2) + [1] * (rest % 2) + last
+
+
+def _half_luts(data: int, outputs: int, ways: int, selects: int, lut_inputs: int) -> int:
+    """Half LUTs of the multiplexers of one column; output i chooses among data i - ways + 1 to i."""
+    sees = [(max(0, i - ways + 1), min(data - 1, i)) for i in range(outputs)]
+    if lut_inputs == 4:
+        return sum(2 * _wide(b - a + 1 + selects, 4) for a, b in sees)
+    halves, i = 0, 0
+    while i < len(sees):
+        a, b = sees[i]
+        shared = i + 1 < len(sees) and sees[i + 1][1] - a + 1 + selects <= 5  # two outputs in one LUT6
+        halves += 2 if shared or 2 * (b - a + 1) + selects > 5 else 1
+        i += 2 if shared else 1
+    return halves
+
+
+def _wide(inputs: int, lut_inputs: int) -> int:
+    return min(WIDE_LUT4_FUNCTION, functions(inputs, 1, lut_inputs))
+
+
+@cache
+def lane(weight: Format, activation: Format, lut_inputs: int) -> int:
+    """LUTs of one exact product of two codes as fixed point, up to the xor with its sign."""
+    if weight.exponent == activation.exponent == 0:
+        return row_multiplier(weight.bits, activation.bits, lut_inputs)
+    significands = [significand_bits(f) for f in (weight, activation)]
+    most, xor = positions(weight) + positions(activation), signs(weight, activation) > 0
+    width = sum(significands) - (1 in significands)
+    if _synthesised_as_functions(weight, activation, lut_inputs):
+        return (width + most) * _wide(weight.bits + activation.bits, lut_inputs) + xor
+    product = min(row_multiplier(*significands, lut_inputs), functions(sum(significands), width, lut_inputs))
+    loose_xors = width if xor and most == 0 and lut_inputs == 4 else 0  # else they are in a shifter's or adder's LUTs
+    shift = _exponent_sum(weight, activation, lut_inputs) + shifter(width, most, lut_inputs, xor)
+    return product + shift + loose_xors + xor
+
+
+def _synthesised_as_functions(weight: Format, activation: Format, lut_inputs: int) -> bool:
+    """Whether each bit of a minifloat product is one function of both codes: few bits, and no carry chain."""
+    bits = sum(f.bits - f.signed for f in (weight, activation))
+    few = bits <= (4 if lut_inputs == 6 else 6)
+    return few and 0 not in (weight.exponent, activation.exponent) and max(weight.mantissa, activation.mantissa) < 2
+
+
+def _exponent_sum(weight: Format, activation: Format, lut_inputs: int) -> int:
+    """LUTs of a product's shift from its exponents, together or each its own way, and of the hidden bits."""
+    exponents = [f.exponent for f in (weight, activation) if f.exponent > 1]
+    out = (positions(weight) + positions(activation)).bit_length()
+    apart = sum(functions(e, e, lut_inputs) for e in exponents) + adder(out, lut_inputs) * (len(exponents) > 1)
+    hidden = sum(functions(e, 1, lut_inputs) for e in exponents)
+    return min(apart, functions(sum(exponents), out, lut_inputs)) + hidden
+
+
+def decoder(fmt: Format, lut_inputs: int) -> int:
+    """LUTs that turn a code of `fmt` into the magnitude of a fixed-point number; none for a uniform grid."""
+    if positions(fmt) == 0:
+        return 0
+    hidden, amount = functions(fmt.exponent, 1, lut_inputs), functions(fmt.exponent, fmt.exponent, lut_inputs)
+    return hidden + amount + shifter(fmt.mantissa + 1, positions(fmt), lut_inputs)
+
+
+def sign_count(weight: Format, activation: Format, lanes: int, lut_inputs: int) -> int:
+    """LUTs that count the minus signs of `lanes` products and compress the count into the accumulator."""
+    if signs(weight, activation) == 0:
+        return 0
+    return popcount(lanes, lut_inputs) + lanes.bit_length() * functions(3, 2, lut_inputs)
+
+
+# ---- DSP blocks ----------------------------------------------------------------------------------
+
+
+def dsp_blocks(
+    weight: Format, activation: Format, pe: int, simd: int, dsp: str, *, shared: bool = True, narrow: bool = True
+) -> int:
+    """DSP blocks that make the `pe` x `simd` products; the sums stay in LUTs.
+
+    `shared`: the PEs see the same activations, so that a DSP48 multiplies one by several weights:
+    `1 + (A - W) // (W + a - 1)` of them, the rule of FINN's RTL (finn-rtllib/mvu/mvu.sv,
+    NUM_LANES; AMD WP486 for two INT8), and one bit less room if the weights are not `narrow`.
+    A DSP58 sums three products. Minifloats are multiplied as decoded magnitudes, in as many blocks
+    as they are wide, without packing.
+    """
+    if (weight.exponent, activation.exponent) != (0, 0):
+        return pe * simd * _tiles(_decoded_bits(weight), _decoded_bits(activation), dsp)
+    operands = sorted(f.bits + (not f.signed) for f in (weight, activation))
+    if dsp == "dsp58" and operands[1] <= DSP58_DOT[0] and operands[0] <= DSP58_DOT[1]:
+        return pe * ceil(simd / DSP58_DOT[2])
+    lanes = 1
+    if dsp in ("dsp48e1", "dsp48e2") and shared:
+        lanes += (DSP_PORTS[dsp][0] - (not narrow) - weight.bits) // (weight.bits + activation.bits - 1)
+    return simd * ceil(pe / lanes)
+
+
+def dsp_luts(
+    weight: Format, activation: Format, pe: int, simd: int, dsp: str, lut_inputs: int, *, bits: int, shared: bool = True
+) -> int:
+    """LUTs around those DSP blocks: decoders, signs, and the adders of the parts of products of `bits` bits."""
+    if (weight.exponent, activation.exponent) == (0, 0):
+        return 0
+    parts = _tiles(_decoded_bits(weight), _decoded_bits(activation), dsp)
+    each = (parts - 1) * adder(bits, lut_inputs) + (signs(weight, activation) > 1) + decoder(weight, lut_inputs)
+    return pe * simd * each + (simd if shared else pe * simd) * decoder(activation, lut_inputs)
+
+
+def _decoded_bits(fmt: Format) -> int:
+    return magnitude(fmt).bit_length()
+
+
+def _tiles(a: int, b: int, dsp: str) -> int:
+    """Blocks of one unsigned `a` x `b` product, the better way round; a port holds one bit less without its sign."""
+    wide, slim = (port - 1 for port in DSP_PORTS[dsp])
+    return min(ceil(a / wide) * ceil(b / slim), ceil(b / wide) * ceil(a / slim))

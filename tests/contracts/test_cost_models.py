@@ -1,0 +1,128 @@
+"""Every file in `cost_models/` is a cost model that keeps its contract."""
+
+from dataclasses import is_dataclass
+from pathlib import Path
+
+import pytest
+
+from hwdse.cost import FpgaCost, LayerCost
+from hwdse.cost_model import CostModel
+from hwdse.design import Design
+from hwdse.folding import fold
+from hwdse.formats import Format, known_formats
+from hwdse.memory import share
+from hwdse.plugins import load, named
+from hwdse.target import FpgaTarget, devices, fpga
+from hwdse.workload import OUTSIDE, Kind, Layer
+from tests.cost_models.workloads import ALL_KINDS, LAYERS, SITES, design
+
+FOLDER = Path(__file__).parents[2] / "cost_models"
+MODELS = load("hwdse.cost_models", CostModel)  # type: ignore[type-abstract]
+FOLDING = fold(ALL_KINDS, 20_000)
+
+each = pytest.mark.parametrize("name", MODELS)
+
+
+def model(name: str) -> CostModel:
+    """The model with its default settings."""
+    return MODELS[name]()
+
+
+def claimed(name: str) -> list[FpgaTarget]:
+    """The devices that the model prices."""
+    return [target for target in map(fpga, devices()) if model(name).claims(target)]
+
+
+def cost(name: str, how: Design, target: FpgaTarget) -> FpgaCost:
+    """The price of the network with a layer of every kind."""
+    return model(name).cost(ALL_KINDS, how, target, clock_mhz=100)
+
+
+@each
+def test_it_is_found_by_its_file_name(name: str) -> None:
+    assert (FOLDER / f"{name}.py").exists()
+    assert named("hwdse.cost_models", CostModel, name) is MODELS[name]  # type: ignore[type-abstract]
+
+
+@each
+def test_it_is_a_frozen_dataclass(name: str) -> None:
+    assert is_dataclass(MODELS[name])
+    assert MODELS[name].__dataclass_params__.frozen  # type: ignore[attr-defined]
+    assert model(name) == model(name)
+
+
+@each
+def test_its_name_begins_with_the_files(name: str) -> None:
+    assert model(name).name.split("(")[0] == name
+
+
+@each
+def test_it_claims_a_device_and_says_how_far_to_trust_it(name: str) -> None:
+    assert claimed(name)
+    for target in claimed(name):
+        assert model(name).calibration(target).strip()
+        assert target.name in model(name).calibration(target)
+
+
+@each
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.name)
+def test_it_prices_every_kind_or_names_the_layer(name: str, layer: Layer) -> None:
+    assert {one.kind for one in LAYERS} == set(Kind)
+    how = design("int4:channel", "int4", FOLDING)
+    for target in claimed(name):
+        if layer.kind in OUTSIDE:
+            with pytest.raises(ValueError, match=f"'{layer.name}'"):
+                model(name).layer(layer, how, target)
+        else:
+            assert_priced(model(name).layer(layer, how, target), layer)
+
+
+def assert_priced(priced: LayerCost, layer: Layer) -> None:
+    """Fails where a price is empty or negative."""
+    assert priced.layer == layer.name
+    assert priced.cycles > 0 <= priced.fill_cycles
+    assert priced.area.luts + priced.area.dsps + priced.area.brams > 0
+    assert all(min(t.area.luts, t.area.ffs, t.area.dsps, t.area.brams, t.area.urams) >= 0 for t in priced.terms)
+    assert all(0 <= t.area.lutrams <= t.area.luts for t in priced.terms)
+    assert len({t.name for t in priced.terms}) == len(priced.terms)
+
+
+@each
+@pytest.mark.parametrize("fmt", known_formats(), ids=lambda fmt: fmt.name)
+def test_it_prices_every_format(name: str, fmt: Format) -> None:
+    for target in claimed(name):
+        found = cost(name, design(f"{fmt.name}:channel", fmt.name, FOLDING), target)
+        assert found.area.luts > 0
+        assert found.interval_cycles <= 20_000
+
+
+@each
+def test_it_is_pure(name: str) -> None:
+    how = design("e2m1:channel", "ue2m2", FOLDING)
+    again = design("e2m1:channel", "ue2m2", dict(reversed(FOLDING.items())))
+    for target in claimed(name):
+        first = cost(name, how, target)
+        cost(name, design("int8", "int8", FOLDING), target)
+        assert cost(name, again, target) == first
+
+
+@each
+@pytest.mark.parametrize("signed", ["int", "uint"])
+def test_more_bits_never_cost_a_smaller_share(name: str, signed: str) -> None:
+    for target in claimed(name):
+        widths = [cost(name, design(f"int{bits}", f"{signed}{bits}", FOLDING), target) for bits in range(2, 9)]
+        shares = [share(found.area, target) for found in widths]
+        assert shares == sorted(shares)
+        assert [found.area.ffs for found in widths] == sorted(found.area.ffs for found in widths)
+
+
+@each
+def test_it_lists_what_it_leaves_out(name: str) -> None:
+    assert len(SITES) == 7
+    for target in claimed(name):
+        assert cost(name, design("int4", "int4", FOLDING), target).label == "without norm, softmax"
+
+
+def test_an_unknown_one_lists_the_known() -> None:
+    with pytest.raises(ValueError, match=f"^no cost model 'magic'; known: {', '.join(MODELS)}$"):
+        named("hwdse.cost_models", CostModel, "magic")  # type: ignore[type-abstract]
