@@ -1,0 +1,100 @@
+"""Names for designs: their family, their mean width, their formats in a few words.
+
+`FAMILY_RULE` is the definition of a family, and it is printed in the report.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from itertools import groupby
+
+from hwdse.design import Design, Quantizer
+from hwdse.evaluation import Evaluation
+from hwdse.formats import Format, family
+from hwdse.result import Result, Trial
+from hwdse.workload import Site, Workload
+
+BRIEF = 6  # runs of equal formats that a sentence can bear
+FAMILIES = ("integer", "minifloat", "mixed")
+FAMILY_RULE = (
+    "A design is 'integer' if all its formats are integers, 'minifloat' if all are minifloats, and 'mixed' otherwise. "
+    "e1mK is a uniform grid and counts as an integer. An 8-bit integer does not count at the first or last layer with "
+    "weights or at the activations that these two read, because studies usually fix it there."
+)
+
+
+def family_of(design: Design, workload: Workload) -> str:
+    """`integer`, `minifloat` or `mixed`, by `FAMILY_RULE`."""
+    edges = {layer.name for layer in (*workload.weighted[:1], *workload.weighted[-1:])}
+    read = {site.name for site in workload.sites if edges & set(site.consumers)}
+    at_edge = [q.format for name, q in design.weights if name in edges]
+    at_edge += [q.format for name, q in design.activations if name in read]
+    inner = [q.format for name, q in design.weights if name not in edges]
+    inner += [q.format for name, q in design.activations if name not in read]
+    counted = inner + [fmt for fmt in at_edge if not _is_int8(fmt)]
+    found = {family(fmt) for fmt in counted or at_edge}
+    return found.pop() if len(found) == 1 else "mixed"
+
+
+def _is_int8(fmt: Format) -> bool:
+    return fmt.uniform and fmt.bits == 8
+
+
+def mean_weight_bits(evaluation: Evaluation, workload: Workload) -> float:
+    """Bits per stored weight."""
+    return evaluation.weight_bits / sum(layer.weights for layer in workload.weighted)
+
+
+def weight_quantizers(design: Design, workload: Workload) -> tuple[tuple[str, Quantizer], ...]:
+    """Layers and their weight quantisers, in the order the layers run."""
+    order = {layer.name: index for index, layer in enumerate(workload.layers)}
+    return tuple(sorted(design.weights, key=lambda pair: order[pair[0]]))
+
+
+def activation_quantizers(design: Design, workload: Workload) -> tuple[tuple[str, Quantizer], ...]:
+    """Sites and their activation quantisers, in the order of the workload."""
+    order = {site.name: index for index, site in enumerate(workload.sites)}
+    return tuple(sorted(design.activations, key=lambda pair: order[pair[0]]))
+
+
+def runs(quantizers: Iterable[tuple[str, Quantizer]]) -> str:
+    """The formats in their order, equal neighbours counted: `int8, 3 x e2m1, int8`."""
+    return _counted((name, len(list(group))) for name, group in groupby(q.format.name for _, q in quantizers))
+
+
+def brief(quantizers: tuple[tuple[str, Quantizer], ...]) -> str:
+    """`runs` where it is short, else how often each format occurs: `20 x int4, 9 x e2m1`."""
+    ordered = runs(quantizers)
+    if ordered.count(",") < BRIEF:
+        return ordered
+    return _counted(Counter(q.format.name for _, q in quantizers).most_common())
+
+
+def _counted(pairs: Iterable[tuple[str, int]]) -> str:
+    return ", ".join(f"{count} x {name}" if count > 1 else name for name, count in pairs)
+
+
+def formats_in_words(design: Design, workload: Workload) -> str:
+    """`weights int8, 3 x e2m1, int8; activations uint8`."""
+    weights = brief(weight_quantizers(design, workload))
+    return f"weights {weights}; activations {brief(activation_quantizers(design, workload))}"
+
+
+def most_accurate(result: Result) -> int:
+    """The trial of the front with the best top-1 on the search split, the cheapest of equals.
+
+    Never chosen on the test split: its interval would no longer hold.
+    """
+    candidates = result.front or (result.best,)
+    return max(candidates, key=lambda number: result.trial(number).evaluation.accuracy("search").top1)
+
+
+def roles(result: Result) -> tuple[tuple[str, Trial], ...]:
+    """The designs that the report names: best, knee, most accurate, and the baseline where there is one."""
+    named = [("best", result.best), ("knee", result.knee), ("most accurate", most_accurate(result))]
+    named += [("baseline", result.baseline)] if result.baseline is not None else []
+    return tuple((role, result.trial(number)) for role, number in named)
+
+
+def consumers_in_words(site: Site) -> str:
+    """Who reads a site."""
+    return f"read by {', '.join(site.consumers)}" if site.consumers else "the output"

@@ -1,0 +1,197 @@
+"""What the plots show: accuracy against each cost, accuracy against bits, hypervolume over the trials."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from hwdse.evaluation import Evaluation
+from hwdse.metrics import metric
+from hwdse.report.describe import family_of, formats_in_words, mean_weight_bits, roles
+from hwdse.report.plot import Mark, Plot, Series, padded, padded_log, spans_decades, staircase
+from hwdse.report.quantities import number, percent, time_unit
+from hwdse.result import Objective, Result, Trial
+
+ACCURACIES = ("top1", "loss", "sqnr")
+SYMBOL = {"mixed": "square", "integer": "circle", "minifloat": "diamond"}  # drawn in this order
+OUTLINE = {"best": "circle-open", "knee": "square-open", "most accurate": "triangle-up-open", "baseline": "x-thin-open"}
+OUTLINE_PIXELS = {"best": 19, "knee": 19, "most accurate": 25, "baseline": 13}
+MANY, LARGE, SMALL = 150, 9, 6  # up to MANY trials are drawn LARGE, more are SMALL (pixels)
+NEAR_LOSS = 0.10  # top-1 below the float model that is shown at first, unless a named design needs more
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A metric on the search split as an axis of a plot."""
+
+    objective: Objective
+    label: str
+    factor: float  # from the metric's own unit to that of `label`
+
+    def value(self, evaluation: Evaluation) -> float:
+        """The metric in the unit of `label`."""
+        return self.factor * metric(self.objective.metric).read(evaluation, "search")
+
+
+def axis(objective: Objective, trials: Iterable[Trial]) -> Axis:
+    """The axis of a metric: shares in %, times in the unit that suits the longest."""
+    shown = metric(objective.metric)
+    unit, factor = shown.unit, 1.0
+    if shown.unit == "%":
+        factor = 100.0
+    if shown.unit == "s":
+        unit, size = time_unit(max(shown.read(trial.evaluation, "search") for trial in trials))
+        factor = 1 / size
+    return Axis(objective, shown.label + f" ({unit})" * bool(unit), factor)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What every plot needs of a trial."""
+
+    trial: Trial
+    family: str
+    hover: str
+    accuracy: float  # in the unit of the accuracy axis
+
+    def at(self, x: float) -> Mark:
+        """The trial at a place on the x axis; faint if it breaks a constraint."""
+        return Mark(x, self.accuracy, self.hover, faded=not self.trial.feasible)
+
+
+def plots(result: Result) -> tuple[Plot, ...]:
+    """Every plot of the report: one front per cost objective, then bits, then hypervolume."""
+    found = points(result)
+    fronts = tuple(front(result, objective, found) for objective in cost_objectives(result))
+    return (*fronts, bits(result, found), *([hypervolume(result)] if result.hypervolume else []))
+
+
+def points(result: Result) -> tuple[Point, ...]:
+    """All trials."""
+    y = accuracy_axis(result)
+    return tuple(
+        Point(t, family_of(t.evaluation.design, result.workload), hover(result, t), y.value(t.evaluation))
+        for t in result.trials
+    )
+
+
+def cost_objectives(result: Result) -> tuple[Objective, ...]:
+    """The objectives that are no accuracy; LUT where there is none."""
+    found = tuple(o for o in result.objectives if o.metric not in ACCURACIES)
+    return found or (Objective("lut", "minimize"),)
+
+
+def accuracy_axis(result: Result) -> Axis:
+    """The first objective that is an accuracy; top-1 where there is none."""
+    found = [o for o in result.objectives if o.metric in ACCURACIES]
+    return axis(found[0] if found else Objective("top1", "maximize"), result.trials)
+
+
+def front(result: Result, cost: Objective, found: tuple[Point, ...]) -> Plot:
+    """Accuracy against one cost, with the front as steps."""
+    x, y = axis(cost, result.trials), accuracy_axis(result)
+    at = {point.trial.number: point.at(x.value(point.trial.evaluation)) for point in found}
+    xs = [mark.x for mark in at.values()]
+    log = spans_decades(xs)
+    ends = padded_log(min(xs), max(xs)) if log else padded(min(xs), max(xs))
+    steps = staircase(undominated([(at[n].x, at[n].y) for n in result.front], cost, y.objective))
+    series = (*_families(found, at), Series("front", steps, "ink", dash="solid"), *_level(result, ends))
+    title = capital(f"{metric(y.objective.metric).label} against {metric(cost.metric).label}")
+    name = "front" if cost == cost_objectives(result)[0] else f"front-{cost.metric}"
+    labels = f"{x.label} on {result.target.name}", f"{y.label}, search split"
+    return Plot(name, title, *labels, (*series, *_outlines(result, at)), log, lowest(result))
+
+
+def capital(text: str) -> str:
+    """`text` with a capital first, the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
+def _families(found: tuple[Point, ...], at: dict[int, Mark]) -> tuple[Series, ...]:
+    size = LARGE if len(found) <= MANY else SMALL
+    marks = {name: tuple(at[p.trial.number] for p in found if p.family == name) for name in SYMBOL}
+    return tuple(Series(name, those, name, SYMBOL[name], size) for name, those in marks.items() if those)
+
+
+def hover(result: Result, trial: Trial) -> str:
+    """What a point says: its design, its accuracy with its interval, its cost."""
+    evaluation = trial.evaluation
+    accuracy, area = evaluation.accuracy("search"), evaluation.predicted.area
+    low, high = accuracy.interval
+    return "\n".join(
+        (
+            f"trial {trial.number} ({trial.origin})" + ", breaks a constraint" * (not trial.feasible),
+            *formats_in_words(evaluation.design, result.workload).split("; "),
+            f"top-1 {percent(accuracy.top1)} (search split; {percent(low)} to {percent(high)})",
+            f"{number(area.luts)} LUT, {number(area.dsps)} DSP, {number(area.brams)} BRAM",
+            f"{number(evaluation.predicted.frames_per_second)} frame/s, {number(evaluation.weight_bits)} weight bits",
+        )
+    )
+
+
+def undominated(pairs: list[tuple[float, float]], x: Objective, y: Objective) -> list[tuple[float, float]]:
+    """The pairs that no other beats in both objectives, the best of `x` first."""
+    kept: list[tuple[float, float]] = []
+    for pair in sorted(pairs, key=lambda p: (x.loss(p[0]), y.loss(p[1]))):
+        if not kept or y.loss(pair[1]) < y.loss(kept[-1][1]):
+            kept.append(pair)
+    return kept
+
+
+def _level(result: Result, ends: tuple[float, float]) -> tuple[Series, ...]:
+    y = accuracy_axis(result)
+    if y.objective.metric == "sqnr":  # of the float model against itself there is none
+        return ()
+    accuracy = result.float_accuracy("search")
+    value = y.factor * (accuracy.top1 if y.objective.metric == "top1" else accuracy.loss)
+    return (Series("FP32", tuple(Mark(end, value) for end in ends), "muted", dash="dash"),)
+
+
+def _outlines(result: Result, at: dict[int, Mark]) -> tuple[Series, ...]:
+    return tuple(
+        Series(
+            f"{role} (trial {trial.number})",
+            (Mark(at[trial.number].x, at[trial.number].y),),
+            "ink",
+            OUTLINE[role],
+            OUTLINE_PIXELS[role],
+        )
+        for role, trial in roles(result)
+    )
+
+
+def lowest(result: Result) -> float | None:
+    """The top-1, in %, of the worst design worth a look; None if no trial is worse, or if top-1 is not the axis."""
+    if accuracy_axis(result).objective.metric != "top1":
+        return None
+    named = [trial.evaluation.accuracy("search").top1 for _, trial in roles(result)]
+    low = min(*named, result.float_accuracy("search").top1 - NEAR_LOSS)
+    worse = any(trial.evaluation.accuracy("search").top1 < low for trial in result.trials)
+    return 100 * low if worse else None
+
+
+def bits(result: Result, found: tuple[Point, ...]) -> Plot:
+    """Accuracy against the mean width of a weight, with the best that each family reaches at most at that width."""
+    y = accuracy_axis(result)
+    at = {point.trial.number: point.at(mean_weight_bits(point.trial.evaluation, result.workload)) for point in found}
+    families = _families(found, at)
+    lines = tuple(_best(one, y.objective) for one in families)
+    xs = [mark.x for mark in at.values()]
+    title = capital(f"{metric(y.objective.metric).label} against weight bits")
+    series = (*families, *lines, *_level(result, padded(min(xs), max(xs))))
+    return Plot("bits", title, "mean bits per weight", f"{y.label}, search split", series, low=lowest(result))
+
+
+def _best(family: Series, y: Objective) -> Series:
+    width = Objective("weight_bits", "minimize")
+    steps = staircase(undominated([(mark.x, mark.y) for mark in family.marks], width, y))
+    return Series(f"best {family.name}", steps, family.colour, dash="solid")
+
+
+def hypervolume(result: Result) -> Plot:
+    """The hypervolume after every trial, as a share of the last one."""
+    last = result.hypervolume[-1][1] or 1.0
+    marks = tuple(
+        Mark(trial, 100 * value / last, f"after trial {trial}: {value:.6g}") for trial, value in result.hypervolume
+    )
+    series = Series("hypervolume", marks, "ink", "circle", size=4, dash="solid")
+    labels = "trial", "share of the final hypervolume (%)"
+    return Plot("hypervolume", "Hypervolume over the trials", *labels, (series,))

@@ -1,0 +1,264 @@
+"""The answer in words: which design, what it loses, what it saves, whether it fits, how far to trust it.
+
+'Loses' and 'gains' appear only where the 95 % interval of the paired difference excludes zero.
+"""
+
+from dataclasses import dataclass
+
+from hwdse.cost import FpgaCost
+from hwdse.evaluation import Accuracy, Difference, Evaluation, paired
+from hwdse.metrics import metric
+from hwdse.report.describe import family_of, formats_in_words, mean_weight_bits
+from hwdse.report.quantities import number, percent, points, seconds, show
+from hwdse.result import Result, Trial
+from hwdse.target import FpgaTarget
+
+ROUNDING = 1e-9  # of a difference of two shares
+NAMED = 3  # layers that a sentence names
+NAMED_OUTSIDE = 6  # more of them are counted, and listed below
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One part of the answer: the few words that a hurried reader takes along, then the sentences behind them."""
+
+    head: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """How much of one resource of the device is taken."""
+
+    resource: str
+    used: int
+    available: int
+
+    @property
+    def share(self) -> float:
+        """1 is all of it; infinite where the device has none."""
+        return self.used / self.available if self.available else float("inf")
+
+    @property
+    def text(self) -> str:
+        """`43.2 % of the LUT`, or that the device has none."""
+        return (
+            f"{100 * self.share:.1f} % of the {self.resource}"
+            if self.available
+            else f"{self.resource}, of which it has none"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the report says first."""
+
+    lead: str
+    why: str
+    loss: Claim
+    saving: Claim
+    fit: Claim
+    speed: Claim
+    trust: tuple[Claim, ...]
+
+
+def answer(result: Result) -> Answer:
+    """The answer to the study's question."""
+    best = result.trial(result.best)
+    return Answer(
+        lead=lead(result, best),
+        why=why(result, best),
+        loss=loss(result, best.evaluation),
+        saving=saving(result, best),
+        fit=fit(result.target, best.evaluation.predicted),
+        speed=speed(best.evaluation.predicted),
+        trust=trust(best.evaluation.predicted),
+    )
+
+
+def lead(result: Result, best: Trial) -> str:
+    """Which design, in one sentence, with what speaks against it."""
+    family = family_of(best.evaluation.design, result.workload)
+    width = mean_weight_bits(best.evaluation, result.workload)
+    formats = formats_in_words(best.evaluation.design, result.workload)
+    design = f"{'an' if family == 'integer' else 'a'} {family} design with {width:.2f} bits per weight ({formats})"
+    if against := " and ".join(obstacles(result, best)):
+        return f"Trial {best.number} was chosen for {result.target.name}, but {against}: {design}."
+    return f"Build trial {best.number} on {result.target.name}: {design}."
+
+
+def obstacles(result: Result, best: Trial) -> tuple[str, ...]:
+    """Why the chosen design should not simply be built."""
+    test = tested_accuracy(best.evaluation)
+    found = []
+    if any(use.share > 1 for use in uses(result.target, best.evaluation.predicted)):
+        found.append("it does not fit")
+    if not best.feasible:
+        found.append("it breaks a constraint")
+    if test is not None and -paired(test, result.float_accuracy("test")).interval.high > result.max_loss:
+        found.append("on the test split it loses more than the study allows")
+    return tuple(found)
+
+
+def why(result: Result, best: Trial) -> str:
+    """How it was chosen, and the constraints that it breaks."""
+    return " ".join((_chosen(result, best), *broken(result, best)))
+
+
+def _chosen(result: Result, best: Trial) -> str:
+    allowed = f"{points(result.max_loss)} of top-1 on the search split"
+    if not result.front:
+        return "The front is empty: no trial met the constraints."
+    if _search_loss(result, best) > result.max_loss + ROUNDING:
+        lost = points(_search_loss(result, best))
+        return f"No design on the front lost at most {allowed}; this one lost {lost}."
+    if len(result.front) == 1:
+        return f"It is the only design on the front; it lost at most {allowed}."
+    return f"Of the {len(result.front)} designs on the front it is the cheapest that lost at most {allowed}."
+
+
+def _search_loss(result: Result, trial: Trial) -> float:
+    return result.float_accuracy("search").top1 - trial.evaluation.accuracy("search").top1
+
+
+def broken(result: Result, trial: Trial) -> tuple[str, ...]:
+    """One sentence for every bound that the trial breaks."""
+    sentences = []
+    for constraint in result.constraints:
+        limited = metric(constraint.metric)
+        value = limited.read(trial.evaluation, "search")
+        for bound, relation, sign in ((constraint.low, "below", -1), (constraint.high, "above", 1)):
+            if bound is not None and sign * (value - bound) > 0:
+                shown, limit = show(limited, value), show(limited, bound)
+                sentences.append(f"It breaks a constraint: {limited.label} {shown} is {relation} {limit}.")
+    return tuple(sentences)
+
+
+def loss(result: Result, evaluation: Evaluation) -> Claim:
+    """What the design loses against the float model on the test split."""
+    test = tested_accuracy(evaluation)
+    if test is None:
+        return Claim("not tested", "It was not evaluated on the test split, so nothing is said about its loss.")
+    goal = result.float_accuracy("test")
+    difference = paired(test, goal)
+    both = f"{percent(test.top1)} against {percent(goal.top1)}; {between(difference)}"
+    text = f"On the test split ({test.count:,} images) {verdict(difference, 'the float model')} ({both})."
+    return Claim(loss_head(difference), f"{text} {within(difference, result.max_loss)}")
+
+
+def tested_accuracy(evaluation: Evaluation) -> Accuracy | None:
+    """The accuracy on the test split, if the design was evaluated there."""
+    return next((accuracy for accuracy in evaluation.accuracies if accuracy.split == "test"), None)
+
+
+def loss_head(difference: Difference) -> str:
+    """`loses 0.85 points`, `gains 0.85 points` or `no difference shown`."""
+    if not difference.interval.excludes_zero:
+        return "no difference shown"
+    return f"{'gains' if difference.value > 0 else 'loses'} {points(difference.value)}"
+
+
+def verdict(difference: Difference, other: str) -> str:
+    """What may be said of a paired difference of top-1: loss and gain only where the interval excludes zero."""
+    if not difference.interval.excludes_zero:
+        return f"no difference from {other} could be shown"
+    return f"it {'gains' if difference.value > 0 else 'loses'} {points(difference.value)} of top-1 against {other}"
+
+
+def between(difference: Difference) -> str:
+    """`95 % interval -1.39 to -0.31`, after the difference itself where the verdict does not say it."""
+    low, high = difference.interval
+    interval = f"95 % interval {100 * low:+.2f} to {100 * high:+.2f}"
+    return interval if difference.interval.excludes_zero else f"{100 * difference.value:+.2f} points, {interval}"
+
+
+def within(difference: Difference, max_loss: float) -> str:
+    """Whether the test split settles that the allowed loss is kept."""
+    allowed = f"the allowed loss of {points(max_loss)}"
+    if -difference.interval.low <= max_loss:
+        return f"The interval stays within {allowed}."
+    if -difference.interval.high > max_loss:
+        return f"The interval lies beyond {allowed}."
+    return f"The interval does not rule out more than {allowed}."
+
+
+def saving(result: Result, best: Trial) -> Claim:
+    """What the design saves against the baseline."""
+    if result.baseline is None:
+        return Claim("no baseline", "The study names no baseline, so no saving is stated.")
+    if result.baseline == best.number:
+        return Claim("is the baseline", "The chosen design is the baseline itself, so there is no saving.")
+    old, new = result.trial(result.baseline).evaluation, best.evaluation
+    luts = change(new.predicted.area.luts, old.predicted.area.luts, "LUT")
+    weights = change(new.weight_bits, old.weight_bits, "weight bits")
+    name = f"trial {result.baseline} ({formats_in_words(old.design, result.workload)})"
+    return Claim(luts.head, f"Against the baseline, {name}: {luts.text} and {weights.text}. {_against(new, old)}")
+
+
+def change(new: int, old: int, what: str) -> Claim:
+    """`61.2 % fewer LUT`, with the two numbers."""
+    instead = f"({new:,} instead of {old:,})"
+    if new == old:
+        return Claim(f"as many {what}", f"as many {what} ({new:,})")
+    if old == 0:
+        return Claim(f"{new:,} {what}", f"{new:,} {what} where the baseline has none")
+    head = f"{100 * abs(1 - new / old):.1f} % {'fewer' if new < old else 'more'} {what}"
+    return Claim(head, f"{head} {instead}")
+
+
+def _against(new: Evaluation, old: Evaluation) -> str:
+    mine, its = tested_accuracy(new), tested_accuracy(old)
+    if mine is None or its is None:
+        return "The two were not compared on the test split."
+    difference = paired(mine, its)
+    return f"On the test split {verdict(difference, 'the baseline')} ({between(difference)})."
+
+
+def uses(target: FpgaTarget, cost: FpgaCost) -> tuple[Use, ...]:
+    """Of every resource that the device has or the design needs."""
+    area = cost.area
+    all_ = (
+        Use("LUT", area.luts, target.luts),
+        Use("FF", area.ffs, target.ffs),
+        Use("DSP", area.dsps, target.dsps),
+        Use("BRAM", area.brams, target.brams),
+        Use("URAM", area.urams, target.urams),
+    )
+    return tuple(use for use in all_ if use.used or (use.available and use.resource != "URAM"))
+
+
+def fit(target: FpgaTarget, cost: FpgaCost) -> Claim:
+    """Whether the design fits on the device."""
+    found = uses(target, cost)
+    too_much = [use.text for use in found if use.share > 1]
+    if too_much:
+        return Claim("does not fit", f"{target.name} ({target.part}) is too small: it needs {', '.join(too_much)}.")
+    return Claim("fits", f"On {target.name} ({target.part}) it takes {', '.join(use.text for use in found)}.")
+
+
+def speed(cost: FpgaCost) -> Claim:
+    """Throughput and latency at the clock, and what limits them."""
+    text = f"At {number(cost.clock_mhz)} MHz; one frame alone takes {seconds(cost.latency_seconds)}."
+    pace = f"{_pace(cost)} {cost.interval_cycles:,} cycles per frame."
+    return Claim(f"{number(cost.frames_per_second)} frame/s", f"{text} {pace}")
+
+
+def _pace(cost: FpgaCost) -> str:
+    slowest = [layer.layer for layer in cost.layers if layer.cycles == cost.interval_cycles]
+    if not slowest:  # a flow measured an interval that is no layer's own
+        return "The pace is"
+    if len(slowest) > NAMED:
+        return f"{len(slowest)} layers set the pace with"
+    *others, last = slowest
+    return f"{', '.join(others)} and {last} set the pace with" if others else f"{last} sets the pace with"
+
+
+def trust(cost: FpgaCost) -> tuple[Claim, ...]:
+    """How far to trust the costs, and what they leave out."""
+    names = ", ".join(cost.outside) if len(cost.outside) <= NAMED_OUTSIDE else f"{len(cost.outside)} layers"
+    outside = f"{names}; not in any cost." if cost.outside else "Nothing: every layer is inside."
+    return (
+        Claim("Predicted, not measured", f"Area and time come from the cost model {cost.model}."),
+        Claim("Calibration", cost.calibration[:1].upper() + cost.calibration[1:]),
+        Claim("Outside the accelerator", outside),
+    )

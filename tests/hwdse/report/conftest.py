@@ -1,0 +1,203 @@
+"""A study's result made by hand: plausible, deterministic, without a network or a search."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hwdse.cost import LayerCost, Resources, Term, dataflow
+from hwdse.design import Design, Folding, Quantizer
+from hwdse.evaluation import Accuracy, Evaluation, pack
+from hwdse.formats import parse
+from hwdse.result import Constraint, Objective, Result, Trial
+from hwdse.target import FpgaTarget
+from hwdse.workload import Kind, Layer, Site, Workload
+
+TARGET = FpgaTarget(
+    name="small7",
+    part="xc7small-1",
+    family="xc7",
+    luts=20_000,
+    lut_inputs=6,
+    ffs=40_000,
+    brams=50,
+    bram_kib=36,
+    dsps=90,
+    urams=0,
+    dsp="dsp48e1",
+    source="an invented part, for tests",
+)
+INNER = ("conv2", "conv3", "conv4")
+WORKLOAD = Workload(
+    name="toy-cnn",
+    layers=(
+        Layer("conv1", Kind.CONV, ("image",), ("act1",), rows=8, dot=9, positions=64),
+        Layer("conv2", Kind.CONV, ("act1",), ("act2",), rows=16, dot=72, positions=64),
+        Layer("conv3", Kind.CONV, ("act2",), ("act3",), rows=16, dot=144, positions=16),
+        Layer("conv4", Kind.CONV, ("act3",), ("act4",), rows=32, dot=144, positions=16),
+        Layer("fc", Kind.LINEAR, ("act4",), (), rows=10, dot=32, positions=1),
+        Layer("softmax", Kind.SOFTMAX, (), (), rows=10, dot=10, positions=1),
+    ),
+    sites=(
+        Site("image", ("image",), ("conv1",), 64),
+        Site("act1", ("act1",), ("conv2",), 512),
+        Site("act2", ("act2",), ("conv3",), 1024),
+        Site("act3", ("act3",), ("conv4",), 256),
+        Site("act4", ("act4",), ("fc",), 512),
+    ),
+    input_shape=(1, 8, 8),
+)
+LENGTH = {"search": 400, "test": 1000}
+FLOOR = 0.8  # top-1 that the study demands
+HARD = {"search": 8, "test": 22}  # images that every model gets wrong
+
+
+def hits(split: str, wrong: int, seed: int = 0) -> str:
+    """The images of `split` without `wrong` of them: first those that all models find hard, then some at random."""
+    right = np.ones(LENGTH[split], bool)
+    hard = min(wrong, HARD[split])
+    others = hard + np.random.default_rng(seed).permutation(LENGTH[split] - hard)
+    right[:hard] = False
+    right[others[: wrong - hard]] = False
+    return pack(right)
+
+
+def accuracy(split: str, wrong: int, seed: int = 0, sqnr_db: float | None = 20.0) -> Accuracy:
+    """An accuracy with `wrong` wrong images."""
+    return Accuracy(split, LENGTH[split], hits(split, wrong, seed), loss=0.1 + wrong / LENGTH[split], sqnr_db=sqnr_db)
+
+
+def design(formats: tuple[str, ...], edge: str = "int8") -> Design:
+    """`edge` at both ends and `formats` in the three layers between, weights signed, activations unsigned."""
+    first = Quantizer(parse(edge), "channel")
+    weights = {"conv1": first, "fc": first} | {
+        n: Quantizer(parse(f), "channel") for n, f in zip(INNER, formats, strict=True)
+    }
+    unsigned = [Quantizer(parse(f).unsigned) for f in formats]
+    activations = {f"act{i}": q for i, q in enumerate(unsigned, start=1)}
+    activations |= {"image": Quantizer(parse("uint8")), "act4": Quantizer(parse("uint8"))}
+    return Design.of(weights, activations, {name: Folding(4, 8) for name in weights})
+
+
+def layer_cost(layer: Layer, quantizer: Quantizer) -> LayerCost:
+    """An invented price: minifloats pay for their alignment shifts."""
+    fmt = quantizer.format
+    shift = 2**fmt.exponent if not fmt.uniform else 0
+    terms = (
+        Term("multipliers", Resources(luts=3 * fmt.bits**2, ffs=40)),
+        Term("adder tree", Resources(luts=6 * (2 * fmt.mantissa + 2 * shift), ffs=64)),
+        Term("weights", Resources(luts=layer.weights * fmt.bits // 64, lutrams=layer.weights * fmt.bits // 64)),
+        Term("thresholds", Resources(luts=layer.rows * 2 ** min(fmt.bits, 6) // 4, brams=fmt.bits // 7)),
+        Term("window", Resources(luts=120 if layer.kind is Kind.CONV else 0)),
+    )
+    return LayerCost(layer.name, terms, layer.macs // 32, layer.dot, Folding(4, 8), 2 * fmt.mantissa + shift + 8)
+
+
+def evaluation(made: Design, wrong: int, seed: int) -> Evaluation:
+    """The design with `wrong` wrong images in the search split."""
+    weights = dict(made.weights)
+    cost = dataflow(
+        [layer_cost(layer, weights[layer.name]) for layer in WORKLOAD.weighted],
+        clock_mhz=100.0,
+        device=TARGET.name,
+        model="toy",
+        calibration="uncalibrated: invented for tests.",
+        outside=("softmax",),
+    )
+    bits = sum(layer.weights * weights[layer.name].format.bits for layer in WORKLOAD.weighted)
+    return Evaluation(made, (accuracy("search", wrong, seed),), cost, (), bits)
+
+
+UNIFORM = (
+    "int8",
+    "int6",
+    "int5",
+    "int4",
+    "int3",
+    "e4m3",
+    "e3m4",
+    "e3m2",
+    "e2m3",
+    "e2m2",
+    "e2m1",
+    "e3m1",
+    "e1m2",
+    "e2m0",
+)
+MIXED = ("int4", "e2m1", "int3", "e3m2", "int5", "e2m2", "e2m0")
+
+
+def wrong_images(formats: tuple[str, ...]) -> int:
+    """How many images of the search split a design gets wrong: an invented law that flatters minifloats of 4 bits."""
+    harm = 0.0
+    for name in formats:
+        fmt = parse(name)
+        harm += 400 * 2.0 ** (-1.7 * (fmt.mantissa + (1.3 if not fmt.uniform else 0.0)))
+    return 12 + min(round(harm / 3), 330)
+
+
+def trials() -> tuple[Trial, ...]:
+    """14 uniform designs, then 40 that a sampler might have proposed; trial 30 failed."""
+    rng = np.random.default_rng(1)
+    proposals: list[tuple[str, ...]] = [(name,) * 3 for name in UNIFORM]
+    proposals += [tuple(str(name) for name in rng.choice(MIXED, 3)) for _ in range(40)]
+    return tuple(trial(number, formats) for number, formats in enumerate(proposals) if number != 30)
+
+
+def trial(number: int, formats: tuple[str, ...]) -> Trial:
+    """An evaluated design; it is feasible from `FLOOR` on."""
+    one = evaluation(design(formats), wrong_images(formats) + number % 3, number + 1)
+    values = (one.accuracy("search").top1, float(one.predicted.area.luts))
+    origin = "baseline" if number == 0 else "uniform" if number < len(UNIFORM) else "tpe"
+    return Trial(number, origin, one, values, values[0] >= FLOOR)
+
+
+def front_of(made: tuple[Trial, ...]) -> tuple[int, ...]:
+    """The trials that no other beats, cheapest first."""
+    kept: list[Trial] = []
+    for trial in sorted(made, key=lambda t: (t.values[1], -t.values[0])):
+        if trial.feasible and (not kept or trial.values[0] > kept[-1].values[0]):
+            kept.append(trial)
+    return tuple(trial.number for trial in kept)
+
+
+def tested(trial: Trial) -> Trial:
+    """The trial with an accuracy on the test split."""
+    wrong = round(2.5 * (1 - trial.evaluation.accuracy("search").top1) * LENGTH["search"]) + trial.number % 5
+    both = (*trial.evaluation.accuracies, accuracy("test", wrong, trial.number + 1))
+    return replace(trial, evaluation=replace(trial.evaluation, accuracies=both))
+
+
+@pytest.fixture(scope="session")
+def result() -> Result:
+    """A finished study of 54 trials, one of them failed."""
+    made = trials()
+    front = front_of(made)
+    made = tuple(tested(trial) if trial.number in (*front, 0) else trial for trial in made)
+    top1 = {trial.number: trial.values[0] for trial in made}
+    volume = np.cumsum(1.0 / (1 + np.arange(len(made))) ** 1.5)
+    return Result(
+        study="toy",
+        question="Which number formats should the digit reader on the small7 board use?",
+        workload=WORKLOAD,
+        target=TARGET,
+        clock_mhz=100.0,
+        objectives=(Objective("top1", "maximize"), Objective("lut", "minimize")),
+        constraints=(Constraint("top1", low=FLOOR),),
+        float_accuracies=(accuracy("search", 10, sqnr_db=None), accuracy("test", 25, sqnr_db=None)),
+        trials=made,
+        failures=((30, "the <scale> of layer 'conv3' is not finite"),),
+        front=front,
+        baseline=0,
+        best=next(number for number in front if top1[number] >= 0.975 - 0.02),
+        knee=next(number for number in front if top1[number] >= 0.9),
+        max_loss=0.02,
+        reference_point=(-0.1, 20_000.0),
+        hypervolume=tuple((trial.number, float(value)) for trial, value in zip(made, volume, strict=True)),
+        manifest=(
+            ("hwdse", "0.1.0"),
+            ("commit", "0123abc"),
+            ("seed", "0"),
+            ("study file", "studies/toy.toml, digest 89abcdef"),
+        ),
+    )

@@ -1,0 +1,234 @@
+"""What `write` leaves in the folder; the page stands alone and says what it must."""
+
+import re
+from dataclasses import replace
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from hwdse.cost import LayerCost, Resources, Term
+from hwdse.report import write
+from hwdse.report.breakdown import breakdown
+from hwdse.report.figures import hypervolume, plots
+from hwdse.report.interactive import library
+from hwdse.report.page import caption, checks, choices, constraints, render
+from hwdse.report.strip import Swatch, strip
+from hwdse.report.table import rows
+from hwdse.report.words import Claim
+from hwdse.result import Constraint, Objective, Result
+
+OUTSIDE = tuple(f"encoder.layers.encoder_layer_{i}.self_attention.softmax" for i in range(9))
+LOADS = {"src", "href", "srcset", "action", "formaction", "data", "poster", "background", "ping"}
+
+
+class Tags(HTMLParser):
+    """The attributes that make a browser load something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, str]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [(tag, name) for name, _ in attrs if name in LOADS]
+
+
+@pytest.fixture(scope="module")
+def page(result: Result) -> str:
+    """The page of the whole study."""
+    return rendered(result)
+
+
+def rendered(result: Result) -> str:
+    """The page of a result."""
+    return render(result, plots(result), rows(result))
+
+
+def words(page: str) -> str:
+    """The page's text without scripts, styles and tags, every run of white space one space."""
+    text = re.sub(r"<(script|style)\b.*?</\1>", " ", page, flags=re.DOTALL)
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", text)).split())
+
+
+def test_files(result: Result, tmp_path: Path) -> None:
+    path = write(result, tmp_path / "new" / "run")
+    assert path == tmp_path / "new" / "run" / "report.html"
+    assert sorted(file.name for file in path.parent.iterdir()) == [
+        "bits.svg",
+        "front.svg",
+        "hypervolume.svg",
+        "pareto.csv",
+        "report.html",
+        "trials.csv",
+    ]
+    lines = (path.parent / "pareto.csv").read_text().splitlines()
+    assert [int(line.split(",")[0]) for line in lines[1:]] == list(result.front)
+    assert len((path.parent / "trials.csv").read_text().splitlines()) == 1 + len(result.trials)
+
+
+def test_the_same_bytes(result: Result, page: str) -> None:
+    assert rendered(replace(result)) == page
+
+
+def test_nothing_is_loaded(page: str) -> None:
+    tags = Tags()
+    tags.feed(page)
+    assert tags.found == []
+    ours = page.replace(library(), "")
+    assert page.count(library()) == 1
+    assert len(ours) < 200_000
+    assert "http:" not in ours
+    assert "https:" not in ours
+    assert "url(" not in ours
+    assert "@import" not in ours
+    policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+    assert f'<meta http-equiv="Content-Security-Policy" content="{policy}">' in page
+
+
+def test_the_answer_stands_first(page: str) -> None:
+    text = words(page)
+    said = (
+        "Study toy toy-cnn on small7 at 100 MHz "
+        "Which number formats should the digit reader on the small7 board use? "
+        "Build trial 2 on small7: an integer design with 5.14 bits per weight "
+        "(weights int8, 3 x int5, int8; activations uint8, 3 x uint5, uint8). "
+        "Of the 8 designs on the front it is the cheapest that lost at most 2.00 points of top-1 on the search split. "
+        "Accuracy loses 2.20 points"
+    )
+    assert text.startswith(f"toy: hwdse report {said}")
+    assert "Calibration Uncalibrated: invented for tests. Outside the accelerator softmax; not in any cost." in text
+    assert "LUT 2,880 of 20,000 FF 520 of 40,000 DSP 0 of 90 BRAM 2 of 50" in text
+
+
+def test_failures_and_manifest_are_shown_and_escaped(page: str) -> None:
+    assert "Failed trials (1) trial why 30 the <scale> of layer 'conv3' is not finite" in words(page)
+    assert "<scale>" not in page
+    manifest = "device source an invented part, for tests hwdse 0.1.0 commit 0123abc seed 0 study file studies/toy.toml"
+    assert manifest in words(page)
+
+
+def test_text_cannot_become_script(result: Result) -> None:
+    name = "</script><b>"
+    trials = tuple(replace(trial, origin=name) for trial in result.trials)
+    page = rendered(replace(result, question=name, study=name, trials=trials, failures=((30, name),)))
+    assert name not in page
+    assert "<b>" not in page.replace(library(), "")
+
+
+def test_choices(result: Result) -> None:
+    found = choices(result)
+    assert [choice.roles for choice in found] == ["best", "knee", "most accurate, baseline", "float model"]
+    assert found[0].loss == Claim("loses 2.20 points", "95 % interval -3.24 to -1.15")
+    assert found[2].loss == Claim("no difference shown", "-0.50 points, 95 % interval -1.18 to +0.18")
+    assert (found[3].test, found[3].luts) == ("97.50 %", "")
+    (untested, *_) = choices(replace(result, best=5, front=(), baseline=None))
+    assert (untested.test, untested.loss) == ("", Claim("not tested", ""))
+
+
+def test_a_single_trial(result: Result, tmp_path: Path) -> None:
+    alone = replace(
+        result,
+        trials=result.trials[:1],
+        failures=(),
+        front=(0,),
+        best=0,
+        knee=0,
+        hypervolume=((0, 0.5),),
+    )
+    path = write(alone, tmp_path)
+    text = words(path.read_text())
+    assert "It is the only design on the front; it lost at most 2.00 points of top-1 on the search split." in text
+    assert "is the baseline The chosen design is the baseline itself, so there is no saving." in text
+    assert "Failed trials" not in text
+    assert "The last trial added 100.0 % of the final hypervolume." in text
+
+
+def test_no_feasible_trial_and_no_baseline(result: Result, tmp_path: Path) -> None:
+    nothing = replace(result, front=(), best=13, knee=13, baseline=None, hypervolume=(), constraints=())
+    trials = tuple(replace(trial, feasible=False) for trial in result.trials)
+    path = write(replace(nothing, trials=trials), tmp_path)
+    text = words(path.read_text())
+    assert "Trial 13 was chosen for small7, but it breaks a constraint: a minifloat design" in text
+    assert "The front is empty: no trial met the constraints." in text
+    assert "no baseline The study names no baseline, so no saving is stated." in text
+    assert (tmp_path / "pareto.csv").read_text().count("\n") == 1
+    assert not (tmp_path / "hypervolume.svg").exists()
+
+
+def test_three_objectives(result: Result, tmp_path: Path) -> None:
+    objectives = (*result.objectives, Objective("weight_bits", "minimize"))
+    path = write(replace(result, objectives=objectives, reference_point=(-0.1, 20_000.0, 70_000.0)), tmp_path)
+    assert "Top-1 accuracy against weight memory" in words(path.read_text())
+    assert (tmp_path / "front-weight_bits.svg").exists()
+
+
+def test_captions(result: Result) -> None:
+    assert caption(result, hypervolume(result)) == (
+        "Reference point: top-1 accuracy 10.00 %, LUT 20,000. The last 13 trials added 1.7 % of the final hypervolume."
+    )
+    limits = (Constraint("lut", low=10, high=50_000), Constraint("latency", high=1e-3))
+    assert constraints(replace(result, constraints=limits)) == (
+        "LUT at least 10 and at most 50,000",
+        "latency at most 1 ms",
+    )
+
+
+def test_measured_costs_stand_beside_the_predicted(result: Result) -> None:
+    trial = result.trial(2)
+    built = LayerCost("all", (Term("placed", Resources(luts=3000, ffs=520)),), 2304, 0)
+    measured = replace(trial.evaluation.predicted, layers=(built,), model="a flow")
+    trial = replace(trial, evaluation=replace(trial.evaluation, measured=(measured,)))
+    changed = replace(result, trials=tuple(trial if t.number == 2 else t for t in result.trials))
+    assert [(c.resource, c.predicted, c.measured, c.error) for c in checks(changed)] == [
+        ("LUT", 2880, 3000, "-4.0 %"),
+        ("FF", 520, 520, "+0.0 %"),
+        ("BRAM", 2, 0, ""),
+    ]
+    assert "Predicted and measured trial measured by" in words(rendered(changed))
+
+
+def test_many_layers_outside_are_counted_and_listed(result: Result) -> None:
+    trial = result.trial(2)
+    cost = replace(trial.evaluation.predicted, outside=OUTSIDE)
+    trial = replace(trial, evaluation=replace(trial.evaluation, predicted=cost))
+    text = words(rendered(replace(result, trials=tuple(trial if t.number == 2 else t for t in result.trials))))
+    listed = f"The layers outside, by name {', '.join(OUTSIDE)}"
+    assert f"Outside the accelerator 9 layers; not in any cost. {listed} The alternatives" in text
+
+
+def test_strip(result: Result) -> None:
+    found = strip(result)
+    assert [(column.roles, column.trial) for column in found.columns] == [
+        ("best", 2),
+        ("knee", 23),
+        ("most accurate", 0),
+    ]
+    assert found.weights[1].swatches == (
+        Swatch("int5", "int5:channel", "integer", 5),
+        Swatch("e2m2", "e2m2:channel", "minifloat", 5),
+        Swatch("int8", "int8:channel", "integer", 8),
+    )
+    assert [line.name for line in found.activations] == ["image", "act1", "act2", "act3", "act4"]
+    (one,) = strip(replace(result, best=0, knee=0)).columns
+    assert one.roles == "best, knee, most accurate"
+
+
+def test_breakdown_adds_up(result: Result) -> None:
+    cost = result.trial(2).evaluation.predicted
+    found = breakdown(cost)
+    assert sum(part.luts for bar in found.bars for part in bar.parts) == cost.area.luts == found.total.luts
+    assert [part.name for part in found.legend] == ["thresholds", "weights", "multipliers", "window", "adder tree"]
+    assert sum(part.share for part in found.legend) == pytest.approx(1)  # five quotients, rounded
+    assert [bar.layer for bar in found.bars if bar.slowest] == ["conv2", "conv4"]
+    assert (found.bars[1].folding, found.bars[1].accumulator) == ("4x8", "16")
+
+
+def test_many_parts_end_in_other(result: Result) -> None:
+    cost = result.trial(2).evaluation.predicted
+    terms = tuple(Term(f"part {i}", Resources(luts=100 - i)) for i in range(10))
+    layer = LayerCost("add", terms, 10, 1)
+    found = breakdown(replace(cost, layers=(layer,)))
+    assert [part.name for part in found.legend] == [*(f"part {i}" for i in range(6)), "other"]
+    assert found.legend[-1].luts == 94 + 93 + 92 + 91
+    assert (found.bars[0].folding, found.bars[0].accumulator) == ("", "")
