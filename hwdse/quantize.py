@@ -298,10 +298,10 @@ def _replace_operand(layer: fx.Node, position: int, old: fx.Node, new: fx.Node) 
     layer.args = tuple(args)
 
 
-def brevitas_layer(module: nn.Module, injector: object) -> nn.Module:
+def brevitas_layer(module: nn.Module, injector: object) -> Any:
     """`module` (Conv2d or Linear) as a Brevitas layer with the same weights and bias."""
     options = {"weight_quant": injector, "bias": module.bias is not None, "return_quant_tensor": False}
-    layer: nn.Module
+    layer: Any
     if isinstance(module, nn.Conv2d):
         shape = (module.in_channels, module.out_channels, module.kernel_size)
         place = {"stride": module.stride, "padding": module.padding, "groups": module.groups}
@@ -314,7 +314,8 @@ def brevitas_layer(module: nn.Module, injector: object) -> nn.Module:
         layer.get_parameter("weight").copy_(module.weight)
         if module.bias is not None:
             layer.get_parameter("bias").copy_(module.bias)
-    return layer.eval()
+        layer.eval().quant_weight()  # the first call initialises the scale, which a state dict lacks before
+    return layer
 
 
 def _identity(quantizer: Quantizer) -> nn.Module:

@@ -122,8 +122,11 @@ class _Reader:
     def _name(self, node: fx.Node) -> str:
         if node.op == "placeholder":
             return "input"
-        name = str(node.target) if node.op in ("call_module", "get_attr") else _scope(node) + _show(node.target)
-        return name if name not in self.names.values() else _scope(node) + node.name
+        module = node.op in ("call_module", "get_attr")
+        name = str(node.target) if module else _scope(node) + _show(node.target)
+        taken = set(self.names.values())
+        others = (f"{name}_{count}" for count in range(1, len(taken) + 1))
+        return next(free for free in chain((name,), others) if free not in taken)
 
     # ---- where activations are quantised -----------------------------------------------------
 
