@@ -7,6 +7,7 @@ same logits as the Brevitas model bit for bit (`tests/hwdse/test_accuracy.py`) w
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from importlib.metadata import version
+from inspect import getsource
 from typing import Protocol
 
 import torch
@@ -15,8 +16,9 @@ from torch import Tensor, fx
 
 from hwdse.design import Design
 from hwdse.evaluation import Accuracy, pack
+from hwdse.plugins import load
 from hwdse.quantize import Bench, technique
-from hwdse.technique import Sees
+from hwdse.technique import Sees, Technique
 
 BATCH = 500  # images; fixed, because a float sum may depend on it
 
@@ -48,8 +50,9 @@ class Evaluator:
 
     @property
     def context(self) -> str:
-        """Names what an accuracy depends on beside the design: weights, data, versions."""
+        """Names what an accuracy depends on beside the design: network, data, techniques' code, versions."""
         parts = [self.bench.digest, *(f"{name}:{split.digest}" for name, split in sorted(self.splits.items()))]
+        parts += [getsource(kind) for kind in load("hwdse.techniques", Technique).values()]  # type: ignore[type-abstract]
         parts += [f"{package}=={version(package)}" for package in ("torch", "brevitas", "hwdse")]
         return blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
 
@@ -57,7 +60,7 @@ class Evaluator:
         """Of `design` on `split`."""
         model = self.model(design)
         with torch.inference_mode():
-            outputs = [model(images) for images, _ in self._split(split).batches(BATCH)]
+            outputs = [model(images.clone()) for images, _ in self._split(split).batches(BATCH)]
         return self._measure(split, outputs, self._float_logits(split))
 
     def float_accuracy(self, split: str) -> Accuracy:
@@ -78,12 +81,15 @@ class Evaluator:
         if split not in self._reference:
             graph = self.bench.traced.graph
             with torch.inference_mode():
-                self._reference[split] = [graph(images) for images, _ in self._split(split).batches(BATCH)]
+                self._reference[split] = [graph(images.clone()) for images, _ in self._split(split).batches(BATCH)]
         return self._reference[split]
 
     def _measure(self, split: str, outputs: list[Tensor], reference: list[Tensor] | None) -> Accuracy:
         labels = torch.cat([labels for _, labels in self._split(split).batches(BATCH)])
         logits = torch.cat(outputs).double()
+        if logits.dim() != 2 or not 0 <= int(labels.min()) <= int(labels.max()) < logits.shape[1]:
+            shape = " x ".join(str(size) for size in logits.shape[1:])
+            raise ValueError(f"labels are 0 to {int(labels.max())}, but the network gives {shape} logits an image")
         right = (logits.argmax(1) == labels).numpy()
         loss = float(F.cross_entropy(logits, labels))
         return Accuracy(split, len(labels), pack(right), loss, None if reference is None else _sqnr(logits, reference))

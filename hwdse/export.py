@@ -7,16 +7,20 @@ holds the parameters and scales, `design.toml` the design. Nothing is pickled.
 import os
 import shutil
 from importlib.metadata import version
+from importlib.util import module_from_spec, spec_from_file_location
+from operator import attrgetter
 from pathlib import Path
 
 import brevitas.nn as qnn
 import torch
 from safetensors.torch import save_file
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from hwdse.design import Design, Quantizer
 from hwdse.quantize import Bench
 from hwdse.quantizers import IMPORTS, activation_recipe, weight_recipe
+
+CHECKED = 16  # images on which the written model is compared
 
 HEADER = '''"""{title}
 
@@ -37,12 +41,27 @@ from torch.nn import *
 CLASS = '''
 
 def _put(root: nn.Module, path: str, module: nn.Module) -> None:
+    root, name = _place(root, path)
+    root.add_module(name, module)
+
+
+def _place(root: nn.Module, path: str) -> tuple[nn.Module, str]:
     *parents, name = path.split(".")
     for parent in parents:
         if not hasattr(root, parent):
             root.add_module(parent, nn.Module())
         root = getattr(root, parent)
-    root.add_module(name, module)
+    return root, name
+
+
+def _parameter(root: nn.Module, path: str, *shape: int) -> None:
+    root, name = _place(root, path)
+    root.register_parameter(name, nn.Parameter(torch.zeros(shape)))
+
+
+def _buffer(root: nn.Module, path: str, *shape: int) -> None:
+    root, name = _place(root, path)
+    root.register_buffer(name, torch.zeros(shape))
 
 
 class Model(nn.Module):
@@ -68,6 +87,7 @@ def export(bench: Bench, design: Design, folder: Path, *, title: str) -> Path:
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"the folder of an export is new or empty, unlike {folder}")
     model = bench.quantize(design)
+    images, _ = next(iter(bench.calibration.batches(CHECKED)))
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = folder.with_name(f".{folder.name}.{os.getpid()}")  # renamed when complete
     partial.mkdir()
@@ -77,6 +97,7 @@ def export(bench: Bench, design: Design, folder: Path, *, title: str) -> Path:
             {key: tensor.contiguous() for key, tensor in model.state_dict().items()}, partial / "weights.safetensors"
         )
         (partial / "design.toml").write_text(design.text)
+        _check(partial, model, images)
         if folder.exists():
             folder.rmdir()
         partial.rename(folder)
@@ -86,13 +107,29 @@ def export(bench: Bench, design: Design, folder: Path, *, title: str) -> Path:
     return folder
 
 
+def _check(folder: Path, model: fx.GraphModule, images: Tensor) -> None:
+    """ValueError unless what was written, read back, gives the logits of `model`."""
+    spec = spec_from_file_location("exported_model", folder / "model.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    shutil.rmtree(folder / "__pycache__", ignore_errors=True)
+    with torch.no_grad():
+        expected, got = model(images.clone()), module.load()(images.clone())
+    if not torch.equal(expected, got):
+        raise ValueError(f"the exported model differs from the model by {float((expected - got).abs().max()):.3g}")
+
+
 def source(model: fx.GraphModule, bench: Bench, design: Design, title: str) -> str:
     """The text of `model.py`."""
+    for node in model.graph.nodes:
+        node.type = None  # annotations name things that the written file does not import
     code = model.graph.python_code("self")
     modules = [f'        _put(self, "{path}", {text})' for path, text in _modules(model, bench, design)]
-    modules += [f'        self.register_{kind}("{path}", {text})' for kind, path, text in _tensors(model)]
+    modules += [f"        {text}" for text in _tensors(model)]
     header = HEADER.format(
-        title=title,
+        title=title.replace('"', "'").replace("\\", "/"),
         digest=design.digest,
         brevitas=version("brevitas"),
         torch=version("torch"),
@@ -132,26 +169,34 @@ def _layer(module: nn.Module, weights: Quantizer, inputs: Quantizer | None) -> s
 
 
 def _plain(path: str, module: nn.Module) -> str:
-    """torch's own representation, which for its layers is the call that makes them; checked, not believed."""
+    """torch's own representation, which for its layers is the call that makes them, plus what it leaves out."""
     text = repr(module)
+    if missing := _unlike(path, text, module):
+        text = f"{text[:-1]}{', ' if text[-2] != '(' else ''}{', '.join(missing)})"
+        if _unlike(path, text, module):
+            raise ValueError(f"no source for module {path!r}: {text} is not what makes it")
+    return text
+
+
+def _unlike(path: str, text: str, module: nn.Module) -> list[str]:
+    """The settings in which what `text` makes differs from `module`."""
     try:
         made = eval(text, dict(vars(nn)))
     except Exception as error:
         raise ValueError(f"no source for module {path!r}, {text}: {error}") from None
     if type(made) is not type(module) or made.state_dict().keys() != module.state_dict().keys():
         raise ValueError(f"no source for module {path!r}: {text} is not what makes it")
-    return text
+    settings = [name for name in getattr(type(module), "__constants__", ()) if hasattr(module, name)]
+    return [f"{s}={getattr(module, s)!r}" for s in settings if getattr(made, s) != getattr(module, s)]
 
 
-def _tensors(model: fx.GraphModule) -> list[tuple[str, str, str]]:
+def _tensors(model: fx.GraphModule) -> list[str]:
+    """Calls that register the tensors that the network's own code reads."""
     found = []
     for path in dict.fromkeys(str(node.target) for node in model.graph.nodes if node.op == "get_attr"):
-        if "." in path:
-            raise ValueError(f"no source for tensor {path!r}: only tensors of the network itself are written")
-        tensor = getattr(model, path)
-        zeros = f"torch.zeros({tuple(tensor.shape)})"
-        parameter = isinstance(tensor, nn.Parameter)
-        found.append(("parameter" if parameter else "buffer", path, f"nn.Parameter({zeros})" if parameter else zeros))
+        tensor = attrgetter(path)(model)
+        kind = "_parameter" if isinstance(tensor, nn.Parameter) else "_buffer"
+        found.append(f'{kind}(self, "{path}", {", ".join(str(size) for size in tensor.shape)})')
     return found
 
 

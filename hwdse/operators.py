@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 -- torch's own convention
-from torch import nn
+from torch import fx, nn
 
 from hwdse.workload import Kind, Layer
 
@@ -70,7 +70,7 @@ def _pair(x: int | tuple[int, ...]) -> tuple[int, int]:
     return (x, x) if isinstance(x, int) else (x[0], x[-1])
 
 
-def _conv(layer: Layer, module: nn.Module | None) -> Layer:
+def _conv(layer: Layer, node: fx.Node, module: nn.Module | None) -> Layer:
     assert isinstance(module, nn.Conv2d)
     if isinstance(module.padding, str) or module.padding_mode != "zeros" or tuple(module.dilation) != (1, 1):
         raise ValueError(f"a convolution has numeric zero padding and no dilation, unlike {layer.name!r}")
@@ -86,31 +86,44 @@ def _conv(layer: Layer, module: nn.Module | None) -> Layer:
     )
 
 
-def _linear(layer: Layer, module: nn.Module | None) -> Layer:
+def _linear(layer: Layer, node: fx.Node, module: nn.Module | None) -> Layer:
     assert isinstance(module, nn.Linear)
     positions = prod(layer.out_shape[:-1])
     bias = module.bias is not None
     return replace(layer, rows=module.out_features, dot=module.in_features, positions=positions, bias=bias)
 
 
-def _matmul(layer: Layer, module: nn.Module | None) -> Layer:
+def _matmul(layer: Layer, node: fx.Node, module: nn.Module | None) -> Layer:
     heads = prod(layer.out_shape[:-2])
     rows, positions = heads * layer.out_shape[-1], layer.out_shape[-2]
     return replace(layer, rows=rows, dot=layer.in_shape[-1], positions=positions, groups=heads)
 
 
-def _pool(layer: Layer, module: nn.Module | None) -> Layer:
-    if not isinstance(module, (nn.MaxPool2d, nn.AvgPool2d)):  # global or adaptive: each output sees its share
+def _pool(layer: Layer, node: fx.Node, module: nn.Module | None) -> Layer:
+    window = _window(node, module)
+    if window is None:  # global or adaptive: each output sees its share
         return replace(layer, dot=max(1, prod(layer.in_shape) // prod(layer.out_shape)))
-    kernel, stride, padding = (_pair(x) for x in (module.kernel_size, module.stride, module.padding))
+    kernel, stride, padding = window
     return replace(layer, dot=prod(kernel), kernel=kernel, stride=stride, padding=padding)
 
 
-def _elementwise(layer: Layer, module: nn.Module | None) -> Layer:
+def _window(node: fx.Node, module: nn.Module | None) -> tuple[tuple[int, int], ...] | None:
+    """Kernel, stride and padding of a pool, if it has them."""
+    if isinstance(module, (nn.MaxPool2d, nn.AvgPool2d)):
+        return _pair(module.kernel_size), _pair(module.stride), _pair(module.padding)
+    if node.target not in (F.max_pool2d, F.avg_pool2d, torch.max_pool2d):
+        return None
+    names = ("input", "kernel_size", "stride", "padding")
+    given: dict[str, Any] = dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
+    kernel = given["kernel_size"]
+    return _pair(kernel), _pair(given.get("stride") or kernel), _pair(given.get("padding", 0))
+
+
+def _elementwise(layer: Layer, node: fx.Node, module: nn.Module | None) -> Layer:
     return replace(layer, dot=OPERANDS.get(layer.kind, 1))
 
 
-GEOMETRY: dict[Kind, Callable[[Layer, nn.Module | None], Layer]] = {
+GEOMETRY: dict[Kind, Callable[[Layer, fx.Node, nn.Module | None], Layer]] = {
     Kind.CONV: _conv,
     Kind.LINEAR: _linear,
     Kind.MATMUL: _matmul,
@@ -121,3 +134,16 @@ GEOMETRY: dict[Kind, Callable[[Layer, nn.Module | None], Layer]] = {
     Kind.NORM: _elementwise,
     Kind.SOFTMAX: _elementwise,
 }
+
+
+def refusal(target: Target, node: fx.Node, module: nn.Module | None) -> str:
+    """The rule that a call breaks by its arguments, or nothing."""
+    if target in ADDS and node.kwargs.get("alpha", 1) != 1:
+        return "an add has no factor"
+    if target is F.pad and (node.kwargs.get("mode", "constant") != "constant" or node.kwargs.get("value")):
+        return "padding is by zeros"
+    if target is F.pad and len(node.args) > 2:
+        return "padding by zeros names its mode and value"
+    if isinstance(module, nn.LeakyReLU) and module.negative_slope < 0:
+        return "a leaky ReLU has a slope of at least zero"
+    return ""

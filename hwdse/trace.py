@@ -6,18 +6,17 @@ values, or it runs outside. A node that plays none is an error that names it: a 
 price would be worse.
 """
 
+import operator
 from collections.abc import Iterator
-from copy import deepcopy
 from dataclasses import dataclass
 from itertools import chain
 from math import prod
 
-from brevitas.nn.utils import merge_bn
+import torch
 from torch import Tensor, fx, nn
-from torch.fx.passes.shape_prop import ShapeProp
 
-from hwdse.attention import expand_attention
-from hwdse.operators import ADDS, FOLDS, GEOMETRY, KINDS, MOVES, OPERANDS, SCALES, Target
+from hwdse.operators import ADDS, FOLDS, GEOMETRY, KINDS, MOVES, OPERANDS, SCALES, Target, refusal
+from hwdse.prepare import BATCH, prepare
 from hwdse.workload import Kind, Layer, Site, Workload
 
 
@@ -37,31 +36,9 @@ class Traced:
 
 
 def trace(model: nn.Module, example: Tensor, name: str, *, hardware: bool = True) -> Traced:
-    """The graph of `model` (not changed), batch norms merged, and its workload for an `example` batch of one."""
-    graph = fx.symbolic_trace(expand_attention(deepcopy(model)).eval())
-    merge_batch_norms(graph)
-    ShapeProp(graph).propagate(example)
-    return _Reader(graph, hardware).read(name, tuple(example.shape[1:]))
-
-
-def merge_batch_norms(graph: fx.GraphModule) -> None:
-    """Folds every batch norm that follows a convolution or a linear layer alone into its weights, by Brevitas.
-
-    Its own pass (`MergeBatchNorm`) only knows its own, deprecated copy of fx.
-    """
-    modules = dict(graph.named_modules())
-    pairs = ((nn.Conv2d, nn.BatchNorm2d), (nn.Linear, nn.BatchNorm1d))
-    for node in list(graph.graph.nodes):
-        layer = node.args[0] if node.op == "call_module" and node.args else None
-        if not isinstance(layer, fx.Node) or layer.op != "call_module" or len(layer.users) > 1:
-            continue
-        weighted, norm = modules[str(layer.target)], modules[str(node.target)]
-        if (type(weighted), type(norm)) in pairs and norm.affine:
-            merge_bn(weighted, norm)
-            node.replace_all_uses_with(layer)
-            graph.graph.erase_node(node)
-    graph.delete_all_unused_submodules()
-    graph.recompile()
+    """The graph of `model` (not changed), batch norms merged, and its workload; `example` has the input's shape."""
+    shape = tuple(example.shape[1:])
+    return _Reader(prepare(model, shape, name), hardware).read(name, shape)
 
 
 class _Reader:
@@ -98,6 +75,8 @@ class _Reader:
     def _classify(self, node: fx.Node) -> None:
         self.names[node] = self._name(node)
         target = self.target(node)
+        if node.op.startswith("call") and (rule := refusal(target, node, self.modules.get(str(node.target)))):
+            raise ValueError(f"{rule}, unlike at {self.names[node]!r}")
         if target in ADDS and len(_tensors(node)) == 2:
             self.kinds[node] = Kind.ADD
         elif target in KINDS:
@@ -116,8 +95,11 @@ class _Reader:
 
     def folds(self, node: fx.Node) -> bool:
         """Whether `node` is a monotone function of one tensor."""
-        alone = len(_tensors(node)) == 1
-        return node.op.startswith("call") and alone and self.target(node) in FOLDS | SCALES | ADDS
+        target, taken = self.target(node), _tensors(node)
+        if not node.op.startswith("call") or len(taken) != 1:
+            return False
+        first = not node.args or node.args[0] is taken[0]  # 1 / x is not monotone where x / 2 is
+        return target in FOLDS | ADDS or (target in SCALES and (first or target in (operator.mul, torch.mul)))
 
     def _name(self, node: fx.Node) -> str:
         if node.op == "placeholder":
@@ -187,8 +169,19 @@ class _Reader:
 
     def _site(self, name: str, nodes: list[fx.Node], layers: tuple[Layer, ...]) -> Site:
         consumers = tuple(layer.name for layer in layers if name in layer.inputs)
-        elements = sum(prod(_shape(node)) for node in nodes)
+        elements = sum(prod(self._shape(node)) for node in nodes)
         return Site(name, tuple(self.names[node] for node in nodes), consumers, elements)
+
+    def _shape(self, node: fx.Node) -> tuple[int, ...]:
+        """Without the batch; of the first tensor, if there are several. A parameter has none, or one of size 1."""
+        meta = node.meta["tensor_meta"]
+        shape = tuple(meta.shape if hasattr(meta, "shape") else meta[0].shape)
+        if node.op == "get_attr":
+            return shape[1:] if shape[:1] == (1,) else shape
+        if shape[:1] != (BATCH,):
+            rule = f"the first dimension is the batch, but at {self.names[node]!r} {BATCH} images give {shape}"
+            raise ValueError(rule)
+        return shape[1:]
 
     def _inputs(self, node: fx.Node) -> tuple[str, ...]:
         if not self._reads_codes(node):
@@ -215,7 +208,7 @@ class _Reader:
                 yield from self._quantised_next(user)
 
     def _layer(self, node: fx.Node) -> Layer:
-        kind, shape_in, shape_out = self.kinds[node], _shape(_tensors(node)[0]), _shape(node)
+        kind, shape_in, shape_out = self.kinds[node], self._shape(_tensors(node)[0]), self._shape(node)
         layer = Layer(
             self.names[node],
             kind,
@@ -227,7 +220,7 @@ class _Reader:
             in_shape=shape_in,
             out_shape=shape_out,
         )
-        return GEOMETRY[kind](layer, self.modules.get(str(node.target)))
+        return GEOMETRY[kind](layer, node, self.modules.get(str(node.target)))
 
 
 def is_tensor(node: fx.Node) -> bool:
@@ -237,14 +230,10 @@ def is_tensor(node: fx.Node) -> bool:
 
 
 def _tensors(node: fx.Node) -> list[fx.Node]:
-    return [arg for arg in node.all_input_nodes if is_tensor(arg)]
-
-
-def _shape(node: fx.Node) -> tuple[int, ...]:
-    """Without the batch; of the first tensor, if there are several; a parameter broadcast over the batch has none."""
-    meta = node.meta["tensor_meta"]
-    shape = tuple(meta.shape if hasattr(meta, "shape") else meta[0].shape)
-    return shape[1:]
+    """The tensors that `node` takes, in order, as often as it takes them."""
+    taken: list[fx.Node] = []
+    fx.map_arg((node.args, node.kwargs), lambda arg: taken.append(arg) if is_tensor(arg) else None)
+    return taken
 
 
 def _scope(node: fx.Node) -> str:

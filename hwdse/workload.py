@@ -8,6 +8,8 @@ from enum import StrEnum
 from math import prod
 from typing import TypeVar
 
+from hwdse.design import Design
+
 
 class Kind(StrEnum):
     """What a layer computes."""
@@ -108,6 +110,13 @@ class Workload:
         """Multiply-accumulates per frame."""
         return sum(layer.macs for layer in self.layers)
 
+    def check(self, design: Design) -> None:
+        """ValueError unless `design` quantises every layer and every site of this network, and nothing else."""
+        if design.hardware != self.hardware:
+            raise ValueError(f"the design has hardware = {design.hardware}, the network was traced with the opposite")
+        _cover("layer", [name for name, _ in design.weights], [layer.name for layer in self.weighted])
+        _cover("activation site", [name for name, _ in design.activations], [site.name for site in self.sites])
+
     def layer(self, name: str) -> Layer:
         """The layer called `name`."""
         return _named("layer", name, self.layers)
@@ -115,6 +124,15 @@ class Workload:
     def site(self, name: str) -> Site:
         """The site called `name`."""
         return _named("activation site", name, self.sites)
+
+
+def _cover(what: str, given: list[str], expected: list[str]) -> None:
+    for name in given:
+        if name not in expected:
+            raise ValueError(f"no {what} {name!r}; known: {', '.join(expected)}")
+    for name in expected:
+        if name not in given:
+            raise ValueError(f"{what} {name!r} has no quantizer")
 
 
 _Item = TypeVar("_Item", Layer, Site)

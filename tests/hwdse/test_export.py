@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from hwdse.design import Step
 from hwdse.export import export
+from hwdse.quantize import Bench
 from tests.hwdse.networks import bench, split, uniform
 
 ALONE = """
@@ -38,6 +40,39 @@ def test_the_exported_model_runs_alone(
     subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=120)
     with torch.no_grad():
         assert torch.equal(torch.load(tmp_path / "logits.pt"), on.quantize(design)(images))
+
+
+class Nested(nn.Module):
+    """A parameter of an inner module, and a pool with a setting that torch does not show."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = Shift()
+        self.pool = nn.AvgPool2d(3, 2, padding=1, count_include_pad=False)
+        self.head = nn.Linear(16, 10)
+
+    def forward(self, x: "torch.Tensor | None") -> Tensor:
+        y: Tensor = self.head(self.pool(self.inner(x)).flatten(1))
+        return y
+
+
+class Shift(nn.Module):
+    """Adds a stored image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.image = nn.Parameter(torch.rand(1, 1, 8, 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.image
+
+
+def test_what_torch_does_not_show_is_written_too(tmp_path: Path) -> None:
+    on = Bench.of(Nested().eval(), split("calibration"), "nested")
+    folder = export(on, uniform(on, "int8", "int8"), tmp_path / "model", title='A """title""" of three')
+    text = (folder / "model.py").read_text()
+    assert "count_include_pad=False" in text
+    assert '_parameter(self, "inner.image", 1, 1, 8, 8)' in text
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import random
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import brevitas.nn as qnn
@@ -20,9 +19,10 @@ from brevitas.quant.scaled_int import (
 )
 from torch import Tensor, fx, nn
 
+from hwdse.brevitas_layers import check_grid
 from hwdse.design import Design, Quantizer, Step
 from hwdse.formats import known_formats, parse, values
-from hwdse.quantize import Bench, check_grid
+from hwdse.quantize import Bench
 from tests.hwdse.networks import NETWORKS, bench, fitting, network, split, uniform
 
 MAX = {"scaling_stats_op": "max"}
@@ -160,14 +160,15 @@ def test_signs_come_from_what_calibration_saw() -> None:
 
 def test_one_pass_over_the_data_calibrates_all_that_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
     on = Bench.of(network("cnn"), split("calibration"), "cnn")
-    passes: list[set[str]] = []
-    observe = on._observe
+    assert on.nonnegative
+    passes: list[object] = []
+    walk = on._watch
 
-    def counted(sites: set[str]) -> Iterator[dict[str, Tensor]]:
+    def counted(sites: object, visit: object) -> None:
         passes.append(sites)
-        return observe(sites)
+        walk(sites, visit)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(on, "_observe", counted)
+    monkeypatch.setattr(on, "_watch", counted)
     design = uniform(bench("cnn"), "int4", "int4")
     on.shell(design)
     on.shell(design)
@@ -178,17 +179,78 @@ def test_one_pass_over_the_data_calibrates_all_that_is_new(monkeypatch: pytest.M
 def test_the_grid_check_sees_one_weight_off_the_grid() -> None:
     on = bench("mlp")
     quantizer = Quantizer(parse("e2m1"), "channel")
-    layer = on._brevitas_layer("fc1", quantizer)
+    scale = on._brevitas_layer("fc1", quantizer).weight_quant.scale()
     weight = on.weight("fc1", quantizer).clone()
     weight[3, 5] *= 1.01
     with pytest.raises(ValueError, match=r"^1 weights of layer 'fc1' are off the grid of e2m1:channel$"):
-        check_grid(weight, layer, "fc1", quantizer)
+        check_grid(weight, scale, "fc1", quantizer)
 
 
 @pytest.mark.parametrize("fmt", [f for f in known_formats() if f.name != "e7m0"], ids=lambda f: f.name)
 def test_weights_of_every_format_lie_on_its_grid(fmt: Any) -> None:
     weight = bench("mlp").weight("fc2", Quantizer(fmt, "channel"))  # raises otherwise
     assert len(torch.unique(weight[0])) <= len(values(fmt))
+
+
+class Twice(nn.Module):
+    """A matmul of a tensor with itself, and a layer called by keyword."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Linear(8, 8)
+        self.b = nn.Linear(8, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.a(input=x.flatten(1, 2))
+        z: Tensor = self.b(torch.matmul(y, y).mean(1))
+        return z
+
+
+@pytest.mark.parametrize("hardware", [True, False])
+def test_every_operand_is_quantised_however_it_is_given(hardware: bool) -> None:
+    torch.manual_seed(0)
+    on = Bench.of(Twice().eval(), split("calibration"), "twice", hardware=hardware)
+    model = on.quantize(uniform(on, "int4", "int4"))
+    (matmul,) = [node for node in model.graph.nodes if node.target is torch.matmul]
+    assert all(str(arg.target).startswith("quant_") for arg in matmul.args)
+    assert all(layer.inputs for layer in on.workload.layers if layer.macs)
+
+
+def test_the_digest_names_the_code_of_the_network() -> None:
+    class Other(Twice):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x.tanh())
+
+    torch.manual_seed(0)
+    first = Bench.of(Twice().eval(), split("calibration"), "net")
+    torch.manual_seed(0)
+    other = Bench.of(Other().eval(), split("calibration"), "net")
+    assert first.digest != other.digest
+
+
+def test_an_unsigned_format_where_values_are_negative_is_an_error() -> None:
+    on = bench("resnet")
+    design = uniform(on, "int4", "int4")
+    wrong = Design.of(dict(design.weights), {**dict(design.activations), "relu": Quantizer.parse("uint4")})
+    for make in (on.shell, on.quantize):
+        with pytest.raises(ValueError, match=r"^calibration saw negative values at 'relu', which uint4 has none of$"):
+            make(wrong)
+
+
+def test_calibration_leaves_the_images_alone() -> None:
+    class InPlace(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(64, 10)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = self.fc(nn.functional.hardtanh(x, 0.2, 0.4, inplace=True).flatten(1))
+            return y
+
+    before = split("calibration").images.clone()
+    on = Bench.of(InPlace().eval(), split("calibration"), "net")
+    on.shell(uniform(on, "int4", "int4"))(split("calibration").images.clone())
+    assert torch.equal(split("calibration").images, before)
 
 
 # ---- techniques ----------------------------------------------------------------------------------
@@ -263,6 +325,10 @@ def test_bad_designs_are_named() -> None:
     step = Step("cross_layer_equalization", (("steps", 3),))
     assert errors(uniform(bench("mlp"), "int4", "int4", recipe=(step,))) == (
         "no setting 'steps' of technique 'cross_layer_equalization'; known: iterations, merge_bias"
+    )
+    step = Step("cross_layer_equalization", (("iterations", "many"),))
+    assert errors(uniform(bench("mlp"), "int4", "int4", recipe=(step,))) == (
+        "setting 'iterations' of technique 'cross_layer_equalization' is int, not 'many'"
     )
     step = Step("bias_correction", scope=("fc7",))
     assert errors(uniform(bench("mlp"), "int4", "int4", recipe=(step,))) == (

@@ -1,0 +1,68 @@
+"""Brevitas layers with given weights, and the proof that what they give lies on the format's grid."""
+
+from typing import Any
+
+import brevitas.nn as qnn
+import torch
+from torch import Tensor, nn
+
+from hwdse.design import Quantizer
+from hwdse.formats import limits, values
+from hwdse.quantizers import activation_recipe, weight_recipe
+
+
+def weight_layer(module: nn.Module, quantizer: Quantizer) -> Any:
+    """`module` (Conv2d or Linear) as a Brevitas layer with the same weights and bias, in evaluation mode."""
+    options = {
+        "weight_quant": weight_recipe(quantizer).injector,
+        "bias": module.bias is not None,
+        "return_quant_tensor": False,
+    }
+    layer: Any
+    if isinstance(module, nn.Conv2d):
+        shape = (module.in_channels, module.out_channels, module.kernel_size)
+        place = {"stride": module.stride, "padding": module.padding, "groups": module.groups}
+        layer = qnn.QuantConv2d(*shape, **place, **options)
+    elif isinstance(module, nn.Linear):
+        layer = qnn.QuantLinear(module.in_features, module.out_features, **options)
+    else:
+        raise TypeError(f"no Brevitas layer for {type(module).__name__}")
+    with torch.no_grad():
+        layer.weight.copy_(module.weight)
+        if module.bias is not None:
+            layer.bias.copy_(module.bias)
+        layer.eval().quant_weight()  # the first call initialises the scale, which a state dict lacks before
+    return layer
+
+
+def quantised_weight(layer: Any, name: str, quantizer: Quantizer) -> Tensor:
+    """The weights that a Brevitas `layer` multiplies with, checked to lie on the grid of `quantizer`."""
+    with torch.no_grad():
+        weight = _value(layer.quant_weight()).detach()
+        scale = _value(layer.weight_quant.scale()).detach()
+    check_grid(weight, scale, name, quantizer)
+    return weight
+
+
+def activation_layer(quantizer: Quantizer) -> Any:
+    """A `QuantIdentity`, not calibrated yet."""
+    injector = activation_recipe(quantizer).injector
+    return qnn.QuantIdentity(act_quant=injector, return_quant_tensor=False).eval()
+
+
+def check_grid(weight: Tensor, scale: Tensor, name: str, quantizer: Quantizer) -> None:
+    """ValueError unless every quantised weight is a value of the format times its scale, exactly in float32.
+
+    `scale` broadcasts to `weight`.
+    """
+    low, high = limits(quantizer.format, quantizer.narrow)
+    grid = torch.tensor([v for v in values(quantizer.format) if low <= v <= high])
+    index = torch.searchsorted(grid, (weight / scale).contiguous()).clamp(1, len(grid) - 1)
+    near = (grid[index - 1] * scale == weight) | (grid[index] * scale == weight)
+    if not bool(near.all()):
+        raise ValueError(f"{int((~near).sum())} weights of layer {name!r} are off the grid of {quantizer.name}")
+
+
+def _value(x: Any) -> Tensor:
+    tensor: Tensor = getattr(x, "value", x)  # a QuantTensor holds its value
+    return tensor
