@@ -13,13 +13,23 @@ added to the sum. How far that is from netlists is `ERROR_PERCENT`.
 from collections.abc import Iterator
 from functools import cache
 from math import ceil
+from typing import NamedTuple
 
 from hwdse.formats import Format, magnitude
 
-# Mean absolute error of a dot-product unit's LUTs, integers and minifloats, in percent; structure, not fitted.
+
+class Error(NamedTuple):
+    """Of a dot-product unit's LUTs, absolute, in percent."""
+
+    mean: int
+    largest: int
+
+
+# Signed integers, and signed minifloats, by inputs of a LUT; structure, not fitted.
 # Source: tests/hwdse/test_arithmetic.py, against LUT counts of yosys 0.70 (synth_xilinx -family xcup; synth_ecp5).
 # What synthesis makes of a shifter was read from those same netlists, so this error is not a held-out one.
-ERROR_PERCENT = {6: (2, 5), 4: (1, 11)}  # by inputs of a LUT
+ERROR_PERCENT = {6: (Error(2, 4), Error(5, 14)), 4: (Error(1, 4), Error(11, 43))}
+MIXED_ERROR_PERCENT = {6: Error(14, 26), 4: Error(21, 27)}  # integer x minifloat: measured later
 
 WIDE_LUT4_FUNCTION = 6  # LUT4 in a function of 7 to 10 inputs: a function of 6 (four LUT4) feeding one of 5 (two)
 LAST_LEVEL_SELECTS = 3  # select bits that yosys' abc9 flattens into the last level of a shifter on LUT4
@@ -27,6 +37,7 @@ LAST_LEVEL_SELECTS = 3  # select bits that yosys' abc9 flattens into the last le
 # Signed operand widths of one multiplier. AMD: UG479 (25x18), UG579 (27x18), AM004 (27x24);
 # Lattice: FPGA-TN-02205, sysDSP usage guide (MULT18X18D).
 DSP_PORTS = {"dsp48e1": (25, 18), "dsp48e2": (27, 18), "dsp58": (27, 24), "mult18x18d": (18, 18)}
+WITH_P = ("dsp48e1", "dsp48e2", "dsp58")  # that accumulate; a MULT18X18D only multiplies
 DSP58_DOT = (9, 8, 3)  # operand widths and products of a DSP58's INT8 mode: AM004, DSP58 as a vector ALU
 
 
@@ -49,11 +60,13 @@ def paper_bits(weight: Format, activation: Format, terms: int) -> int:
     """The accumulator bits of Aggarwal et al., 'Shedding the Bits', arXiv 2311.12359v3, hardware cost.
 
     Integers `ra + rb + ceil(log2 n) + 1`; minifloats `2**ea + ma + 2**eb + mb + ceil(log2 n) - 1`.
-    The paper mixes no integer with a minifloat: there an integer counts by its bits, which is
-    `2**e + m` of the minifloat on the same grid.
+    The paper mixes no integer with a minifloat: there an integer counts as `2**e + m` of the
+    minifloat on the same grid, which is its bits, and one more without a sign.
     """
-    both_integers = weight.exponent == activation.exponent == 0
-    spans = [f.bits if f.exponent == 0 else 2**f.exponent + f.mantissa for f in (weight, activation)]
+    both_integers = _integers(weight, activation)
+    spans = [weight.bits, activation.bits]
+    if not both_integers:
+        spans = [2**f.exponent + f.mantissa if f.exponent else f.bits + (not f.signed) for f in (weight, activation)]
     return sum(spans) + (terms - 1).bit_length() + (1 if both_integers else -1)
 
 
@@ -235,32 +248,59 @@ def sign_count(weight: Format, activation: Format, lanes: int, lut_inputs: int) 
 def dsp_blocks(
     weight: Format, activation: Format, pe: int, simd: int, dsp: str, *, shared: bool = True, narrow: bool = True
 ) -> int:
-    """DSP blocks that make the `pe` x `simd` products; the sums stay in LUTs.
+    """DSP blocks that make the `pe` x `simd` products: `dsp_products` of them each, or one of `dsp_lanes` outputs.
 
-    `shared`: the PEs see the same activations, so that a DSP48 multiplies one by several weights:
-    `1 + (A - W) // (W + a - 1)` of them, the rule of FINN's RTL (finn-rtllib/mvu/mvu.sv,
-    NUM_LANES; AMD WP486 for two INT8), and one bit less room if the weights are not `narrow`.
-    A DSP58 sums three products. Minifloats are multiplied as decoded magnitudes, in as many blocks
-    as they are wide, without packing.
+    Minifloats are multiplied as decoded magnitudes, in as many blocks as they are wide, without packing.
     """
-    if (weight.exponent, activation.exponent) != (0, 0):
-        return pe * simd * _tiles(_decoded_bits(weight), _decoded_bits(activation), dsp)
+    blocks = ceil(simd / dsp_products(weight, activation, dsp)) * dsp_parts(weight, activation, dsp)
+    return blocks * ceil(pe / dsp_lanes(weight, activation, pe, dsp, shared=shared, narrow=narrow))
+
+
+def dsp_products(weight: Format, activation: Format, dsp: str) -> int:
+    """How many products one DSP block sums: three small integers in a DSP58."""
     operands = sorted(f.bits + (not f.signed) for f in (weight, activation))
-    if dsp == "dsp58" and operands[1] <= DSP58_DOT[0] and operands[0] <= DSP58_DOT[1]:
-        return pe * ceil(simd / DSP58_DOT[2])
-    lanes = 1
-    if dsp in ("dsp48e1", "dsp48e2") and shared:
-        lanes += (DSP_PORTS[dsp][0] - (not narrow) - weight.bits) // (weight.bits + activation.bits - 1)
-    return simd * ceil(pe / lanes)
+    fits = operands[1] <= DSP58_DOT[0] and operands[0] <= DSP58_DOT[1]
+    return DSP58_DOT[2] if dsp == "dsp58" and fits and _integers(weight, activation) else 1
+
+
+def dsp_lanes(
+    weight: Format, activation: Format, pe: int, dsp: str, *, shared: bool = True, narrow: bool = True
+) -> int:
+    """How many of `pe` outputs share one DSP48, which multiplies a `shared` activation by several weights.
+
+    `1 + (A - W) // (W + a - 1)`, the rule of FINN's RTL (finn-rtllib/mvu/mvu.sv, NUM_LANES; AMD WP486
+    for two INT8), and one bit less room if the weights are not `narrow`.
+    """
+    if not (shared and dsp in ("dsp48e1", "dsp48e2") and _integers(weight, activation)):
+        return 1
+    room = DSP_PORTS[dsp][0] - (not narrow) - weight.bits
+    return min(pe, 1 + room // (weight.bits + activation.bits - 1))
+
+
+def dsp_parts(weight: Format, activation: Format, dsp: str) -> int:
+    """How many DSP blocks one product takes: one, unless a decoded minifloat is wider than a port."""
+    return 1 if _integers(weight, activation) else _tiles(_decoded_bits(weight), _decoded_bits(activation), dsp)
+
+
+def dsp_accumulates(
+    weight: Format, activation: Format, pe: int, simd: int, dsp: str, *, shared: bool = True, narrow: bool = True
+) -> bool:
+    """Whether an output is summed in the P register of its only DSP48 or DSP58, without LUTs (UG579, AM004)."""
+    one = simd <= dsp_products(weight, activation, dsp) and _integers(weight, activation)
+    return one and dsp in WITH_P and dsp_lanes(weight, activation, pe, dsp, shared=shared, narrow=narrow) == 1
+
+
+def _integers(weight: Format, activation: Format) -> bool:
+    return weight.exponent == activation.exponent == 0
 
 
 def dsp_luts(
     weight: Format, activation: Format, pe: int, simd: int, dsp: str, lut_inputs: int, *, bits: int, shared: bool = True
 ) -> int:
     """LUTs around those DSP blocks: decoders, signs, and the adders of the parts of products of `bits` bits."""
-    if (weight.exponent, activation.exponent) == (0, 0):
+    if _integers(weight, activation):
         return 0
-    parts = _tiles(_decoded_bits(weight), _decoded_bits(activation), dsp)
+    parts = dsp_parts(weight, activation, dsp)
     each = (parts - 1) * adder(bits, lut_inputs) + (signs(weight, activation) > 1) + decoder(weight, lut_inputs)
     return pe * simd * each + (simd if shared else pe * simd) * decoder(activation, lut_inputs)
 

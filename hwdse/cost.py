@@ -14,9 +14,9 @@ class Resources:
     luts: int = 0  # LUTs used as memory included
     ffs: int = 0
     dsps: int = 0
-    brams: int = 0  # blocks of the device's own size
+    brams: int = 0  # blocks of 18 Kib: BRAM18
     urams: int = 0
-    lutrams: int = 0  # the part of `luts` that stores weights, windows or thresholds
+    lutrams: int = 0  # the part of `luts` that is RAM; a ROM in LUTs is logic
 
     def __add__(self, other: Self) -> Self:
         return type(self)(  # written out: a search adds millions of these
@@ -44,7 +44,7 @@ class LayerCost:
     layer: str
     terms: tuple[Term, ...]
     cycles: int  # between two frames
-    fill_cycles: int  # from its first input to its first output
+    fill_cycles: int  # through its pipeline: from the end of the work on an output to that output
     folding: Folding | None = None  # of the layers that multiply
     accumulator_bits: int | None = None
 
@@ -96,13 +96,16 @@ def dataflow(
     model: str,
     calibration: str,
     outside: tuple[str, ...] = (),
+    latency_cycles: int | None = None,
 ) -> FpgaCost:
     """One engine per layer, all busy at once: area adds, the slowest layer sets the pace.
 
-    A frame leaves when every layer has filled and the slowest has done its work. ValueError without layers.
+    `latency_cycles` comes from the graph (`hwdse.latency`); without it, it is the bound that no graph
+    goes below: the slowest layer's work and all pipelines. ValueError without layers.
     """
     if not layers:
         raise ValueError("a dataflow accelerator has at least one layer")
     interval = max(layer.cycles for layer in layers)
-    latency = interval + sum(layer.fill_cycles for layer in layers)
-    return FpgaCost(tuple(layers), interval, latency, clock_mhz, device, model, calibration, outside)
+    if latency_cycles is None:
+        latency_cycles = interval + sum(layer.fill_cycles for layer in layers)
+    return FpgaCost(tuple(layers), interval, latency_cycles, clock_mhz, device, model, calibration, outside)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from hwdse.cost import FpgaCost, LayerCost, dataflow
 from hwdse.design import Design
+from hwdse.latency import latency_cycles
 from hwdse.target import FpgaTarget
 from hwdse.workload import OUTSIDE, Layer, Workload
 
@@ -46,6 +47,7 @@ class CostModel(ABC):
             model=self.name,
             calibration=self.calibration(target),
             outside=outside,
+            latency_cycles=latency_cycles(workload, inside),
         )
 
     def prices(self, layer: Layer, workload: Workload) -> bool:

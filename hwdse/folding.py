@@ -34,9 +34,12 @@ def _cheapest(layer: Layer, cycles_per_frame: int) -> Folding:
 
 @cache
 def legal(layer: Layer) -> tuple[Folding, ...]:
-    """Every folding of `layer`: PE divides the outputs that share inputs, SIMD the terms of one output."""
+    """Every folding of `layer`: PE divides the outputs that share inputs, SIMD the terms of one output.
+
+    A window gives parts of a tap or whole taps, so SIMD divides the channels of a tap, or they divide it.
+    """
     pes, simds = _divisors(_outputs(layer)), _divisors(layer.dot if multiplies(layer) else 1)
-    return tuple(Folding(pe, simd) for pe in pes for simd in simds)
+    return tuple(Folding(pe, simd) for pe in pes for simd in simds if _feeds(layer, simd))
 
 
 def check(layer: Layer, folding: Folding) -> None:
@@ -45,6 +48,21 @@ def check(layer: Layer, folding: Folding) -> None:
     for what, part, whole in (("PE", folding.pe, _outputs(layer)), ("SIMD", folding.simd, terms)):
         if whole % part:
             raise ValueError(f"{what} divides {whole} in layer {layer.name!r}, so its folding is not {folding.name}")
+    if not _feeds(layer, folding.simd):
+        raise ValueError(
+            f"SIMD divides the {_tap(layer)} channels of a tap or is a multiple of them in layer {layer.name!r}, "
+            f"so its folding is not {folding.name}"
+        )
+
+
+def _feeds(layer: Layer, simd: int) -> bool:
+    """Whether a window, if there is one, can give `simd` terms in a cycle."""
+    return layer.kind is not Kind.CONV or _tap(layer) % simd == 0 or simd % _tap(layer) == 0
+
+
+def _tap(layer: Layer) -> int:
+    """The channels of a pixel that one output sees."""
+    return layer.dot // prod(layer.kernel)
 
 
 def multiplies(layer: Layer) -> bool:
@@ -68,34 +86,32 @@ def cycles(layer: Layer, folding: Folding) -> int:
     return max(work, ceil(_stream_elements(layer) / stream_width(layer, folding)))
 
 
-@cache
-def fill_cycles(layer: Layer, folding: Folding) -> int:
-    """Cycles from the first input to the first finished sum, before the pipeline: the window, then one dot product."""
-    if layer.kind in (Kind.ADD, Kind.TABLE):
-        return 1
-    if layer.kind is Kind.MATMUL:
-        return ceil(layer.rows * layer.dot / folding.simd) + layer.dot // folding.simd
-    if layer.kind is Kind.AVG_POOL and layer.kernel == (1, 1):  # over all pixels
-        return layer.positions * layer.rows * layer.dot // folding.pe
-    return window_words(layer, folding) + layer.dot // folding.simd
-
-
 def stream_width(layer: Layer, folding: Folding) -> int:
     """Elements that enter in one cycle: SIMD, at most a pixel's channels; PE where each output has its own channel."""
     if layer.depthwise or not multiplies(layer):
         return folding.pe
-    return min(folding.simd, _channels(layer) // layer.groups) if layer.kind is Kind.CONV else folding.simd
+    return min(folding.simd, _tap(layer)) if layer.kind is Kind.CONV else folding.simd
+
+
+def taps_at_once(layer: Layer, folding: Folding) -> int:
+    """How many taps of a window are read in one cycle."""
+    return folding.simd if layer.depthwise else max(1, folding.simd // stream_width(layer, folding))
 
 
 @cache
 def window_words(layer: Layer, folding: Folding) -> int:
     """Words, `stream_width` elements each, that a sliding window holds; 0 without a window.
 
-    All rows but one of the kernel, and a kernel's width of the last: FINN's ConvolutionInputGenerator.
+    All rows but one of the kernel, and a kernel's width of the last. Unless all taps are read at
+    once, what a stride skips is loaded in advance: get_buffer_depth of FINN's
+    convolutioninputgenerator_rtl.py.
     """
     if layer.kernel == (1, 1) or len(layer.in_shape) != 3:
         return 0
-    pixels = (layer.kernel[0] - 1) * (layer.in_shape[2] + 2 * layer.padding[1]) + layer.kernel[1]
+    width, taps = layer.in_shape[2] + 2 * layer.padding[1], prod(layer.kernel)
+    pixels = (layer.kernel[0] - 1) * width + layer.kernel[1]
+    if taps_at_once(layer, folding) < taps:
+        pixels += max(0, layer.stride[1] - 1 - taps) + max(0, (layer.stride[0] - 1) * width - taps)
     return pixels * ceil(_channels(layer) / stream_width(layer, folding))
 
 

@@ -1,7 +1,6 @@
-"""What an accelerator stores on chip: weights, windows and thresholds, in LUTs or in block RAM.
+"""What an accelerator stores on chip: weights, windows and thresholds, in LUTs or in block RAM (BRAM18: of 18 Kib).
 
-A memory takes whichever costs the smaller share of the device. Sizes are those of the primitives;
-nothing is fitted.
+Which of the two is decided by depth alone. Sizes are those of the primitives; nothing is fitted.
 """
 
 from collections.abc import Iterator
@@ -9,16 +8,16 @@ from dataclasses import dataclass
 from functools import cache
 from math import ceil
 
-from hwdse.arithmetic import comparator, functions, popcount
+from hwdse.arithmetic import comparator, functions
 from hwdse.cost import Resources
 from hwdse.design import Quantizer
 from hwdse.formats import limits, values
 from hwdse.target import FpgaTarget
 
-# The part of a family's LUTs that can be memory. xc7: UG474, a third of the slices are SLICEM; xcup: 101,760 of 230,400
-# 'LUT as Memory' in Vivado's report_utilization of the ZU7EV (0.41 in the ZU3EG, 0.46 in the U250); Versal: AM005,
-# half of a CLB's LUTs; ECP5: FPGA-DS-02012, two of the four slices of a PFU.
-MEMORY_LUTS = {"xc7": 1 / 3, "xcup": 0.44, "versal": 1 / 2, "ecp5": 1 / 2}
+# The deepest memory that goes into LUTs. AMD UG474, 'Distributed RAM Applications': LUTs up to 64 words, up to 128 by
+# width and need, block RAM beyond. FINN's resource estimates draw one line at 128 (`wmem <= 128`), and so do we, for
+# every family: a memory then never changes its kind because a format gets wider.
+LUT_WORDS = 128
 
 FIFO_WORDS = 32  # after a unit; the deepest RAM of which a LUT6 holds two bits
 
@@ -73,31 +72,32 @@ def block_rams(words: int, width: int, target: FpgaTarget) -> int:
     return min(ceil(words / deep) * ceil(width / wide) for deep, wide in BLOCK_RAMS[target.family])
 
 
-def share(area: Resources, target: FpgaTarget) -> float:
-    """The shares of the device's LUTs, block RAMs and DSPs together: how prices of different kinds compare.
-
-    LUTs that store count against those that can: memory in LUTs is scarcer than logic.
-    """
+def utilization(area: Resources, target: FpgaTarget) -> float:
+    """The largest of the shares of the device's LUTs, FFs, DSPs, BRAM18s and URAMs; above 1 it does not fit."""
     parts = (
-        (area.luts - area.lutrams, target.luts),
-        (area.lutrams, target.luts * MEMORY_LUTS[target.family]),
-        (area.brams, target.brams),
+        (area.luts, target.luts),
+        (area.ffs, target.ffs),
         (area.dsps, target.dsps),
+        (area.brams, target.brams),
+        (area.urams, target.urams),
     )
-    return sum(used / total if total else float("inf") for used, total in parts if used)
+    return max(used / total if total else float("inf") if used else 0.0 for used, total in parts)
 
 
 @cache
 def memory(words: int, width: int, target: FpgaTarget, *, writable: bool) -> Resources:
-    """The cheaper of LUTs and block RAM for `words` x `width` bits.
+    """LUTs or block RAM for `words` x `width` bits, by depth alone: `LUT_WORDS`, or any depth without block RAM.
 
-    A single read-only word is wires, a single writable one is registers.
+    A single read-only word is wires, a single writable one is registers; a ROM in LUTs is logic.
     """
     if words <= 1:
-        return Resources(ffs=width if writable else 0)
-    luts = lut_ram(words, width, target) if writable else lut_rom(words, width, target.lut_inputs)
-    choices = (Resources(luts=luts, lutrams=luts), Resources(brams=block_rams(words, width, target)))
-    return min(choices, key=lambda area: share(area, target))
+        return Resources(ffs=words * width if writable else 0)
+    if words > LUT_WORDS and target.brams:
+        return Resources(brams=block_rams(words, width, target))
+    if not writable:
+        return Resources(luts=lut_rom(words, width, target.lut_inputs))
+    luts = lut_ram(words, width, target)
+    return Resources(luts=luts, lutrams=luts)
 
 
 def counters(*lengths: int) -> Resources:
@@ -137,26 +137,13 @@ def thresholds(quantizer: Quantizer, bits: int, words: int, pe: int, target: Fpg
     """Area that turns `pe` sums of `bits` bits into codes of `quantizer`, whatever the scale, bias or format.
 
     A code is the number of thresholds that a sum reaches; `words` sets of them, one per channel of a
-    PE, are stored. Either all are compared at once and the hits are counted, or a pipeline of one
-    comparator a step searches them (finn-rtllib/thresholding); the cheaper share of the device.
+    PE, are stored. A pipeline of one comparator a step searches them (finn-rtllib/thresholding): step
+    x looks among 2**x thresholds a channel, in a memory of its own, and the sum travels along.
     """
-    choices = (_parallel(quantizer, bits, words, pe, target), _search(quantizer, bits, words, pe, target))
-    area = min(choices, key=lambda area: share(area, target))
-    return area + Resources(luts=pe * _recode(quantizer, target.lut_inputs))
-
-
-def _parallel(quantizer: Quantizer, bits: int, words: int, pe: int, target: FpgaTarget) -> Resources:
-    count = levels(quantizer) - 1
-    luts = pe * (count * comparator(bits, target.lut_inputs) + popcount(count, target.lut_inputs))
-    stored = memory(words, pe * count * bits, target, writable=False)
-    return stored + Resources(luts=luts, ffs=pe * quantizer.format.bits)
-
-
-def _search(quantizer: Quantizer, bits: int, words: int, pe: int, target: FpgaTarget) -> Resources:
-    """Step x looks among 2**x thresholds a channel, in a memory of its own; the sum travels along."""
     steps = search_steps(quantizer)
-    luts = pe * steps * comparator(bits, target.lut_inputs)
-    return sum(_step_memories(steps, bits, words, pe, target), Resources(luts=luts, ffs=pe * steps * (bits + steps)))
+    luts = pe * (steps * comparator(bits, target.lut_inputs) + _recode(quantizer, target.lut_inputs))
+    search = Resources(luts=luts, ffs=pe * steps * (bits + steps))
+    return sum(_step_memories(steps, bits, words, pe, target), search)
 
 
 def _step_memories(steps: int, bits: int, words: int, pe: int, target: FpgaTarget) -> Iterator[Resources]:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hwdse.evaluation import Evaluation
+from hwdse.memory import utilization
+from hwdse.target import fpga
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,10 @@ class Metric:
         return f"{value:{',.0f' if whole else '.4g'}}" + f" {self.unit}" * bool(self.unit)
 
 
+def _utilization(evaluation: Evaluation, _: str) -> float:
+    return utilization(evaluation.predicted.area, fpga(evaluation.predicted.device))
+
+
 def _sqnr(evaluation: Evaluation, split: str) -> float:
     value = evaluation.accuracy(split).sqnr_db
     if value is None:
@@ -40,7 +46,8 @@ _ALL = (
     Metric("lut", "LUT", "", "minimize", lambda e, s: e.predicted.area.luts),
     Metric("ff", "FF", "", "minimize", lambda e, s: e.predicted.area.ffs),
     Metric("dsp", "DSP", "", "minimize", lambda e, s: e.predicted.area.dsps),
-    Metric("bram", "BRAM", "", "minimize", lambda e, s: e.predicted.area.brams),
+    Metric("bram", "BRAM18", "", "minimize", lambda e, s: e.predicted.area.brams),
+    Metric("utilization", "utilization", "%", "minimize", _utilization),
     Metric("latency", "latency", "s", "minimize", lambda e, s: e.predicted.latency_seconds),
     Metric("throughput", "throughput", "frame/s", "maximize", lambda e, s: e.predicted.frames_per_second),
     Metric("weight_bits", "weight memory", "bit", "minimize", lambda e, s: e.weight_bits),

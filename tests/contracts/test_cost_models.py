@@ -7,14 +7,14 @@ import pytest
 
 from hwdse.cost import FpgaCost, LayerCost
 from hwdse.cost_model import CostModel
-from hwdse.design import Design
+from hwdse.design import Design, Quantizer
 from hwdse.folding import fold
 from hwdse.formats import Format, known_formats
-from hwdse.memory import share
+from hwdse.memory import utilization
 from hwdse.plugins import load, named
 from hwdse.target import FpgaTarget, devices, fpga
 from hwdse.workload import OUTSIDE, Kind, Layer
-from tests.cost_models.workloads import ALL_KINDS, LAYERS, SITES, design
+from tests.cost_models.workloads import ALL_KINDS, CONV, LAYERS, LINEAR, SITES, design
 
 FOLDER = Path(__file__).parents[2] / "cost_models"
 MODELS = load("hwdse.cost_models", CostModel)  # type: ignore[type-abstract]
@@ -108,12 +108,40 @@ def test_it_is_pure(name: str) -> None:
 
 @each
 @pytest.mark.parametrize("signed", ["int", "uint"])
-def test_more_bits_never_cost_a_smaller_share(name: str, signed: str) -> None:
+def test_more_bits_never_cost_less(name: str, signed: str) -> None:
     for target in claimed(name):
-        widths = [cost(name, design(f"int{bits}", f"{signed}{bits}", FOLDING), target) for bits in range(2, 9)]
-        shares = [share(found.area, target) for found in widths]
-        assert shares == sorted(shares)
-        assert [found.area.ffs for found in widths] == sorted(found.area.ffs for found in widths)
+        areas = [cost(name, design(f"int{b}", f"{signed}{b}", FOLDING), target).area for b in range(2, 9)]
+        for found in ([a.luts for a in areas], [a.ffs for a in areas], [a.brams for a in areas]):
+            assert found == sorted(found)
+
+
+def families() -> list[list[str]]:
+    """Formats in steps of one bit: integers, and the mantissas of each exponent."""
+    formats = (*known_formats(), *known_formats(signed=False))
+    keys = dict.fromkeys((fmt.signed, fmt.exponent) for fmt in formats)
+    found = [sorted((f for f in formats if (f.signed, f.exponent) == key), key=lambda f: f.bits) for key in keys]
+    return [[fmt.name for fmt in steps] for steps in found if len(steps) > 1]
+
+
+@each
+@pytest.mark.parametrize("steps", families(), ids=lambda steps: steps[0])
+@pytest.mark.parametrize("other", ["int4", "uint8", "e2m1", "ue3m3"])
+def test_one_bit_more_in_a_layer_never_uses_less(name: str, steps: list[str], other: str) -> None:
+    for target in claimed(name):
+        for layer in (CONV, LINEAR):
+            for names in ("{0} {1} {1}", "{1} {0} {1}", "{1} {1} {0}"):
+                uses = [use(name, layer, names.format(step, other).split(), target) for step in steps]
+                assert uses == sorted(uses)
+
+
+def use(name: str, layer: Layer, formats: list[str], target: FpgaTarget) -> float:
+    """The utilization of one layer with the formats of its weights, its input and its outputs."""
+    weight, before, after = formats
+    sites = {site: Quantizer.parse(before) for site in layer.inputs} | {
+        site: Quantizer.parse(after) for site in layer.outputs
+    }
+    how = Design.of({layer.name: Quantizer.parse(weight)}, sites, {layer.name: FOLDING[layer.name]})
+    return utilization(model(name).layer(layer, how, target).area, target)
 
 
 @each

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from hwdse.design import Folding
-from hwdse.folding import check, cycles, fill_cycles, fold, legal, multiplies, stream_width, window_words
+from hwdse.folding import check, cycles, fold, legal, multiplies, stream_width, taps_at_once, window_words
 from hwdse.workload import OUTSIDE, Layer
 from tests.cost_models.workloads import (
     ADD,
@@ -18,6 +18,7 @@ from tests.cost_models.workloads import (
     MAX_POOL,
     STRIDED,
     TABLE,
+    conv,
 )
 
 INSIDE = [layer for layer in ALL_KINDS.layers if layer.kind not in OUTSIDE]
@@ -45,6 +46,12 @@ def test_legal_foldings_are_all_that_pass_the_check(layer: Layer) -> None:
         (GROUPED, Folding(16, 1), "PE divides 8 in layer 'grouped', so its folding is not 16x1"),
         (MATMUL, Folding(128, 1), "PE divides 64 in layer 'matmul', so its folding is not 128x1"),
         (MAX_POOL, Folding(1, 2), "SIMD divides 1 in layer 'max_pool', so its folding is not 1x2"),
+        (
+            GROUPED,
+            Folding(8, 12),
+            "SIMD divides the 8 channels of a tap or is a multiple of them in layer 'grouped', "
+            "so its folding is not 8x12",
+        ),
         (DEPTHWISE, Folding(3, 9), "PE divides 16 in layer 'depthwise', so its folding is not 3x9"),
     ],
 )
@@ -86,11 +93,24 @@ def test_more_lanes_never_take_longer(layer: Layer) -> None:
                 assert cycles(layer, other) <= cycles(layer, folding)
 
 
+def test_a_window_gives_parts_of_a_tap_or_whole_taps() -> None:
+    wide = conv("wide", "a", ("b",), (16, 4), 8)
+    assert sorted({folding.simd for folding in legal(wide)}) == [1, 2, 4, 8, 16, 48, 144]
+    assert sorted({folding.simd for folding in legal(DEPTHWISE)}) == [1, 3, 9]
+
+
+def test_what_a_stride_skips_is_loaded_in_advance() -> None:
+    strided = conv("strided", "a", ("b",), (4, 4), 32, stride=2)
+    assert window_words(strided, Folding(1, 4)) == 2 * 34 + 3 + (34 - 9)  # FINN's depth for 34 x 34, kernel 3, stride 2
+    assert window_words(strided, Folding(1, 36)) == 2 * 34 + 3
+    assert window_words(replace(strided, stride=(1, 12)), Folding(1, 4)) == 2 * 34 + 3 + 2
+
+
 def test_windows() -> None:
     assert window_words(CONV, Folding(1, 1)) == (2 * 34 + 3) * 3
     assert window_words(CONV, Folding(1, 9)) == 2 * 34 + 3
     assert window_words(DEPTHWISE, Folding(8, 3)) == (2 * 34 + 3) * 2
-    assert window_words(MAX_POOL, Folding(4, 1)) == (16 + 2) * 8
+    assert window_words(MAX_POOL, Folding(4, 1)) == (16 + 2 + 16 - 4) * 8  # a row is skipped
     assert window_words(STRIDED, Folding(1, 1)) == window_words(LINEAR, Folding(1, 1)) == 0
 
 
@@ -100,22 +120,8 @@ def test_stream_widths() -> None:
     assert stream_width(GROUPED, Folding(1, 72)) == 8
     assert stream_width(LINEAR, Folding(1, 16)) == 16
     assert stream_width(ADD, Folding(2, 1)) == 2
-
-
-@pytest.mark.parametrize(
-    ("layer", "folding", "expected"),
-    [
-        (CONV, Folding(1, 3), 71 + 9),
-        (LINEAR, Folding(1, 4), 8),
-        (MATMUL, Folding(1, 16), 256 + 1),
-        (AVG_POOL, Folding(2, 1), 64 * 16),
-        (MAX_POOL, Folding(1, 1), 18 * 32 + 4),
-        (ADD, Folding(1, 1), 1),
-        (TABLE, Folding(1, 1), 1),
-    ],
-)
-def test_fill(layer: Layer, folding: Folding, expected: int) -> None:
-    assert fill_cycles(layer, folding) == expected
+    assert [taps_at_once(CONV, Folding(1, simd)) for simd in (1, 3, 9, 27)] == [1, 1, 3, 9]
+    assert (taps_at_once(DEPTHWISE, Folding(4, 9)), taps_at_once(MAX_POOL, Folding(8, 1))) == (9, 1)
 
 
 @pytest.mark.parametrize("budget", [1156, 5000, 20_000, 10**6, 10**9])

@@ -6,6 +6,7 @@ from hwdse.cost import Resources
 from hwdse.design import Quantizer
 from hwdse.memory import (
     FIFO_WORDS,
+    LUT_WORDS,
     block_rams,
     counters,
     fifo,
@@ -14,8 +15,8 @@ from hwdse.memory import (
     lut_rom,
     memory,
     search_steps,
-    share,
     thresholds,
+    utilization,
 )
 from hwdse.target import FpgaTarget, fpga
 
@@ -73,14 +74,14 @@ def test_versal_has_no_narrow_ports() -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
-def test_a_memory_takes_the_cheaper_share(target: FpgaTarget) -> None:
-    for words, width in ((2, 4), (64, 32), (512, 36), (5000, 64)):
-        for writable in (True, False):
-            luts = lut_ram(words, width, target) if writable else lut_rom(words, width, target.lut_inputs)
-            choices = [Resources(luts=luts, lutrams=luts), Resources(brams=block_rams(words, width, target))]
-            found = memory(words, width, target, writable=writable)
-            assert found in choices
-            assert share(found, target) == min(share(choice, target) for choice in choices)
+@pytest.mark.parametrize("width", [1, 4, 64, 1000])
+def test_depth_alone_decides_where_a_memory_goes(target: FpgaTarget, width: int) -> None:
+    luts, logic = lut_ram(LUT_WORDS, width, target), lut_rom(LUT_WORDS, width, target.lut_inputs)
+    assert memory(LUT_WORDS, width, target, writable=True) == Resources(luts=luts, lutrams=luts)
+    assert memory(LUT_WORDS, width, target, writable=False) == Resources(luts=logic)  # a ROM is no RAM
+    for writable in (True, False):
+        deep = memory(LUT_WORDS + 1, width, target, writable=writable)
+        assert deep == Resources(brams=block_rams(LUT_WORDS + 1, width, target))
 
 
 def test_one_word_is_wires_or_registers() -> None:
@@ -88,21 +89,16 @@ def test_one_word_is_wires_or_registers() -> None:
     assert memory(1, 40, XCUP, writable=True) == Resources(ffs=40)
 
 
-def test_what_a_device_lacks_is_not_taken() -> None:
+def test_without_block_ram_every_memory_is_in_luts() -> None:
     assert memory(10**5, 64, replace(XCUP, brams=0), writable=False).brams == 0
-    assert share(Resources(brams=1), replace(XCUP, brams=0)) == float("inf")
 
 
-def test_shares() -> None:
-    assert share(Resources(ffs=1), XCUP) == 0
-    assert share(Resources(luts=1000, lutrams=900), VERSAL) == pytest.approx((100 + 2 * 900) / VERSAL.luts)
-    assert share(Resources(brams=1, dsps=2), VERSAL) == pytest.approx(1 / VERSAL.brams + 2 / VERSAL.dsps)
-
-
-@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
-def test_a_full_block_ram_is_cheaper_than_its_luts(target: FpgaTarget) -> None:
-    assert memory(1024, 18, target, writable=False) == Resources(brams=1)
-    assert memory(32, 18, target, writable=False).brams == 0
+def test_utilization_is_the_largest_share() -> None:
+    assert utilization(Resources(), XCUP) == 0
+    assert utilization(Resources(luts=23040, ffs=1), XCUP) == 0.1
+    assert utilization(Resources(luts=23040, ffs=460800 * 2), XCUP) == 2
+    assert utilization(Resources(dsps=864, brams=312, urams=72), XCUP) == 0.75
+    assert utilization(Resources(urams=1), XC7) == float("inf")
 
 
 @pytest.mark.parametrize(
@@ -114,18 +110,16 @@ def test_levels(name: str, count: int) -> None:
     assert 2 ** (search_steps(quantizer) - 1) < count <= 2 ** search_steps(quantizer)
 
 
-def test_two_thresholds_a_channel_are_compared_at_once() -> None:
+def test_two_thresholds_a_channel_are_searched() -> None:
     ternary = Quantizer.parse("int2")
-    assert levels(ternary) == 3
-    comparators, count, recode = 2 * 6, 1, 1
-    stored = 2 * 12  # bits of one word, of 64
-    area = thresholds(ternary, 12, 64, 1, XC7)
-    assert area == Resources(luts=comparators + count + recode + stored, ffs=2, lutrams=stored)
+    assert (levels(ternary), search_steps(ternary)) == (3, 2)
+    comparators, recode, stored = 2 * 6, 1, 12 + 24  # 64 and 128 words of 12 bits
+    assert thresholds(ternary, 12, 64, 1, XC7) == Resources(luts=comparators + recode + stored, ffs=2 * 14)
 
 
 def test_constant_thresholds_are_searched_without_memory() -> None:
     assert thresholds(Quantizer.parse("uint2"), 16, 1, 1, XCUP) == Resources(luts=2 * 8, ffs=2 * 18)
-    assert thresholds(Quantizer.parse("uint2"), 16, 64, 1, XCUP).lutrams > 0
+    assert thresholds(Quantizer.parse("uint2"), 16, 64, 1, XCUP).luts == 2 * 8 + 16 + 32
 
 
 def test_many_thresholds_are_searched() -> None:
@@ -136,8 +130,8 @@ def test_many_thresholds_are_searched() -> None:
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_thresholds_cost_more_for_more_bits(target: FpgaTarget) -> None:
     prices = [thresholds(Quantizer.parse(f"uint{bits}"), 18, 16, 4, target) for bits in range(2, 9)]
-    shares = [share(price, target) for price in prices]
-    assert shares == sorted(shares)
+    for key in ("luts", "ffs", "brams"):
+        assert [getattr(price, key) for price in prices] == sorted(getattr(price, key) for price in prices)
 
 
 def test_a_signed_code_needs_a_table() -> None:

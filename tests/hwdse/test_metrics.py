@@ -11,11 +11,11 @@ from hwdse.design import Design
 from hwdse.evaluation import Accuracy, Evaluation, pack
 from hwdse.metrics import METRICS, metric
 
-AREA = Resources(luts=1234, ffs=567, dsps=8, brams=9, urams=10, lutrams=11)
+AREA = Resources(luts=1234, ffs=567, dsps=8, brams=9, lutrams=11)
 COST = dataflow(
     [LayerCost("fc", (Term("multipliers", AREA),), 1000, 500)],
     clock_mhz=100.0,
-    device="d",
+    device="xc7z020",
     model="m",
     calibration="none",
 )
@@ -34,6 +34,7 @@ EVALUATION = Evaluation(Design(), (SEARCH, TEST), COST, (), 4321)
         ("ff", "minimize", 567, "567"),
         ("dsp", "minimize", 8, "8"),
         ("bram", "minimize", 9, "9"),
+        ("utilization", "minimize", 8 / 220, "3.64 %"),
         ("latency", "minimize", 15e-6, "15.0 us"),
         ("throughput", "maximize", 1e5, "100,000 frame/s"),
         ("weight_bits", "minimize", 4321, "4,321 bit"),
@@ -85,6 +86,6 @@ def test_a_missing_split_is_an_error() -> None:
 
 
 def test_unknown_metrics_list_the_known() -> None:
-    known = "top1, loss, sqnr, lut, ff, dsp, bram, latency, throughput, weight_bits"
+    known = "top1, loss, sqnr, lut, ff, dsp, bram, utilization, latency, throughput, weight_bits"
     with pytest.raises(ValueError, match=f"^no metric 'luts'; known: {known}$"):
         metric("luts")

@@ -1,0 +1,207 @@
+"""The command line: thin words over the Python API. Bad input is one sentence and exit code 2."""
+
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hwdse import __doc__ as summary
+from hwdse import tables
+from hwdse.formats import family, known_formats, magnitude, values
+from hwdse.target import devices as known_devices
+from hwdse.target import fpga
+
+app = typer.Typer(help=summary, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")]
+DesignName = Annotated[
+    str, typer.Argument(metavar="DESIGN", help="best, knee, baseline, a trial number or the start of a digest.")
+]
+StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a shipped study.")]
+Storage = Annotated[str | None, typer.Option(help="Optuna URL of the history; SQLite in the run folder otherwise.")]
+StorePath = Annotated[Path | None, typer.Option(help="Evaluation store, to share it between studies.")]
+
+
+@app.command()
+def run(
+    study: StudyName,
+    out: Annotated[Path, typer.Option(help="The run folder; made, or continued.")],
+    storage: Storage = None,
+    store: StorePath = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replaces a key, e.g. budget.trials=50.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run or continue a study: prints its Pareto table and writes report.html into the run folder."""
+    from hwdse import commands
+
+    for table in commands.run(study, out, storage, store, tuple(settings or ())):
+        table.print(as_json=as_json)
+
+
+@app.command()
+def report(path: RunPath) -> None:
+    """Write the report of a finished run again."""
+    from hwdse.report import write
+    from hwdse.run import load
+
+    print(write(load(path), path))
+
+
+@app.command()
+def show(
+    path: RunPath,
+    design: Annotated[str | None, typer.Argument(metavar="[DESIGN]", help="One design instead of the front.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the front of a run, or what one design costs layer by layer."""
+    from hwdse import commands
+
+    table = commands.front(path) if design is None else commands.layers(path, design)
+    table.print(as_json=as_json)
+
+
+@app.command()
+def cost(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="See `hwdse models`.")],
+    device: Annotated[str, typer.Option(help="See `hwdse devices`.")],
+    design: Annotated[Path | None, typer.Option(help="A design file (TOML), as `hwdse export` writes it.")] = None,
+    weights: Annotated[str, typer.Option(help="Without a design: the quantizer of all weights.")] = "int8:channel",
+    activations: Annotated[str, typer.Option(help="Without a design: the quantizer of all activations.")] = "int8",
+    frames_per_second: Annotated[float, typer.Option("--fps", help="The rate that sets the folding.")] = 1000.0,
+    clock_mhz: Annotated[float, typer.Option("--clock", help="Assumed, MHz.")] = 100.0,
+    cost_model: Annotated[str, typer.Option(help="A file of cost_models/.")] = "dataflow",
+    accumulator: Annotated[str, typer.Option(help="tight, or paper for the root paper's wider ones.")] = "tight",
+    multiplier: Annotated[str, typer.Option(help="lut or dsp.")] = "lut",
+    layerwise: Annotated[bool, typer.Option(help="Price products only, inputs quantised layer by layer.")] = False,
+    shape: Annotated[str | None, typer.Option(help="Of one input, for a network of yours: 3,32,32.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Price one network and one design on a device."""
+    from hwdse import commands
+
+    settings = {"accumulator": accumulator, "multiplier": multiplier}
+    question = commands.CostQuestion(model, shape, device, frames_per_second, clock_mhz, cost_model, not layerwise)
+    commands.cost(question, design, weights, activations, settings).print(as_json=as_json)
+
+
+@app.command()
+def export(
+    path: RunPath,
+    design: DesignName,
+    out: Annotated[Path, typer.Option(help="A new folder.")],
+) -> None:
+    """Write the quantised Brevitas model of a design, to load without hwdse."""
+    from hwdse import commands
+
+    print(commands.export(path, design, out))
+
+
+@app.command()
+def train(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A digits network.")],
+    out: Annotated[Path | None, typer.Option(help="The .safetensors file; NAME.safetensors otherwise.")] = None,
+    seed: Annotated[int, typer.Option(help="Of weights and batches.")] = 0,
+) -> None:
+    """Train a built-in network on the digits, in under a minute."""
+    from hwdse.train import train as fit
+    from hwdse.train import write
+
+    path = Path(f"{name}.safetensors") if out is None else out
+    trained = fit(name, seed)
+    write(trained, path)
+    accuracies = ", ".join(f"{split} {100 * top1:.2f} %" for split, top1 in trained.accuracies._asdict().items())
+    print(f"{path}: top-1 {accuracies}")
+
+
+@app.command()
+def formats(
+    bits: Annotated[int | None, typer.Option(help="Only this width.")] = None,
+    unsigned: Annotated[bool, typer.Option(help="Without a sign bit.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List the number formats."""
+    found = known_formats(bits=range(2, 9) if bits is None else range(bits, bits + 1), signed=not unsigned)
+    if not found:
+        raise ValueError(f"a format has 2 to 8 bits, not {bits}")
+    columns = ("format", "bits", "family", "values", "largest", "smallest step", "largest / step")
+    rows = [(f.name, f.bits, family(f), len(values(f)), max(values(f)), f.lsb, magnitude(f)) for f in found]
+    note = "Variants: e4m3fn (NaN at the top), e5m2ieee (Inf and NaN). e1mK is a uniform grid: it counts as an integer."
+    tables.of("Formats", columns, rows, note).print(as_json=as_json)
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """List the networks."""
+    from hwdse.models import known_models
+
+    note = "Also torchvision:NAME where torchvision is installed, and any package.module:callable of yours."
+    tables.of("Networks", ("model",), [(name,) for name in known_models()], note).print(as_json=as_json)
+
+
+@app.command()
+def devices(as_json: Json = False) -> None:
+    """List the devices and where their numbers come from."""
+    columns = tuple(field.name for field in fields(fpga(known_devices()[0])))
+    rows = [tuple(getattr(fpga(name), column) for column in columns) for name in known_devices()]
+    tables.of("Devices", columns, rows).print(as_json=as_json)
+
+
+@app.command()
+def techniques(as_json: Json = False) -> None:
+    """List the post-training techniques and their settings."""
+    from hwdse.plugins import load
+    from hwdse.technique import Technique
+
+    found = load("hwdse.techniques", Technique)  # type: ignore[type-abstract]  # its subclasses are not
+    rows = [
+        (
+            name,
+            kind.sees.value,
+            ", ".join(f"{f.name}={f.default!r}" for f in fields(kind)),
+            (kind.__doc__ or "").strip(),
+        )
+        for name, kind in found.items()
+    ]
+    tables.of("Techniques", ("technique", "sees", "settings", "what it does"), rows).print(as_json=as_json)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Say what is installed here and what it is for."""
+    from hwdse import doctor as checks
+
+    checks.table().print(as_json=as_json)
+
+
+STOPPED = 130  # what a shell calls an interrupted command
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code."""
+    warnings.filterwarnings("ignore", message="brevitas.fx is deprecated")  # Brevitas's own import of it
+    warnings.filterwarnings("ignore", message="fast_hadamard_transform package not found")  # a GPU's speed-up
+    warnings.filterwarnings("ignore", category=FutureWarning, module="brevitas")  # its tracer's use of torch 2.13
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except typer.TyperException as error:
+        print(f"hwdse: {error.format_message()}", file=sys.stderr)
+        return 2
+    except ValueError as error:
+        print(f"hwdse: {error}", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        code = STOPPED
+    if code == STOPPED:
+        print("hwdse: stopped; what was evaluated is kept, and the same command goes on from here", file=sys.stderr)
+    return code if isinstance(code, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""What is installed on this machine, and what each part is for."""
+
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+
+from hwdse import tables
+
+PACKAGES = {
+    "torch": "the networks",
+    "brevitas": "the quantisers",
+    "optuna": "the search",
+    "plotly": "the report",
+    "torchvision": "optional: ImageNet networks (studies/paper.toml)",
+}
+PROGRAMS = {
+    "chromium": "optional: the test that opens the report in a browser",
+    "vivado": "optional: synthesis for AMD devices",
+}
+
+
+def table() -> tables.Table:
+    """One row per part; absent parts say what is missed."""
+    rows = [("python", platform.python_version(), "runs all of it")]
+    rows += [(name, _version(name), what) for name, what in PACKAGES.items()]
+    rows += [(name, "found" if shutil.which(name) else "absent", what) for name, what in PROGRAMS.items()]
+    rows.append(("cuda", _cuda(), "optional: GPUs"))
+    return tables.of("hwdse on this machine", ("part", "version", "for"), rows)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def _cuda() -> str:
+    import torch  # takes seconds, so only when asked
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "absent"

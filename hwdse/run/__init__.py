@@ -1,0 +1,137 @@
+"""Runs a study: from its file to its `Result`, in a folder that can be continued after any interruption.
+
+This is where the parts meet: the study, the network and its data, the search, the stores.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from hwdse import study as studies
+from hwdse.folding import fold
+from hwdse.result import Result, Trial
+from hwdse.run.folder import RunFolder
+from hwdse.run.manifest import manifest
+from hwdse.run.outcome import result_of
+from hwdse.search import Plan, Progress, search
+from hwdse.search.history import open_history
+from hwdse.search.problem import Evaluator, Problem
+from hwdse.space import Space
+from hwdse.store import Store
+from hwdse.study import Study
+from hwdse.workload import Workload
+
+
+def quiet(progress: Progress) -> None:
+    """Reports nothing."""
+
+
+def run(
+    study: Study | str | Path,
+    out: str | Path,
+    *,
+    storage: str | None = None,
+    store: str | Path | None = None,
+    report: Callable[[Progress], None] = quiet,
+) -> Result:
+    """Runs or continues `study` in the folder `out`; a finished run is only loaded.
+
+    `storage` is the Optuna URL of the history and `store` the file of the evaluations, which studies
+    may share; both are in `out` otherwise. ValueError is bad input, in one sentence.
+    """
+    study = study if isinstance(study, Study) else studies.load(study)
+    if len(study.parts) > 1:
+        raise ValueError(f"study {study.name!r} has {len(study.parts)} networks; run its parts one by one")
+    folder = RunFolder(Path(out))
+    if folder.finished(study):
+        return folder.load()
+    evaluator, workload, nonnegative = network(study)
+    space = space_of(study, workload, nonnegative)
+    context = evaluator.context
+    with folder.claimed(study, context), Store(Path(store or folder.store)) as opened:
+        problem = _problem(study, space, evaluator, opened)
+        name = f"{study.model.name[0]} {study.digest} {context}"
+        with open_history(storage or folder.history, name, [o.direction for o in problem.objectives]) as history:
+            search(problem, _plan(study), history, report)
+            result = result_of(study, problem, history, manifest(study, context), report)
+        folder.save(result)
+    return result
+
+
+def parts(study: Study, out: str | Path) -> tuple[tuple[Study, Path], ...]:
+    """What to `run`, and where: the study itself, or one study per network, each in a folder inside `out`."""
+    if len(study.parts) == 1:
+        return ((study, Path(out)),)
+    return tuple((part, Path(out) / part.model.folder) for part in study.parts)
+
+
+def load(out: str | Path) -> Result:
+    """The result of the finished run in the folder `out`; nothing is evaluated."""
+    return RunFolder(Path(out)).load()
+
+
+def pick(result: Result, design: str) -> Trial:
+    """The trial that `design` names: `best`, `knee`, `baseline`, a trial number or the beginning of a digest."""
+    roles = {"best": result.best, "knee": result.knee, "baseline": result.baseline}
+    if (number := roles.get(design)) is not None:
+        return result.trial(number)
+    if design.isascii() and design.isdigit() and any(trial.number == int(design) for trial in result.trials):
+        return result.trial(int(design))
+    found = {t.evaluation.design.digest: t for t in result.trials if t.evaluation.design.digest.startswith(design)}
+    if len(found) != 1:
+        called = f"no design is called {design!r}" if not found else f"{len(found)} designs are called {design!r}"
+        raise ValueError(f"{called}; give best, knee, baseline, a trial number or the beginning of one digest")
+    return next(iter(found.values()))
+
+
+def network(study: Study) -> tuple[Evaluator, Workload, frozenset[str]]:
+    """The study's network on its data: what evaluates designs, its workload, its sites without negative values."""
+    from hwdse.accuracy import Evaluator as BrevitasEvaluator  # torch and brevitas take seconds to import
+    from hwdse.data import DataSpec
+    from hwdse.data import load as load_data
+    from hwdse.models import ModelSpec
+    from hwdse.models import load as load_model
+    from hwdse.quantize import Bench
+
+    fields = study.data.model_dump()
+    for key in ("path", "calibration_path"):
+        fields[key] = None if fields[key] is None else Path(fields[key])
+    data = load_data(DataSpec(**fields))
+    (name,) = study.model.name
+    model = load_model(ModelSpec(name, None if study.model.checkpoint is None else Path(study.model.checkpoint)))
+    bench = Bench.of(model, data.calibration, name, hardware=study.model.hardware)
+    return BrevitasEvaluator(bench, {"search": data.search, "test": data.test}), bench.workload, bench.nonnegative
+
+
+def space_of(study: Study, workload: Workload, nonnegative: frozenset[str]) -> Space:
+    """The designs that `study` asks for, of its network."""
+    formats, target = study.formats, study.target
+    folding = fold(workload, int(target.clock_mhz * 1e6 / target.frames_per_second))
+    return Space(
+        workload,
+        weights=formats.weight_quantizers,
+        activations=formats.activation_quantizers,
+        uniform=study.uniform,
+        nonnegative=nonnegative,
+        folding=tuple(sorted(folding.items())),
+        recipe=study.techniques.steps,
+        first=tuple(map(formats.pair, formats.first)),
+        last=tuple(map(formats.pair, formats.last)),
+    )
+
+
+def _problem(study: Study, space: Space, evaluator: Evaluator, store: Store) -> Problem:
+    target = study.target
+    return Problem(
+        space=space,
+        objectives=study.objective_values,
+        constraints=study.constraint_values,
+        model=target.model,
+        target=target.fpga,
+        clock_mhz=target.clock_mhz,
+        evaluator=evaluator,
+        store=store,
+    )
+
+
+def _plan(study: Study) -> Plan:
+    return Plan(study.search.sampler, study.seed, study.trials, study.budget.minutes)

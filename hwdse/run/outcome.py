@@ -1,0 +1,128 @@
+"""From the history of a search to its `Result`: the front, its hypervolume, and the designs that stand out."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from optuna.trial import FrozenTrial, TrialState
+
+from hwdse import pareto
+from hwdse.result import Objective, Result, Trial
+from hwdse.run.manifest import Manifest
+from hwdse.search import Progress
+from hwdse.search.history import trials
+from hwdse.search.problem import Problem
+from hwdse.study import Study
+
+ACCURACIES = ("top1", "loss", "sqnr")  # metrics that are no cost
+MARGIN = 0.1  # of the range of each objective, between the worst feasible design and the reference point
+
+
+def result_of(
+    study: Study, problem: Problem, history: optuna.Study, manifest: Manifest, report: Callable[[Progress], None]
+) -> Result:
+    """The result of a search that is over; only the front and the baseline see the test split."""
+    done = tuple(_trial(problem, frozen) for frozen in trials(history, TrialState.COMPLETE))
+    failures = tuple((t.number, str(t.user_attrs["failure"])) for t in trials(history, TrialState.FAIL))
+    feasible = tuple(trial for trial in done if trial.feasible)
+    if not feasible:
+        raise ValueError(_nothing(study, done, failures))
+    front = _front(problem, feasible)
+    reference = reference_point(_losses(problem, feasible))
+    baseline = next((trial.number for trial in done if trial.number == 0), None)
+    tested = _tested(problem, done, {trial.number for trial in front} | {0}, report)
+    return Result(
+        study=study.name,
+        question=study.question,
+        workload=problem.space.workload,
+        target=problem.target,
+        clock_mhz=problem.clock_mhz,
+        objectives=problem.objectives,
+        constraints=problem.constraints,
+        float_accuracies=tuple(problem.float_accuracy(split) for split in ("search", "test")),
+        trials=tested,
+        failures=failures,
+        front=tuple(trial.number for trial in front),
+        baseline=baseline,
+        best=_best(problem, front, study.choice.max_loss),
+        knee=front[pareto.knee(_losses(problem, front))].number,
+        max_loss=study.choice.max_loss,
+        reference_point=tuple(map(float, reference)),
+        hypervolume=_trace(feasible, pareto.attained(_losses(problem, feasible), reference)),
+        manifest=manifest,
+    )
+
+
+def reference_point(losses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The worst of `losses` (`n x d`) in every objective, plus 10 % of the range, or 1 where all are equal."""
+    worst, span = losses.max(axis=0), np.ptp(losses, axis=0)
+    point: NDArray[np.float64] = worst + np.where(span > 0, MARGIN * span, 1.0)
+    return point
+
+
+def cost_objective(objectives: tuple[Objective, ...]) -> Objective:
+    """The first objective that is no accuracy; the first of all where there is none."""
+    return next((o for o in objectives if o.metric not in ACCURACIES), objectives[0])
+
+
+def _trial(problem: Problem, frozen: FrozenTrial) -> Trial:
+    design = problem.store.design(str(frozen.user_attrs["design"]))
+    evaluation = problem.evaluation(design, "search")
+    feasible = all(violation <= 0 for violation in frozen.constraints.values())
+    return Trial(frozen.number, str(frozen.user_attrs["origin"]), evaluation, tuple(frozen.values), feasible)
+
+
+def _losses(problem: Problem, some: tuple[Trial, ...]) -> NDArray[np.float64]:
+    """`n x d`, every objective minimised."""
+    return np.array([[o.loss(v) for o, v in zip(problem.objectives, t.values, strict=True)] for t in some])
+
+
+def _front(problem: Problem, feasible: tuple[Trial, ...]) -> tuple[Trial, ...]:
+    """The trials that no feasible one dominates, each design once, cheapest first."""
+    mask = pareto.front(_losses(problem, feasible))
+    kept: dict[str, Trial] = {}
+    for trial, on_front in zip(feasible, mask, strict=True):
+        if on_front:
+            kept.setdefault(trial.evaluation.design.digest, trial)
+    return tuple(sorted(kept.values(), key=lambda trial: (_cost(problem, trial), trial.number)))
+
+
+def _cost(problem: Problem, trial: Trial) -> float:
+    objective = cost_objective(problem.objectives)
+    return objective.loss(trial.values[problem.objectives.index(objective)])
+
+
+def _best(problem: Problem, front: tuple[Trial, ...], max_loss: float) -> int:
+    """The cheapest design that loses at most `max_loss` of top-1 on the search split, else the most accurate."""
+    least = problem.float_accuracy("search").top1 - max_loss
+    good_enough = [trial for trial in front if _top1(trial) >= least]
+    return (good_enough or [max(front, key=_top1)])[0].number
+
+
+def _top1(trial: Trial) -> float:
+    return trial.evaluation.accuracy("search").top1
+
+
+def _tested(
+    problem: Problem, done: tuple[Trial, ...], numbers: set[int], report: Callable[[Progress], None]
+) -> tuple[Trial, ...]:
+    """`done`, those in `numbers` with their accuracy on the test split."""
+    chosen = [trial for trial in done if trial.number in numbers]
+    evaluations = {}
+    for count, trial in enumerate(chosen, 1):
+        evaluations[trial.number] = problem.evaluation(trial.evaluation.design, "search", "test")
+        report(Progress("test", count, len(chosen), f"trial {trial.number} on the test split"))
+    return tuple(replace(trial, evaluation=evaluations.get(trial.number, trial.evaluation)) for trial in done)
+
+
+def _trace(feasible: tuple[Trial, ...], volumes: NDArray[np.float64]) -> tuple[tuple[int, float], ...]:
+    return tuple((trial.number, float(volume)) for trial, volume in zip(feasible, volumes, strict=True))
+
+
+def _nothing(study: Study, done: tuple[Trial, ...], failures: tuple[tuple[int, str], ...]) -> str:
+    if not done:
+        return f"every design of study {study.name!r} failed; the first: {failures[0][1]}"
+    bounds = ", ".join(constraint.metric for constraint in study.constraint_values)
+    return f"none of the {len(done)} designs of study {study.name!r} meets the constraints on {bounds}"

@@ -1,0 +1,290 @@
+"""The sections of a study file, with their rules. Keys that no section knows are errors."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+from hwdse import plugins
+from hwdse.cost_model import CostModel
+from hwdse.design import Quantizer, Step
+from hwdse.formats import Format
+from hwdse.metrics import metric
+from hwdse.result import Constraint, Objective
+from hwdse.study.patterns import PAIRS, expand, expand_all
+from hwdse.target import FpgaTarget, fpga
+
+Setting = int | float | str | bool
+
+
+class Section(BaseModel):
+    """A table of a study file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Both(Section):
+    """One text for the weights and one for the activations; a single text in the file is for both."""
+
+    weights: str
+    activations: str
+
+
+def _listed(value: object) -> object:
+    return (value,) if isinstance(value, str | Mapping) else value
+
+
+def _doubled(value: object) -> object:
+    return {"weights": value, "activations": value} if isinstance(value, str) else value
+
+
+def _pattern(text: str) -> str:
+    expand(text)
+    return text
+
+
+def _format(text: str) -> str:
+    if len(expand(text)) != 1:
+        raise ValueError(f"one format stands here, not {text!r}")
+    return text
+
+
+def _device(name: str) -> str:
+    return fpga(name).name
+
+
+def _metric(name: str) -> str:
+    return metric(name).name
+
+
+def _step(text: str) -> str:
+    name = Step.parse(text).technique
+    known = plugins.names("hwdse.techniques")
+    if name not in known:
+        raise ValueError(f"no technique {name!r}; known: {', '.join(known)}")
+    return text
+
+
+def _granularity(text: str) -> str:
+    if text.startswith("group"):
+        raise ValueError(f"groups that share a scale have no price on an FPGA yet, so {text!r} is refused")
+    return text
+
+
+def _setting(value: object) -> object:
+    if not isinstance(value, int | float | str):
+        raise ValueError(f"a setting is a number, text or bool, not {value!r}")
+    return value
+
+
+def _formats_of(both: Both) -> Both:
+    _format(both.weights), _format(both.activations)
+    return both
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)]
+Patterns = Annotated[
+    tuple[Annotated[str, AfterValidator(_pattern)], ...], BeforeValidator(_listed), Field(min_length=1)
+]
+Granularities = Annotated[
+    tuple[Annotated[str, AfterValidator(_granularity)], ...], BeforeValidator(_listed), Field(min_length=1)
+]
+Texts = Annotated[Both, BeforeValidator(_doubled)]
+FormatPair = Annotated[Both, BeforeValidator(_doubled), AfterValidator(_formats_of)]
+FormatPairs = Annotated[tuple[FormatPair, ...], BeforeValidator(_listed)]
+Rules = Annotated[
+    tuple[Literal["same", "equal_bits", "activations_at_least_weights", "same_kind", "all"], ...],
+    BeforeValidator(_listed),
+    Field(min_length=1),
+]
+MetricName = Annotated[str, AfterValidator(_metric)]
+
+
+class Model(Section):
+    """The network: a known name or `package.module:callable`; several names are one run each."""
+
+    name: Names
+    checkpoint: str | None = None
+    hardware: bool = True  # every tensor quantised once, at its producer
+
+    @property
+    def folder(self) -> str:
+        """The name of the first network without what a path does not like."""
+        return re.sub(r"[^\w.-]+", "-", self.name[0])
+
+
+class Data(Section):
+    """The images and their splits; see `data.DataSpec`, which has the same fields and checks them together."""
+
+    name: str
+    path: str | None = None
+    calibration_path: str | None = None
+    calibration: PositiveInt = 256
+    search: PositiveInt | None = None
+    test: PositiveInt | None = None
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    resize: PositiveInt | None = None
+    crop: PositiveInt | None = None
+    seed: NonNegativeInt = 0
+
+
+class Formats(Section):
+    """The formats to try and how they are scaled. `first` and `last` are all that the outer layers may choose."""
+
+    weights: Patterns
+    activations: Patterns | None = None  # None: as the weights
+    pairs: Rules = ("same",)  # which formats make uniform designs: all these rules hold
+    granularity: Granularities = ("channel",)  # of the weights; activations have one scale per tensor
+    scale: Texts = Both(weights="float", activations="float")
+    calibration: Texts = Both(weights="absmax", activations="absmax")
+    narrow: bool = True  # integers without their lone -2**(b-1)
+    first: FormatPairs = ()
+    last: FormatPairs = ()
+
+    @model_validator(mode="after")
+    def _valid(self) -> Self:
+        if not self.uniform:
+            raise ValueError(f"no weight format and activation format are a pair by {' and '.join(self.pairs)}")
+        return self
+
+    @property
+    def weight_quantizers(self) -> tuple[Quantizer, ...]:
+        """Of a layer that is free to choose."""
+        return tuple(q for fmt in expand_all(self.weights) for q in self._of_weights(fmt))
+
+    @property
+    def activation_quantizers(self) -> tuple[Quantizer, ...]:
+        """Of a site that is free to choose, signed."""
+        return tuple(self._of_activations(fmt) for fmt in expand_all(self.activations or self.weights))
+
+    @property
+    def uniform(self) -> tuple[tuple[Quantizer, Quantizer], ...]:
+        """The pairs of weight and activation quantisers that every layer shares in a uniform design."""
+        rules = [PAIRS[name] for name in self.pairs]
+        pairs = ((w, a) for w in self.weight_quantizers for a in self.activation_quantizers)
+        return tuple((w, a) for w, a in pairs if all(rule(w.format, a.format) for rule in rules))
+
+    def pair(self, both: Both) -> tuple[Quantizer, Quantizer]:
+        """The quantisers with these formats and the options of this section."""
+        (weights,), (activations,) = expand(both.weights), expand(both.activations)
+        return self._of_weights(weights)[0], self._of_activations(activations)
+
+    def _of_weights(self, fmt: Format) -> tuple[Quantizer, ...]:
+        options = self.scale.weights, self.calibration.weights, self._narrow(fmt)
+        return tuple(Quantizer(fmt, granularity, *options) for granularity in self.granularity)
+
+    def _of_activations(self, fmt: Format) -> Quantizer:
+        return Quantizer(fmt, "tensor", self.scale.activations, self.calibration.activations, self._narrow(fmt))
+
+    def _narrow(self, fmt: Format) -> bool:
+        return self.narrow or fmt.exponent > 0  # only integers have a full range
+
+
+class Techniques(Section):
+    """What is done to the network beside rounding it, in this order."""
+
+    recipe: tuple[Annotated[str, AfterValidator(_step)], ...] = ()
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The recipe as values."""
+        return tuple(Step.parse(text) for text in self.recipe)
+
+
+class Target(Section):
+    """The device, its clock, the frame rate that sets the folding, and the cost model that prices designs."""
+
+    device: Annotated[str, AfterValidator(_device)]
+    clock_mhz: PositiveFloat
+    frames_per_second: PositiveFloat
+    cost_model: str = "dataflow"
+    cost_settings: dict[str, Annotated[Setting, BeforeValidator(_setting)]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _valid(self) -> Self:
+        model, target = self.model, self.fpga
+        if not model.claims(target):
+            raise ValueError(f"cost model {model.name!r} does not price device {target.name!r}")
+        return self
+
+    @property
+    def fpga(self) -> FpgaTarget:
+        """The device as a value."""
+        return fpga(self.device)
+
+    @property
+    def model(self) -> CostModel:
+        """The cost model with its settings; ValueError for a setting that it does not have."""
+        contract: type[CostModel] = CostModel  # type: ignore[type-abstract]  # its subclasses are not
+        found = plugins.named("hwdse.cost_models", contract, self.cost_model)
+        known = [field.name for field in fields(found)]
+        for name in self.cost_settings:
+            if name not in known:
+                raise ValueError(f"no setting {name!r} of cost model {self.cost_model!r}; known: {', '.join(known)}")
+        settings: Mapping[str, Setting] = self.cost_settings
+        return found(**settings)
+
+
+class ObjectiveSection(Section):
+    """A metric to optimise; its own better direction where none is written."""
+
+    metric: MetricName
+    direction: Literal["maximize", "minimize"] | None = None
+
+    @property
+    def value(self) -> Objective:
+        """Of the core."""
+        return Objective(self.metric, self.direction or metric(self.metric).better)
+
+
+class ConstraintSection(Section):
+    """A metric that must stay within bounds, ends included."""
+
+    metric: MetricName
+    low: float | None = None
+    high: float | None = None
+
+    @model_validator(mode="after")
+    def _valid(self) -> Self:
+        if self.low is None and self.high is None:
+            raise ValueError(f"a constraint has 'low', 'high' or both, and that of {self.metric!r} has neither")
+        return self
+
+    @property
+    def value(self) -> Constraint:
+        """Of the core."""
+        return Constraint(self.metric, self.low, self.high)
+
+
+class Search(Section):
+    """First all uniform designs, then a sampler of Optuna that chooses per layer; `none` stops after the first."""
+
+    sampler: Literal["none", "random", "tpe", "nsga2"]
+    uniform: bool = True
+
+
+class Budget(Section):
+    """When the search ends: after at most so many designs, uniform ones included, or minutes of evaluation."""
+
+    trials: PositiveInt | None = None
+    minutes: PositiveFloat | None = None
+
+
+class Choice(Section):
+    """What `best` means, and what savings are counted against."""
+
+    max_loss: Annotated[float, Field(ge=0, le=1)] = 0.01  # of top-1, against the float network
+    baseline: FormatPair = Both(weights="int8", activations="int8")

@@ -1,0 +1,424 @@
+"""Searches over a small real network in numpy. Run as a script, this file searches and is killed again and again."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+from numpy.typing import NDArray
+from optuna.samplers import NSGAIISampler
+from optuna.trial import TrialState
+
+from hwdse.cost import LayerCost, Resources, Term
+from hwdse.cost_model import CostModel
+from hwdse.design import Design, Quantizer
+from hwdse.evaluation import Accuracy, pack
+from hwdse.formats import magnitude, quantise
+from hwdse.result import Constraint, Objective
+from hwdse.search import Plan, Progress, history, search
+from hwdse.search.history import open_history, trials
+from hwdse.search.problem import DesignError, Problem
+from hwdse.search.sampler import SAMPLERS
+from hwdse.space import Space
+from hwdse.store import Store
+from hwdse.target import FpgaTarget
+from hwdse.workload import Kind, Layer, Site, Workload
+
+ROOT = Path(__file__).parents[3]
+FORMATS = ("int3", "int4", "int8", "e2m1", "e3m2")
+SIZES = (("fc1", "input", 8, 12), ("fc2", "hidden1", 12, 12), ("fc3", "hidden2", 12, 4))
+DEVICE = FpgaTarget("toy", "toy", "toy", 10_000, 4, 10_000, 10, 18, 10, 0, "dsp", "this test")
+PLAN = Plan("tpe", seed=7, trials=16, minutes=None)
+
+
+def workload() -> Workload:
+    layers = [Layer(name, Kind.LINEAR, (site,), (), outputs, inputs, 1) for name, site, inputs, outputs in SIZES]
+    sites = [Site(site, (site,), (name,), inputs) for name, site, inputs, _ in SIZES]
+    return Workload("mlp", tuple(layers), tuple(sites), (8,))
+
+
+def space(*formats: str) -> Space:
+    quantizers = tuple(map(Quantizer.parse, formats or FORMATS))
+    uniform = tuple((q, q) for q in quantizers)
+    return Space(workload(), quantizers, quantizers, uniform, frozenset({"hidden1", "hidden2"}), ())
+
+
+def quantised(x: NDArray[np.float64], quantizer: Quantizer) -> NDArray[np.float64]:
+    """`x` on the grid of `quantizer`, its largest value on the largest of the format."""
+    scale = np.abs(x).max() / (magnitude(quantizer.format) * quantizer.format.lsb)
+    values: NDArray[np.float64] = quantise(quantizer.format, x / scale) * scale
+    return values
+
+
+@dataclass
+class Mlp:
+    """A three-layer network with random weights, evaluated in numpy."""
+
+    context: str = "mlp"
+    broken: frozenset[str] = frozenset()  # weight formats of fc2 that fail
+    evaluated: list[tuple[str, str]] = field(default_factory=list)
+
+    @cached_property
+    def weights(self) -> dict[str, NDArray[np.float64]]:
+        random = np.random.RandomState(0)
+        return {name: random.standard_t(3, (outputs, inputs)) for name, _, inputs, outputs in SIZES}
+
+    def images(self, split: str) -> NDArray[np.float64]:
+        return np.random.RandomState({"search": 1, "test": 2}[split]).randn(200, 8)
+
+    def logits(self, split: str, design: Design | None) -> NDArray[np.float64]:
+        x = self.images(split)
+        for name, site, _, _ in SIZES:
+            weight = self.weights[name]
+            if design is not None:
+                weight, x = quantised(weight, dict(design.weights)[name]), quantised(x, dict(design.activations)[site])
+            x = np.maximum(x @ weight.T, 0) if name != "fc3" else x @ weight.T
+        return x
+
+    def measured(self, split: str, design: Design | None) -> Accuracy:
+        logits, reference = self.logits(split, design), self.logits(split, None)
+        labels = (reference + np.random.RandomState(3).randn(*reference.shape)).argmax(axis=1)
+        shifted = logits - logits.max(axis=1, keepdims=True)
+        loss = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
+        noise = ((logits - reference) ** 2).sum()
+        sqnr = None if design is None else float(10 * np.log10((reference**2).sum() / noise))
+        return Accuracy(split, len(labels), pack(logits.argmax(axis=1) == labels), float(loss.mean()), sqnr)
+
+    def float_accuracy(self, split: str) -> Accuracy:
+        return self.measured(split, None)
+
+    def accuracy(self, design: Design, split: str) -> Accuracy:
+        self.evaluated.append((design.digest, split))
+        name = dict(design.weights)["fc2"].format.name
+        if name in self.broken:
+            raise ValueError(f"layer 'fc2' cannot be {name}")
+        return self.measured(split, design)
+
+
+@dataclass(frozen=True)
+class BitProducts(CostModel):
+    """One LUT per bit of weight and activation that meet."""
+
+    @property
+    def name(self) -> str:
+        return "bit_products"
+
+    def claims(self, target: FpgaTarget) -> bool:
+        return True
+
+    def calibration(self, target: FpgaTarget) -> str:
+        return "uncalibrated"
+
+    def layer(self, layer: Layer, design: Design, target: FpgaTarget) -> LayerCost:
+        bits = [dict(design.weights)[layer.name].format.bits, dict(design.activations)[layer.inputs[0]].format.bits]
+        return LayerCost(layer.name, (Term("multipliers", Resources(luts=layer.macs * bits[0] * bits[1])),), 1, 1)
+
+
+@contextmanager
+def problem(folder: Path, evaluator: Mlp, *constraints: Constraint, of: Space | None = None) -> Iterator[Problem]:
+    objectives = Objective("top1", "maximize"), Objective("lut", "minimize")
+    with Store(folder / "evaluations.sqlite") as store:
+        yield Problem(of or space(), objectives, constraints, BitProducts(), DEVICE, 100.0, evaluator, store)
+
+
+@contextmanager
+def searching(folder: Path, plan: Plan, evaluator: Mlp, *constraints: Constraint) -> Iterator[optuna.Study]:
+    """The history after a search in `folder`."""
+    with (
+        problem(folder, evaluator, *constraints) as task,
+        open_history(folder / "history.sqlite", "study", ["maximize", "minimize"]) as study,
+    ):
+        search(task, plan, study, lambda progress: None)
+        yield study
+
+
+def told(study: optuna.Study) -> list[object]:
+    """What the trials of a search are, without their times."""
+    kept = ("design", "origin", "failure")
+    rows = study.get_trials(deepcopy=False)
+    shown = [
+        [t.number, t.state.name, t.params, t.values, sorted(t.constraints.items()), *map(t.user_attrs.get, kept)]
+        for t in rows
+    ]
+    return list(json.loads(json.dumps(shown)))
+
+
+def searched(folder: Path, plan: Plan, *constraints: Constraint, broken: frozenset[str] = frozenset()) -> list[object]:
+    folder.mkdir(exist_ok=True)
+    with searching(folder, plan, Mlp(broken=broken), *constraints) as study:
+        return told(study)
+
+
+def test_uniform_designs_come_first_then_the_sampler(tmp_path: Path) -> None:
+    with searching(tmp_path, PLAN, Mlp()) as study:
+        rows = trials(study, TrialState.COMPLETE)
+    assert [t.user_attrs["origin"] for t in rows] == ["baseline"] + ["uniform"] * 4 + ["tpe"] * 11
+    assert [set(t.params.values()) for t in rows[:5]] == [{name} for name in FORMATS]
+    assert max(len(set(t.params.values())) for t in rows[5:]) > 2
+    assert set(rows[0].params) == {f"weights.{n}" for n, *_ in SIZES} | {f"activations.{s}" for _, s, *_ in SIZES}
+
+
+def test_values_are_those_of_the_metrics(tmp_path: Path) -> None:
+    with searching(tmp_path, PLAN, Mlp()) as study:
+        trial = trials(study, TrialState.COMPLETE)[1]
+    int4 = Quantizer.parse("int4")
+    uint4 = Quantizer.parse("uint4")
+    layers = dict.fromkeys(("fc1", "fc2", "fc3"), int4)
+    design = Design.of(layers, {"input": int4, "hidden1": uint4, "hidden2": uint4})
+    luts = 16 * sum(layer.macs for layer in workload().layers)
+    assert trial.values == [Mlp().accuracy(design, "search").top1, luts]
+    assert trial.user_attrs["design"] == design.digest
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe", "nsga2"])
+def test_a_seed_is_a_search(tmp_path: Path, sampler: str) -> None:
+    plan = replace(PLAN, sampler=sampler)
+    first = searched(tmp_path / "a", plan)
+    assert searched(tmp_path / "b", plan) == first
+    assert searched(tmp_path / "c", replace(plan, seed=8)) != first
+
+
+def test_without_a_sampler_only_uniform_designs(tmp_path: Path) -> None:
+    assert len(searched(tmp_path, Plan("none", 0, 5, None))) == 5
+
+
+def test_a_longer_search_begins_with_the_shorter_one(tmp_path: Path) -> None:
+    short = searched(tmp_path / "a", replace(PLAN, trials=10))
+    assert searched(tmp_path / "a", PLAN)[:10] == short
+    assert searched(tmp_path / "a", PLAN) == searched(tmp_path / "b", PLAN)
+
+
+def test_a_finished_search_evaluates_nothing(tmp_path: Path) -> None:
+    searched(tmp_path, PLAN)
+    idle = Mlp()
+    with searching(tmp_path, PLAN, idle):
+        assert idle.evaluated == []
+
+
+def test_a_design_is_paid_for_once(tmp_path: Path) -> None:
+    evaluator = Mlp()
+    with searching(tmp_path, replace(PLAN, trials=40, sampler="nsga2"), evaluator) as study:
+        designs = {t.user_attrs["design"] for t in trials(study, TrialState.COMPLETE)}
+    assert sorted(digest for digest, _ in evaluator.evaluated) == sorted(designs)
+
+
+def test_the_search_never_sees_the_test_split(tmp_path: Path) -> None:
+    evaluator = Mlp()
+    with searching(tmp_path, PLAN, evaluator):
+        assert {split for _, split in evaluator.evaluated} == {"search"}
+
+
+def test_constraints_are_kept_and_steer(tmp_path: Path) -> None:
+    small = Constraint("lut", high=7000), Constraint("top1", low=0.3)
+    with searching(tmp_path, replace(PLAN, trials=40), Mlp(), *small) as study:
+        rows = trials(study, TrialState.COMPLETE)
+    assert rows[1].constraints == {"0.lut": 0.0, "1.top1": 0.0}
+    assert rows[2].constraints == {"0.lut": (18432 - 7000) / 7000, "1.top1": 0.0}
+    feasible = [all(v <= 0 for v in t.constraints.values()) for t in rows]
+    assert feasible[:5] == [True, True, False, True, False]
+    assert sum(feasible[20:]) > 10
+
+
+def test_a_design_that_fails_is_a_failed_trial(tmp_path: Path) -> None:
+    with searching(tmp_path, PLAN, Mlp(broken=frozenset({"e2m1"}))) as study:
+        (failed, *_) = trials(study, TrialState.FAIL)
+        assert len(study.get_trials()) == 16
+    assert failed.number == 3
+    assert failed.user_attrs["failure"] == "layer 'fc2' cannot be e2m1"
+
+
+def test_a_failure_is_paid_for_once(tmp_path: Path) -> None:
+    broken = Mlp(broken=frozenset({"int4"}))
+    design = space().design(space().choices(space().uniform[1]))
+    with problem(tmp_path, broken) as task:
+        for _ in range(2):
+            with pytest.raises(DesignError, match=r"^layer 'fc2' cannot be int4$"):
+                task.evaluation(design, "search")
+    assert len(broken.evaluated) == 1
+
+
+def test_an_objective_that_is_not_finite_is_a_failure(tmp_path: Path) -> None:
+    with problem(tmp_path, Mlp()) as task:
+        task = replace(task, objectives=(Objective("sqnr", "maximize"),))
+        evaluation = task.evaluation(space().design(space().choices(space().uniform[2])), "search")
+        (accuracy,) = evaluation.accuracies
+        endless = replace(evaluation, accuracies=(replace(accuracy, sqnr_db=float("inf")),))
+        with pytest.raises(DesignError, match=r"^objective 'sqnr' is inf, which cannot be compared$"):
+            task.values(endless)
+
+
+def test_weight_bits(tmp_path: Path) -> None:
+    with problem(tmp_path, Mlp()) as task:
+        evaluation = task.evaluation(space().design(space().choices(space().uniform[2])))
+    assert evaluation.weight_bits == 8 * (8 * 12 + 12 * 12 + 12 * 4)
+
+
+def test_a_broken_evaluator_ends_the_search_and_is_taken_up_again(tmp_path: Path) -> None:
+    class Fragile(Mlp):
+        def accuracy(self, design: Design, split: str) -> Accuracy:
+            if len(self.evaluated) == 9:
+                raise KeyboardInterrupt
+            return super().accuracy(design, split)
+
+    with pytest.raises(KeyboardInterrupt), searching(tmp_path, PLAN, Fragile()):
+        pass
+    with open_history(tmp_path / "history.sqlite", "study", ["maximize", "minimize"]) as study:
+        assert [t.state.name for t in study.get_trials()] == ["COMPLETE"] * 9 + ["RUNNING"]
+    assert searched(tmp_path, PLAN) == searched(tmp_path / "whole", PLAN)
+
+
+def test_minutes_count_evaluation_over_all_calls(tmp_path: Path) -> None:
+    endless = replace(PLAN, trials=None, minutes=0.01)
+    with searching(tmp_path, endless, Mlp()) as study:
+        rows = trials(study, TrialState.COMPLETE)
+        seconds = [t.user_attrs["seconds"] for t in rows]
+    assert sum(seconds) >= 0.6 > sum(seconds[:-1])
+    assert len(searched(tmp_path, endless)) == len(rows)
+
+
+def test_progress(tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    with (
+        problem(tmp_path, Mlp(broken=frozenset({"int4"}))) as task,
+        open_history(tmp_path / "history.sqlite", "study", ["maximize", "minimize"]) as study,
+    ):
+        search(task, Plan("none", 0, 5, None), study, seen.append)
+    assert [p.done for p in seen] == [1, 2, 3, 4, 5]
+    assert seen[0] == Progress("search", 1, 5, "trial 0: top-1 accuracy 76.50 %, LUT 2,592")
+    assert seen[1].text == "trial 1 failed: layer 'fc2' cannot be int4"
+
+
+def test_nothing_to_search(tmp_path: Path) -> None:
+    int8 = Quantizer.parse("int8")
+    fixed = Space(
+        Workload("one", workload().layers[:1], workload().sites[:1], (8,)),
+        (int8,), (int8,), ((int8, int8),), frozenset(), (), first=((int8, int8),),
+    )  # fmt: skip
+    with (
+        problem(tmp_path, Mlp(), of=fixed) as task,
+        open_history(tmp_path / "history.sqlite", "study", ["maximize", "minimize"]) as study,
+        pytest.raises(
+            ValueError, match=r"^a search needs a layer or an activation that 'first' and 'last' leave free$"
+        ),
+    ):
+        search(task, PLAN, study, lambda progress: None)
+
+
+@pytest.mark.parametrize(
+    ("storage", "message"),
+    [
+        ("sqlite:////nowhere/x.sqlite", "^the storage sqlite:////nowhere/x.sqlite cannot be used: .*unable to open.*$"),
+        ("redis://me:secret@host/0", r"^the storage redis://me:\*\*\*@host/0 cannot be used: Can't load plugin.*$"),
+        ("no url", "^the storage no url cannot be used: .*$"),
+    ],
+)
+def test_a_storage_that_cannot_be_reached(storage: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message), open_history(storage, "study", ["minimize"]):
+        pass
+
+
+def test_a_storage_that_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("no database" * 100)
+    with (
+        pytest.raises(ValueError, match=rf"^the storage {tmp_path}/x cannot be used: .*file is not a database$"),
+        open_history(tmp_path / "x", "study", ["minimize"]),
+    ):
+        pass
+
+
+SMALL = replace(PLAN, trials=17)  # three generations
+
+
+def small_generations() -> None:
+    """Lets NSGA-II reach its third generation within a test."""
+    SAMPLERS["nsga2"] = lambda seed: NSGAIISampler(seed=seed, population_size=6)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "writes"),
+    [("tpe", 29), ("nsga2", 23)]
+    + [pytest.param(s, n, marks=pytest.mark.slow) for s in ("random", "tpe", "nsga2") for n in (7, 8, 9, 11)],
+)
+def test_a_search_that_is_killed_again_and_again_is_the_same_search(
+    tmp_path: Path, sampler: str, writes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Children die by SIGKILL before or after every so many writes, until one of them finishes."""
+    done = subprocess.run(
+        [sys.executable, __file__, str(tmp_path), sampler, str(writes)],
+        capture_output=True, text=True, timeout=300, cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.stderr == ""
+    assert int(done.stdout) > 4
+    with open_history(tmp_path / "history.sqlite", "study", ["maximize", "minimize"]) as study:
+        interrupted = told(study)
+    monkeypatch.setitem(SAMPLERS, "nsga2", SAMPLERS["nsga2"])  # put back afterwards
+    small_generations()
+    assert interrupted == searched(tmp_path / "whole", replace(SMALL, sampler=sampler), broken=frozenset({"e2m1"}))
+
+
+def mortal(writes: int) -> Callable[[Callable[[], None]], None]:
+    """Does what it is given, until the process kills itself, just before or just after the write."""
+    left = [writes]
+
+    def count(write: Callable[[], None]) -> None:
+        left[0] -= 1
+        if left[0] == 0 and os.getpid() % 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        write()
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return count
+
+
+def search_and_die(folder: Path, plan: Plan, writes: int) -> None:
+    """Searches in this process, which dies after so many writes to the history and the store."""
+    count = mortal(writes)
+
+    class Dying(sqlite3.Connection):
+        written = 0
+
+        def commit(self) -> None:
+            if self.total_changes == self.written:
+                return super().commit()  # it only read
+            self.written = self.total_changes
+            count(super().commit)
+
+    def connect(path: Path) -> sqlite3.Connection:
+        connection = sqlite3.connect(path, timeout=60, check_same_thread=False, factory=Dying)
+        connection.execute("PRAGMA journal_mode = WAL")
+        return connection
+
+    plain = Store._write
+    history._connect = connect
+    Store._write = lambda self, *rest: count(lambda: plain(self, *rest))  # type: ignore[method-assign]
+    searched(folder, plan, broken=frozenset({"e2m1"}))
+    os._exit(0)
+
+
+def deaths(folder: Path, plan: Plan, writes: int) -> int:
+    """How many processes died until one could finish."""
+    for count in range(1000):
+        if (child := os.fork()) == 0:
+            search_and_die(folder, plan, writes)
+        _, status = os.waitpid(child, 0)
+        if status == 0:
+            return count
+        assert os.WIFSIGNALED(status), status
+    raise AssertionError(f"no progress with {writes} writes")
+
+
+if __name__ == "__main__":
+    small_generations()
+    print(deaths(Path(sys.argv[1]), replace(SMALL, sampler=sys.argv[2]), int(sys.argv[3])))

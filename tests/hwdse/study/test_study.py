@@ -1,0 +1,280 @@
+"""Study files: what they mean, and that a bad one is one sentence with file, key, rule and known names."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from hwdse import plugins
+from hwdse.cost_models.dataflow import Dataflow
+from hwdse.design import Step
+from hwdse.metrics import METRICS as KNOWN_METRICS
+from hwdse.result import Constraint, Objective
+from hwdse.study import Study, load, shipped
+from hwdse.target import devices
+
+TEXT = """
+question = "Which formats?"
+seed = 3
+[model]
+name = "digits-mlp"
+[data]
+name = "digits"
+[formats]
+weights = ["int4", "int8", "e2m1"]
+[techniques]
+recipe = ["bias_correction"]
+[target]
+device = "ecp5_85f"
+clock_mhz = 100
+frames_per_second = 1000
+[[objectives]]
+metric = "top1"
+[[objectives]]
+metric = "lut"
+[[constraints]]
+metric = "bram"
+high = 10
+[search]
+sampler = "tpe"
+[budget]
+trials = 20
+"""
+DEVICES = ", ".join(devices())
+SECTIONS = (
+    "name, question, seed, model, data, formats, techniques, target, objectives, constraints, search, budget, choice"
+)
+METRICS = ", ".join(KNOWN_METRICS)
+
+
+def written(folder: Path, *changes: tuple[str, str]) -> Path:
+    """`TEXT` with some of its text replaced, in a file."""
+    text = TEXT
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    path = folder / "x.toml"
+    path.write_text(text)
+    return path
+
+
+def read(folder: Path, *changes: tuple[str, str]) -> Study:
+    return load(written(folder, *changes))
+
+
+def test_what_a_file_says(tmp_path: Path) -> None:
+    study = read(tmp_path)
+    assert (study.name, study.question, study.seed, study.trials) == ("x", "Which formats?", 3, 20)
+    assert study.objective_values == (Objective("top1", "maximize"), Objective("lut", "minimize"))
+    assert study.constraint_values == (Constraint("bram", None, 10.0),)
+    assert study.techniques.steps == (Step("bias_correction"),)
+    assert (study.target.fpga.name, study.target.model) == ("ecp5_85f", Dataflow())
+    assert [w.name for w in study.formats.weight_quantizers] == ["int4:channel", "int8:channel", "e2m1:channel"]
+    assert [a.name for a in study.formats.activation_quantizers] == ["int4", "int8", "e2m1"]
+
+
+def test_the_baseline_comes_first(tmp_path: Path) -> None:
+    assert [w.name for w, _ in read(tmp_path).uniform] == ["int8:channel", "int4:channel", "e2m1:channel"]
+    alone = read(tmp_path, ('sampler = "tpe"', 'sampler = "tpe"\nuniform = false'))
+    assert [w.name for w, _ in alone.uniform] == ["int8:channel"]
+
+
+def test_without_a_sampler_the_uniform_designs_are_all(tmp_path: Path) -> None:
+    assert read(tmp_path, ('"tpe"', '"none"')).trials == 3
+
+
+def test_options_of_quantizers(tmp_path: Path) -> None:
+    options = """weights = ["int4", "int8", "e2m1"]
+        activations = ["int8"]
+        pairs = "all"
+        granularity = ["tensor", "channel"]
+        scale = "po2"
+        calibration = { weights = "mse", activations = "percentile99.9" }
+        narrow = false"""
+    formats = read(tmp_path, ('weights = ["int4", "int8", "e2m1"]', options)).formats
+    assert [w.name for w in formats.weight_quantizers] == [
+        "int4:po2:mse:full", "int4:channel:po2:mse:full",
+        "int8:po2:mse:full", "int8:channel:po2:mse:full",
+        "e2m1:po2:mse", "e2m1:channel:po2:mse",
+    ]  # fmt: skip
+    assert [a.name for a in formats.activation_quantizers] == ["int8:po2:percentile99.9:full"]
+    assert len(formats.uniform) == 6
+
+
+def test_first_and_last(tmp_path: Path) -> None:
+    ends = """
+        first = "int8"
+        last = ["int8", { weights = "e3m4", activations = "int8" }]"""
+    formats = read(tmp_path, ("[techniques]", f"{ends}\n[techniques]")).formats
+    assert [[q.name for q in formats.pair(both)] for both in formats.first] == [["int8:channel", "int8"]]
+    assert [[q.name for q in formats.pair(both)] for both in formats.last] == [
+        ["int8:channel", "int8"],
+        ["e3m4:channel", "int8"],
+    ]
+
+
+def test_settings_of_the_cost_model(tmp_path: Path) -> None:
+    settings = 'cost_settings = { accumulator = "paper", multiplier = "dsp" }\n[[objectives]]'
+    assert read(tmp_path, ("[[objectives]]", settings)).target.model == Dataflow("paper", "dsp")
+
+
+def test_the_text_is_the_study(tmp_path: Path) -> None:
+    for number, name in enumerate((*shipped(), str(written(tmp_path)))):
+        study = load(name)
+        copy = tmp_path / f"{number}.toml"
+        copy.write_text(study.text)
+        assert load(copy) == study
+
+
+def test_the_digest_is_of_what_decides_the_trials(tmp_path: Path) -> None:
+    digest = read(tmp_path).digest
+    assert re.fullmatch("[0-9a-f]{16}", digest)
+    for same in (
+        ("trials = 20", "trials = 30"),
+        ("Which formats?", "Why?"),
+        ("[budget]", "[choice]\nmax_loss = 0.02\n[budget]"),
+        ('name = "digits-mlp"', 'name = "digits-mlp"\ncheckpoint = "elsewhere"'),
+    ):
+        assert read(tmp_path, same).digest == digest
+    for other in (
+        ("seed = 3", "seed = 4"),
+        ('"e2m1"]', '"e2m2"]'),
+        ("high = 10", "high = 11"),
+        ("[budget]", '[choice]\nbaseline = "int4"\n[budget]'),
+    ):
+        assert read(tmp_path, other).digest != digest
+
+
+def test_paths_start_at_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    study = read(tmp_path, ('name = "digits"', 'name = "archive"\npath = "images.npz"'))
+    assert study.data.path == str(tmp_path.resolve() / "images.npz")
+
+
+def test_settings_replace_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = ["budget.trials=50", "seed=7", "data.name=archive", "data.path=here.npz", 'target.device="u250"']
+    study = load(written(tmp_path), settings)
+    assert (study.budget.trials, study.seed, study.target.device) == (50, 7, "u250")
+    assert (study.data.name, study.data.path) == ("archive", str(tmp_path.resolve() / "here.npz"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("seed", r"^a setting is written key=value, e.g. 'budget.trials=50', not 'seed'$"),
+        ("seed.x=1", r"^the key 'seed' of a setting is no table, so 'seed.x' cannot be set$"),
+        ("seed=x", r"^.*/x.toml: 'seed' is a whole number, not 'x'$"),
+        ("model.nmae=x", r"^.*/x.toml: no key 'model.nmae'; known: name, checkpoint, hardware$"),
+    ],
+)
+def test_a_bad_setting(tmp_path: Path, setting: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load(written(tmp_path), [setting])
+
+
+def test_a_study_of_several_networks_has_parts(tmp_path: Path) -> None:
+    study = read(tmp_path, ('"digits-mlp"', '["digits-mlp", "torchvision:resnet18"]'))
+    assert [(p.name, p.model.name) for p in study.parts] == [
+        ("x-digits-mlp", ("digits-mlp",)),
+        ("x-torchvision-resnet18", ("torchvision:resnet18",)),
+    ]
+    assert read(tmp_path).parts == (read(tmp_path),)
+
+
+def test_shipped_studies_are_found_by_name() -> None:
+    assert shipped() == ("digits", "paper", "resnet20")
+    assert load("digits").name == "digits"
+    assert len(load("digits").uniform) == 33
+    assert len(load("paper").uniform) == 2 * (266 + 21)  # two granularities, the pairs of the root paper
+
+
+BAD = [  # what is replaced, by what, and the sentence
+    ('question = "Which formats?"', "", "key 'question' is missing"),
+    ("[model]", "[modle]", f"no key 'modle'; known: {SECTIONS}"),
+    ("seed = 3", "sede = 3", f"no key 'sede'; known: {SECTIONS}"),
+    ('device = "ecp5_85f"', "", "key 'target.device' is missing"),
+    ('sampler = "tpe"', "uniform = true", "key 'search.sampler' is missing"),
+    ('sampler = "tpe"', 'sampelr = "tpe"', "no key 'search.sampelr'; known: sampler, uniform"),
+    ('sampler = "tpe"', 'sampler = "tpe"\nsampelr = 3', "no key 'search.sampelr'; known: sampler, uniform"),
+    ('metric = "lut"', 'metric = "lut"\nweight = 3', "no key 'objectives.weight'; known: metric, direction"),
+    ("seed = 3", 'seed = "3"', "'seed' is a whole number, not '3'"),
+    ("seed = 3", "seed = true", "'seed' is a whole number, not true"),
+    ("seed = 3", "seed = -1", "'seed' is at least 0, not -1"),
+    ("question = \"Which formats?\"", "question = 3", "'question' is a text, not 3"),
+    ("clock_mhz = 100", 'clock_mhz = "fast"', "'target.clock_mhz' is a number, not 'fast'"),
+    ("clock_mhz = 100", "clock_mhz = 0", "'target.clock_mhz' is above 0, not 0"),
+    ("clock_mhz = 100", "clock_mhz = inf", "'target.clock_mhz' is a finite number, not inf"),
+    ('name = "digits-mlp"', 'name = "digits-mlp"\nhardware = 1', "'model.hardware' is true or false, not 1"),
+    ('weights = ["int4", "int8", "e2m1"]', "weights = 4", "'formats.weights' is a list, not 4"),
+    ('weights = ["int4", "int8", "e2m1"]', "weights = []", "'formats.weights' is a list of at least 1, not a list"),
+    ("[search]", "[[search]]", "'search' is a table, not a list"),
+    ("[[objectives]]\nmetric = \"top1\"\n[[objectives]]", "[objectives]", "'objectives' is a list, not a table"),
+    ('sampler = "tpe"', 'sampler = "gp"', "'search.sampler' is one of 'none', 'random', 'tpe' or 'nsga2', not 'gp'"),
+    ('"ecp5_85f"', '"ecp6"', f"target.device: no device 'ecp6'; known: {DEVICES}"),
+    ('metric = "lut"', 'metric = "luts"', f"objectives.metric: no metric 'luts'; known: {METRICS}"),
+    ('metric = "bram"', 'metric = "brams"', f"constraints.metric: no metric 'brams'; known: {METRICS}"),
+    ("high = 10", "", "constraints: a constraint has 'low', 'high' or both, and that of 'bram' has neither"),
+    ('metric = "lut"', 'metric = "top1"', "objectives: every metric is there once, not top1, top1"),
+    ('metric = "lut"', 'metric = "lut"\ndirection = "down"',
+     "'objectives.direction' is one of 'maximize' or 'minimize', not 'down'"),
+    ('"int4"', '"int9"', "formats.weights: an integer format has 2 to 8 bits, not 9"),
+    ('"int4"', '"fp4"',
+     "formats.weights: no format 'fp4'; write e.g. 'int4', 'uint8', 'e2m1', 'ue2m2', 'e4m3fn' or 'e5m2ieee'"),
+    ("[techniques]", 'granularity = "group32"\n[techniques]',
+     "formats.granularity: groups that share a scale have no price on an FPGA yet, so 'group32' is refused"),
+    ("[techniques]", 'granularity = "row"\n[techniques]',
+     "formats: a quantizer's granularity is tensor, channel or group<n>, not 'row'"),
+    ("[techniques]", 'calibration = "max"\n[techniques]',
+     "formats: a quantizer's calibration is absmax, mse or percentile<p>, not 'max'"),
+    ("[techniques]", 'calibration = { weights = "mse" }\n[techniques]',
+     "key 'formats.calibration.activations' is missing"),
+    ("[techniques]", 'first = "int3..8"\n[techniques]', "formats.first: one format stands here, not 'int3..8'"),
+    ("[techniques]", 'pairs = "some"\n[techniques]', "'formats.pairs' is one of 'same', 'equal_bits', "
+     "'activations_at_least_weights', 'same_kind' or 'all', not 'some'"),
+    ("[techniques]", 'activations = ["int5"]\n[techniques]',
+     "formats: no weight format and activation format are a pair by same"),
+    ('["bias_correction"]', '["magic"]',
+     f"techniques.recipe: no technique 'magic'; known: {', '.join(plugins.names('hwdse.techniques'))}"),
+    ('["bias_correction"]', '["magic("]',
+     "techniques.recipe: a step is written 'technique(setting=value) @ layers', not 'magic('"),
+    ("frames_per_second = 1000", 'frames_per_second = 1000\ncost_model = "guess"',
+     f"target: no cost model 'guess'; known: {', '.join(plugins.names('hwdse.cost_models'))}"),
+    ("frames_per_second = 1000", "frames_per_second = 1000\ncost_settings = { width = 3 }",
+     "target: no setting 'width' of cost model 'dataflow'; known: accumulator, multiplier"),
+    ("frames_per_second = 1000", 'frames_per_second = 1000\ncost_settings = { accumulator = "wide" }',
+     "target: accumulator is tight or paper, not 'wide'"),
+    ("frames_per_second = 1000", "frames_per_second = 1000\ncost_settings = { accumulator = [3] }",
+     "target.cost_settings.accumulator: a setting is a number, text or bool, not (3,)"),
+    ("trials = 20", "trials = 2", "budget.trials: at least the 3 uniform designs, not 2"),
+    ("trials = 20", "", "budget: the sampler has no end without 'trials' or 'minutes'"),
+    ('sampler = "tpe"', 'sampler = "none"\nuniform = false',
+     "search: without uniform designs it needs a sampler, not 'none'"),
+    ("[budget]", '[choice]\nbaseline = "int6"\n[budget]',
+     "choice.baseline: it is one of the uniform designs; known: int4, int8, e2m1"),
+    ("[budget]", "[choice]\nmax_loss = 3\n[budget]", "'choice.max_loss' is at most 1, not 3"),
+    ('"digits-mlp"', '["digits-mlp", "digits-cnn"]\ncheckpoint = "x"',
+     "model.checkpoint: the weights of one network, but model.name has several"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "sentence"), BAD, ids=[sentence[:60] for _, _, sentence in BAD])
+def test_a_bad_study_is_one_sentence(tmp_path: Path, old: str, new: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(f'{tmp_path}/x.toml: {sentence}')}$"):
+        read(tmp_path, (old, new))
+
+
+def test_a_file_that_is_no_toml(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text("question = ")
+    with pytest.raises(ValueError, match=rf"^{path}: cannot be read as TOML: Invalid value \(at end of document\)$"):
+        load(path)
+    path.write_bytes(b"\xff")
+    with pytest.raises(ValueError, match=rf"^{path}: cannot be read as TOML: 'utf-8' codec can't decode byte .*$"):
+        load(path)
+
+
+def test_a_study_that_is_not_there() -> None:
+    message = r"^no study 'nothing.toml'; give the path of a TOML file or one of digits, paper, resnet20$"
+    with pytest.raises(ValueError, match=message):
+        load("nothing.toml")

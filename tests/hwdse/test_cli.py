@@ -1,0 +1,201 @@
+"""The command line: what it prints, and that bad input is one sentence with exit code 2 that changes nothing."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hwdse.cli import main
+
+STUDY = """
+question = "Does it run?"
+[model]
+name = "digits-mlp"
+[data]
+name = "digits"
+[formats]
+weights = ["int4", "int8", "e2m1"]
+[target]
+device = "ecp5_25f"
+clock_mhz = 100
+frames_per_second = 1000
+[[objectives]]
+metric = "top1"
+[[objectives]]
+metric = "lut"
+[search]
+sampler = "none"
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small real run."""
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "small.toml").write_text(STUDY)
+    assert main(["run", str(folder / "small.toml"), "--out", str(folder / "out")]) == 0
+    return folder / "out"
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> object:
+    """The rows that a command prints with --json."""
+    assert main([*arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)["rows"]
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The sentence of a command that ends with exit code 2."""
+    capsys.readouterr()
+    assert main(list(arguments)) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    lines = output.err.splitlines()
+    assert len(lines) == 1, output.err
+    return lines[0].removeprefix("hwdse: ")
+
+
+def test_a_run_prints_its_front_and_writes_its_report(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = printed(capsys, "show", str(finished))
+    assert isinstance(rows, list)
+    assert sum("best" in row["role"] for row in rows) == 1
+    for name in ("report.html", "trials.csv", "pareto.csv", "study.toml", "history.sqlite", "evaluations.sqlite"):
+        assert (finished / name).is_file()
+
+
+def test_running_it_again_changes_nothing(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {f.name: f.read_bytes() for f in finished.iterdir()}
+    rows = printed(capsys, "run", str(finished.parent / "small.toml"), "--out", str(finished))
+    assert rows == printed(capsys, "show", str(finished))
+    assert {f.name: f.read_bytes() for f in finished.iterdir()} == before
+
+
+def test_show_one_design_layer_by_layer(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = printed(capsys, "show", str(finished), "baseline")
+    assert isinstance(rows, list)
+    assert [row["layer"] for row in rows] == ["fc1", "fc2", "fc3", "total"]
+    assert rows[0]["weights"] == "int8:channel"
+    assert sum(row["LUT"] for row in rows[:-1]) == rows[-1]["LUT"]
+
+
+def test_export_gives_a_model_and_a_design_that_can_be_priced(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", str(finished), "baseline", "--out", str(tmp_path / "m")]) == 0
+    capsys.readouterr()
+    options = ("--device", "ecp5_25f", "--design", str(tmp_path / "m" / "design.toml"))
+    assert printed(capsys, "cost", "digits-mlp", *options) == printed(capsys, "show", str(finished), "baseline")
+
+
+def test_a_price_says_what_it_is_worth(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["cost", "digits-vit", "--device", "ecp5_25f", "--fps", "20000", "--json"]
+    assert main(arguments) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert "uncalibrated" in answer["calibration"]
+    assert "blocks.0.attention.softmax" in answer["outside"]
+    assert answer["fits"] is False
+    assert main(arguments[:-1]) == 0
+    text = capsys.readouterr().out
+    assert "uncalibrated" in text
+    assert "DOES NOT FIT" in text
+    assert "The total is without blocks.0.norm1, blocks.0.attention.softmax" in text
+
+
+@pytest.mark.parametrize("command", ["formats", "models", "devices", "techniques", "doctor"])
+def test_lists_are_tables_and_json(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = printed(capsys, command)
+    assert isinstance(rows, list)
+    assert rows
+    assert main([command]) == 0
+    assert str(next(iter(rows[0]))) in capsys.readouterr().out
+
+
+MODELS = "cifar-resnet20, digits-cnn, digits-mlp, digits-resnet, digits-vit"
+DEVICES = "ecp5_25f, ecp5_85f, u250, vck190, xc7z020, xczu3eg, xczu7ev"
+COST = ("cost", "digits-mlp", "--device", "ecp5_25f")
+REFUSED = {
+    "command": (("fly",), "No such command 'fly'."),
+    "argument": (("cost",), "Missing argument 'MODEL'."),
+    "format": (
+        (*COST, "--weights", "int9"),
+        "an integer format has 2 to 8 bits, not 9",
+    ),
+    "no format": (
+        (*COST, "--weights", "bf16"),
+        "no format 'bf16'; write e.g. 'int4', 'uint8', 'e2m1', 'ue2m2', 'e4m3fn' or 'e5m2ieee'",
+    ),
+    "group": (
+        (*COST, "--weights", "int4:group32"),
+        "MX groups have no FPGA price yet, but layer 'fc1' has 'int4:group32'",
+    ),
+    "device": (("cost", "digits-mlp", "--device", "ecp6"), f"no device 'ecp6'; known: {DEVICES}"),
+    "rate": ((*COST, "--fps", "0"), "rates are positive, not 0 fps at 100 MHz"),
+    "run": (("show", "nowhere"), "nowhere is no run folder: it has no study.toml"),
+    "cost model": ((*COST, "--cost-model", "guess"), "no cost model 'guess'; known: dataflow"),
+    "accumulator": ((*COST, "--accumulator", "wide"), "accumulator is tight or paper, not 'wide'"),
+    "shape": (
+        ("cost", "torch.nn:Identity", "--device", "ecp5_25f"),
+        "the input shape of network 'torch.nn:Identity' is not known; give --shape, e.g. 3,32,32",
+    ),
+    "width": (("formats", "--bits", "9"), "a format has 2 to 8 bits, not 9"),
+    "network": (
+        ("train", "digits-rnn"),
+        "no network 'digits-rnn' to train; known: digits-cnn, digits-mlp, digits-resnet, digits-vit",
+    ),
+    "model": (
+        ("cost", "digits-rnn", "--device", "ecp5_25f"),
+        f"no model 'digits-rnn'; known: {MODELS}, torchvision:NAME, package.module:callable",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_input_is_one_sentence(case: str, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments, sentence = REFUSED[case]
+    assert refused(capsys, *arguments) == sentence
+
+
+def test_bad_design_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "design.toml"
+    command = (*COST, "--design", str(file))
+    assert refused(capsys, *command) == f"the design file {file} cannot be read: No such file or directory"
+    file.write_text('[weights]\nfc1 = "int4"\n[layers]\n')
+    known = "hardware, recipe, weights, activations, folding"
+    assert refused(capsys, *command) == f"no design key 'layers'; known: {known}"
+    file.write_text('[weights]\nfc1 = "int4"\nfc9 = "int4"\n')
+    assert refused(capsys, *command) == "no layer 'fc9'; known: fc1, fc2, fc3"
+
+
+def test_designs_of_a_run_are_named(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (("show", str(finished), "fastest"), ("export", str(finished), "fastest", "--out", str(tmp_path))):
+        assert refused(capsys, *command) == "REPLACE"
+    (tmp_path / "mine").touch()
+    command = ("export", str(finished), "best", "--out", str(tmp_path))
+    assert refused(capsys, *command) == f"the folder of an export is new or empty, unlike {tmp_path}"
+    assert [f.name for f in tmp_path.iterdir()] == ["mine"]
+
+
+def test_bad_studies(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, out = tmp_path / "s.toml", tmp_path / "out"
+
+    def sentence(old: str, new: str, *options: str) -> str:
+        file.write_text(STUDY.replace(old, new))
+        return refused(capsys, "run", str(file), "--out", str(out), *options)
+
+    assert sentence("[search]", "[serach]") == "REPLACE"
+    assert sentence("clock_mhz = 100", 'clock_mhz = "fast"') == "REPLACE"
+    assert sentence('"digits-mlp"', '"digits-rnn"') == "REPLACE"
+    assert sentence('"digits-mlp"', '"digits-mlp"\ncheckpoint = "w.safetensors"') == "REPLACE"
+    assert sentence('name = "digits"', 'name = "folder"\npath = "images"\nsearch = 10') == "REPLACE"
+    assert sentence("?", "?", "--storage", "postgresql://nobody@127.0.0.1:1/none") == "REPLACE"
+    assert not out.exists() or not list(out.iterdir())
+    before = {f.name: f.read_bytes() for f in finished.iterdir()}
+    file.write_text(STUDY.replace("int4", "int5"))
+    assert refused(capsys, "run", str(file), "--out", str(finished)) == "REPLACE"
+    assert {f.name: f.read_bytes() for f in finished.iterdir()} == before
+
+
+def test_a_corrupt_checkpoint_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "w.pt").write_bytes(b"not a checkpoint")
+    (tmp_path / "s.toml").write_text(STUDY.replace('"digits-mlp"', '"digits-mlp"\ncheckpoint = "w.pt"'))
+    sentence = refused(capsys, "run", str(tmp_path / "s.toml"), "--out", str(tmp_path / "out"))
+    assert sentence == f"a checkpoint is intact and holds no code to run, unlike {tmp_path / 'w.pt'}"
