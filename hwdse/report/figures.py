@@ -121,7 +121,7 @@ def hover(result: Result, trial: Trial) -> str:
             f"trial {trial.number} ({trial.origin})" + ", breaks a constraint" * (not trial.feasible),
             *formats_in_words(evaluation.design, result.workload).split("; "),
             f"top-1 {percent(accuracy.top1)} (search split; {percent(low)} to {percent(high)})",
-            f"{number(area.luts)} LUT, {number(area.dsps)} DSP, {number(area.brams)} BRAM",
+            f"{number(area.luts)} LUT, {number(area.dsps)} DSP, {number(area.brams)} BRAM18",
             f"{number(evaluation.predicted.frames_per_second)} frame/s, {number(evaluation.weight_bits)} weight bits",
         )
     )

@@ -163,6 +163,6 @@ def _checks(trial: int, evaluation: Evaluation, measured: FpgaCost) -> tuple[Che
         ("LUT", mine.luts, its.luts),
         ("FF", mine.ffs, its.ffs),
         ("DSP", mine.dsps, its.dsps),
-        ("BRAM", mine.brams, its.brams),
+        ("BRAM18", mine.brams, its.brams),
     )
     return tuple(Check(trial, measured.model, name, a, b) for name, a, b in pairs if a or b)

@@ -145,7 +145,7 @@ COLUMNS = (
     ),
     Column("LUT", "predicted", lambda r: number(r.lut), lambda r: r.lut),
     Column("DSP", "predicted", lambda r: number(r.dsp), lambda r: r.dsp),
-    Column("BRAM", "blocks of the device, predicted", lambda r: number(r.bram), lambda r: r.bram),
+    Column("BRAM18", "blocks of 18 Kib, predicted", lambda r: number(r.bram), lambda r: r.bram),
     Column("frame/s", "predicted", lambda r: number(r.frames_per_second), lambda r: r.frames_per_second),
     Column("latency", "of one frame, predicted", lambda r: seconds(r.latency_seconds), lambda r: r.latency_seconds),
     Column("bits/weight", "mean", lambda r: f"{r.mean_weight_bits:.2f}", lambda r: r.mean_weight_bits),

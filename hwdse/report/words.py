@@ -221,7 +221,7 @@ def uses(target: FpgaTarget, cost: FpgaCost) -> tuple[Use, ...]:
         Use("LUT", area.luts, target.luts),
         Use("FF", area.ffs, target.ffs),
         Use("DSP", area.dsps, target.dsps),
-        Use("BRAM", area.brams, target.brams),
+        Use("BRAM18", area.brams, target.brams),
         Use("URAM", area.urams, target.urams),
     )
     return tuple(use for use in all_ if use.used or (use.available and use.resource != "URAM"))

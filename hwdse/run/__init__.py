@@ -33,7 +33,7 @@ def run(
     store: str | Path | None = None,
     report: Callable[[Progress], None] = quiet,
 ) -> Result:
-    """Runs or continues `study` in the folder `out`; a finished run is only loaded.
+    """Runs or continues `study` in the folder `out`; a finished run of the same network and data is only loaded.
 
     `storage` is the Optuna URL of the history and `store` the file of the evaluations, which studies
     may share; both are in `out` otherwise. ValueError is bad input, in one sentence.
@@ -42,11 +42,12 @@ def run(
     if len(study.parts) > 1:
         raise ValueError(f"study {study.name!r} has {len(study.parts)} networks; run its parts one by one")
     folder = RunFolder(Path(out))
-    if folder.finished(study):
-        return folder.load()
+    folder.check_owner(study)  # before the network is loaded
     evaluator, workload, nonnegative = network(study)
-    space = space_of(study, workload, nonnegative)
     context = evaluator.context
+    if folder.finished(study, context):
+        return folder.load()
+    space = space_of(study, workload, nonnegative)
     with folder.claimed(study, context), Store(Path(store or folder.store)) as opened:
         problem = _problem(study, space, evaluator, opened)
         name = f"{study.model.name[0]} {study.digest} {context}"

@@ -44,21 +44,22 @@ class RunFolder:
         """There when the run is finished."""
         return self.path / "result.json"
 
-    def finished(self, study: Study) -> bool:
-        """Whether the result of exactly this study is there; ValueError if the folder is another study's."""
-        self._check_owner(study)
+    def finished(self, study: Study, context: str) -> bool:
+        """Whether the result of exactly this study is there; ValueError if it is of another study or context."""
+        self.check_owner(study)
+        self._check_context(context)
         return self.result_file.exists() and self.study_file.read_text(encoding="utf-8") == study.text
 
     @contextmanager
     def claimed(self, study: Study, context: str) -> Iterator[None]:
         """The folder, made and locked; ValueError, with nothing changed, if it is another's."""
-        self._check_owner(study)
+        self.check_owner(study)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ValueError(f"the run folder {self.path} cannot be made: {error.strerror}") from None
         with _locked(self.path):
-            self._check_owner(study)
+            self.check_owner(study)
             self._check_context(context)
             self.result_file.unlink(missing_ok=True)  # of another budget or choice, which the history outlives
             write(self.context_file, context)
@@ -80,7 +81,8 @@ class RunFolder:
         except ValueError as error:
             raise ValueError(f"{self.result_file} cannot be read: {error}") from None
 
-    def _check_owner(self, study: Study) -> None:
+    def check_owner(self, study: Study) -> None:
+        """ValueError if the folder is another study's, or none of ours."""
         if self.study_file.exists():
             owner = studies.load(self.study_file)
             if owner.digest != study.digest:

@@ -1,6 +1,7 @@
 """The command line: what it prints, and that bad input is one sentence with exit code 2 that changes nothing."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -167,30 +168,49 @@ def test_bad_design_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 def test_designs_of_a_run_are_named(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for command in (("show", str(finished), "fastest"), ("export", str(finished), "fastest", "--out", str(tmp_path))):
-        assert refused(capsys, *command) == "REPLACE"
+        rule = "give best, knee, baseline, a trial number or the beginning of one digest"
+        assert refused(capsys, *command) == f"no design is called 'fastest'; {rule}"
     (tmp_path / "mine").touch()
     command = ("export", str(finished), "best", "--out", str(tmp_path))
     assert refused(capsys, *command) == f"the folder of an export is new or empty, unlike {tmp_path}"
     assert [f.name for f in tmp_path.iterdir()] == ["mine"]
 
 
-def test_bad_studies(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_studies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file, out = tmp_path / "s.toml", tmp_path / "out"
 
     def sentence(old: str, new: str, *options: str) -> str:
         file.write_text(STUDY.replace(old, new))
         return refused(capsys, "run", str(file), "--out", str(out), *options)
 
-    assert sentence("[search]", "[serach]") == "REPLACE"
-    assert sentence("clock_mhz = 100", 'clock_mhz = "fast"') == "REPLACE"
-    assert sentence('"digits-mlp"', '"digits-rnn"') == "REPLACE"
-    assert sentence('"digits-mlp"', '"digits-mlp"\ncheckpoint = "w.safetensors"') == "REPLACE"
-    assert sentence('name = "digits"', 'name = "folder"\npath = "images"\nsearch = 10') == "REPLACE"
-    assert sentence("?", "?", "--storage", "postgresql://nobody@127.0.0.1:1/none") == "REPLACE"
-    assert not out.exists() or not list(out.iterdir())
+    keys = "name, question, seed, model, data, formats, techniques, target, objectives, constraints, search, budget"
+    assert sentence("[search]", "[serach]") == f"{file}: no key 'serach'; known: {keys}, choice"
+    assert sentence("clock_mhz = 100", 'clock_mhz = "fast"') == f"{file}: 'target.clock_mhz' is a number, not 'fast'"
+    assert sentence("ecp5_25f", "ecp6") == f"{file}: target.device: no device 'ecp6'; known: {DEVICES}"
+    assert sentence('"int4"', '"int9"') == f"{file}: formats.weights: an integer format has 2 to 8 bits, not 9"
+    networks = f"{MODELS}, torchvision:NAME, package.module:callable"
+    assert sentence('"digits-mlp"', '"digits-rnn"') == f"no model 'digits-rnn'; known: {networks}"
+    missing = '"digits-mlp"\ncheckpoint = "w.safetensors"'
+    assert sentence('"digits-mlp"', missing) == f"no checkpoint {tmp_path / 'w.safetensors'}"
+    folder = 'name = "folder"\npath = "images"\nsearch = 10'
+    assert sentence('name = "digits"', folder) == f"no image folder {tmp_path / 'images'}"
+    assert not out.exists()
+    nowhere = f"sqlite:///{tmp_path}/nowhere/history.sqlite"
+    reason = "(sqlite3.OperationalError) unable to open database file"
+    assert sentence("?", "?", "--storage", nowhere) == f"the storage {nowhere} cannot be used: {reason}"
+
+
+def test_the_folder_of_another_study_is_left_alone(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "other.toml"
     before = {f.name: f.read_bytes() for f in finished.iterdir()}
     file.write_text(STUDY.replace("int4", "int5"))
-    assert refused(capsys, "run", str(file), "--out", str(finished)) == "REPLACE"
+    said = refused(capsys, "run", str(file), "--out", str(finished))
+    assert re.sub(r"[0-9a-f]{16}", "DIGEST", said) == (
+        f"{finished} is the run folder of another study, 'small' (DIGEST), not of 'other' (DIGEST); "
+        "choose another folder"
+    )
     assert {f.name: f.read_bytes() for f in finished.iterdir()} == before
 
 

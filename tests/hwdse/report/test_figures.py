@@ -70,7 +70,7 @@ def test_hover_shows_the_design(result: Result) -> None:
         "weights int8, 3 x int5, int8",
         "activations uint8, 3 x uint5, uint8",
         "top-1 95.50 % (search split; 93.00 % to 97.13 %)",
-        "2,880 LUT, 0 DSP, 2 BRAM",
+        "2,880 LUT, 0 DSP, 2 BRAM18",
         "43,403 frame/s, 43,456 weight bits",
     ]
     infeasible = next(trial for trial in result.trials if not trial.feasible)

@@ -98,7 +98,7 @@ def test_the_answer_stands_first(page: str) -> None:
     )
     assert text.startswith(f"toy: hwdse report {said}")
     assert "Calibration Uncalibrated: invented for tests. Outside the accelerator softmax; not in any cost." in text
-    assert "LUT 2,880 of 20,000 FF 520 of 40,000 DSP 0 of 90 BRAM 2 of 50" in text
+    assert "LUT 2,880 of 20,000 FF 520 of 40,000 DSP 0 of 90 BRAM18 2 of 50" in text
 
 
 def test_failures_and_manifest_are_shown_and_escaped(page: str) -> None:
@@ -183,7 +183,7 @@ def test_measured_costs_stand_beside_the_predicted(result: Result) -> None:
     assert [(c.resource, c.predicted, c.measured, c.error) for c in checks(changed)] == [
         ("LUT", 2880, 3000, "-4.0 %"),
         ("FF", 520, 520, "+0.0 %"),
-        ("BRAM", 2, 0, ""),
+        ("BRAM18", 2, 0, ""),
     ]
     assert "Predicted and measured trial measured by" in words(rendered(changed))
 

@@ -195,11 +195,11 @@ def test_fit(result: Result) -> None:
     cost = best_cost(result)
     assert fit(result.target, cost) == Claim(
         "fits",
-        "On small7 (xc7small-1) it takes 14.4 % of the LUT, 1.3 % of the FF, 0.0 % of the DSP, 4.0 % of the BRAM.",
+        "On small7 (xc7small-1) it takes 14.4 % of the LUT, 1.3 % of the FF, 0.0 % of the DSP, 4.0 % of the BRAM18.",
     )
     small = replace(result.target, luts=1000, brams=0)
     assert fit(small, cost) == Claim(
-        "does not fit", "small7 (xc7small-1) is too small: it needs 288.0 % of the LUT, BRAM, of which it has none."
+        "does not fit", "small7 (xc7small-1) is too small: it needs 288.0 % of the LUT, BRAM18, of which it has none."
     )
     assert answer(replace(result, target=small)).lead.startswith("Trial 2 was chosen for small7, but it does not fit: ")
 

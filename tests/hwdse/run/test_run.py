@@ -148,7 +148,7 @@ def test_a_run_can_be_loaded(done: tuple[Path, Result]) -> None:
 def test_a_finished_run_is_only_loaded(done: tuple[Path, Result], study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, result = done
     before = {f.name: f.read_bytes() for f in folder.iterdir()}
-    monkeypatch.setattr(runs, "network", None)
+    monkeypatch.setattr(runs, "search", None)
     assert run(study, folder) == result
     assert {f.name: f.read_bytes() for f in folder.iterdir()} == before
 
