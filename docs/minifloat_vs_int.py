@@ -40,6 +40,7 @@ from hwdse.target import fpga  # noqa: E402
 
 HERE = Path(__file__).parent
 BITS = range(3, 9)
+WIDE = 4  # bits, from which the root paper says that minifloats win
 CALIBRATIONS = ("absmax", "mse")
 ARITHMETIC = ("multipliers", "adder tree", "accumulators")  # names of cost terms
 DEVICE, CLOCK_MHZ = "vck190", 250.0  # the root paper's board; the clock only sets the folding
@@ -227,12 +228,16 @@ def page(outcomes: Sequence[Outcome], calibration: str) -> str:
     )
     environment.filters["percent"] = lambda x: f"{100 * x:.2f}"
     template = environment.from_string((HERE / "minifloat-vs-int.md.j2").read_text())
-    verdicts = [duel.verdict for outcome in outcomes for duel in duels(outcome)]
+    pairs = [duel for outcome in outcomes for duel in duels(outcome)]
+    ratios = [duel.minifloat.arithmetic_luts / duel.integer.arithmetic_luts for duel in pairs]
     return template.render(
         outcomes=outcomes,
         duels=duels,
         on_front=on_front,
-        verdicts=verdicts,
+        verdicts=[duel.verdict for duel in pairs],
+        wide=[duel.verdict for duel in pairs if duel.bits >= WIDE],
+        ratios=[f"{ratio:.2f}" for ratio in ratios],
+        kept=[row.family for outcome in outcomes for row in on_front(outcome)],
         device=DEVICE,
         clock=f"{CLOCK_MHZ:.0f}",
         calibration=calibration,

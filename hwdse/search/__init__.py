@@ -26,7 +26,7 @@ FINISHED = (TrialState.COMPLETE, TrialState.FAIL)
 class Plan:
     """Which designs a search tries, and when it ends."""
 
-    sampler: str  # none, or a name in `sampler.SAMPLERS`
+    sampler: str  # grid, or a name in `sampler.SAMPLERS`
     seed: int
     trials: int | None  # in all; None is without limit
     minutes: float | None  # of evaluation, interrupted or not; None is without limit
@@ -52,10 +52,10 @@ def search(problem: Problem, plan: Plan, history: optuna.Study, report: Callable
 
 def _sampler(problem: Problem, plan: Plan) -> Reseeded:
     space = {d.name: CategoricalDistribution(d.choices) for d in problem.space.dimensions}
-    if not space and plan.sampler != "none":
+    if not space and plan.sampler != "grid":
         raise ValueError("a search needs a layer or an activation that 'first' and 'last' leave free")
     first = [problem.space.choices(pair) for pair in problem.space.uniform]
-    return Reseeded("random" if plan.sampler == "none" else plan.sampler, plan.seed, space, first)
+    return Reseeded("random" if plan.sampler == "grid" else plan.sampler, plan.seed, space, first)
 
 
 def _pending(history: optuna.Study, plan: Plan) -> Iterator[Trial]:

@@ -69,9 +69,9 @@ class Study(Section):
             raise ValueError(f"choice.baseline: it is one of the uniform designs; known: {', '.join(known)}")
 
     def _check_budget(self) -> None:
-        if self.search.sampler == "none" and not self.search.uniform:
-            raise ValueError("search: without uniform designs it needs a sampler, not 'none'")
-        if self.search.sampler != "none" and self.budget == Budget():
+        if self.search.sampler == "grid" and not self.search.uniform:
+            raise ValueError("search: without uniform designs it needs a sampler, not 'grid'")
+        if self.search.sampler != "grid" and self.budget == Budget():
             raise ValueError("budget: the sampler has no end without 'trials' or 'minutes'")
         if self.budget.trials is not None and self.budget.trials < len(self.uniform):
             raise ValueError(
@@ -92,7 +92,7 @@ class Study(Section):
     @property
     def trials(self) -> int | None:
         """How many designs, uniform ones included; None is until the minutes are over."""
-        return len(self.uniform) if self.search.sampler == "none" else self.budget.trials
+        return len(self.uniform) if self.search.sampler == "grid" else self.budget.trials
 
     @property
     def objective_values(self) -> tuple[Objective, ...]:

@@ -270,9 +270,9 @@ class ConstraintSection(Section):
 
 
 class Search(Section):
-    """First all uniform designs, then a sampler of Optuna that chooses per layer; `none` stops after the first."""
+    """First all uniform designs, then a sampler of Optuna that chooses per layer; `grid` ends with the uniform ones."""
 
-    sampler: Literal["none", "random", "tpe", "nsga2"]
+    sampler: Literal["grid", "random", "tpe", "nsga2"]
     uniform: bool = True
 
 

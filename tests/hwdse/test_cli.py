@@ -25,7 +25,7 @@ metric = "top1"
 [[objectives]]
 metric = "lut"
 [search]
-sampler = "none"
+sampler = "grid"
 """
 
 

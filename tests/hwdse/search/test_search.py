@@ -189,7 +189,7 @@ def test_a_seed_is_a_search(tmp_path: Path, sampler: str) -> None:
 
 
 def test_without_a_sampler_only_uniform_designs(tmp_path: Path) -> None:
-    assert len(searched(tmp_path, Plan("none", 0, 5, None))) == 5
+    assert len(searched(tmp_path, Plan("grid", 0, 5, None))) == 5
 
 
 def test_a_longer_search_begins_with_the_shorter_one(tmp_path: Path) -> None:
@@ -292,7 +292,7 @@ def test_progress(tmp_path: Path) -> None:
         problem(tmp_path, Mlp(broken=frozenset({"int4"}))) as task,
         open_history(tmp_path / "history.sqlite", "study", ["maximize", "minimize"]) as study,
     ):
-        search(task, Plan("none", 0, 5, None), study, seen.append)
+        search(task, Plan("grid", 0, 5, None), study, seen.append)
     assert [p.done for p in seen] == [1, 2, 3, 4, 5]
     assert seen[0] == Progress("search", 1, 5, "trial 0: top-1 accuracy 76.50 %, LUT 2,592")
     assert seen[1].text == "trial 1 failed: layer 'fc2' cannot be int4"

@@ -80,7 +80,7 @@ def test_the_baseline_comes_first(tmp_path: Path) -> None:
 
 
 def test_without_a_sampler_the_uniform_designs_are_all(tmp_path: Path) -> None:
-    assert read(tmp_path, ('"tpe"', '"none"')).trials == 3
+    assert read(tmp_path, ('"tpe"', '"grid"')).trials == 3
 
 
 def test_options_of_quantizers(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ BAD = [  # what is replaced, by what, and the sentence
     ('weights = ["int4", "int8", "e2m1"]', "weights = []", "'formats.weights' is a list of at least 1, not a list"),
     ("[search]", "[[search]]", "'search' is a table, not a list"),
     ("[[objectives]]\nmetric = \"top1\"\n[[objectives]]", "[objectives]", "'objectives' is a list, not a table"),
-    ('sampler = "tpe"', 'sampler = "gp"', "'search.sampler' is one of 'none', 'random', 'tpe' or 'nsga2', not 'gp'"),
+    ('sampler = "tpe"', 'sampler = "gp"', "'search.sampler' is one of 'grid', 'random', 'tpe' or 'nsga2', not 'gp'"),
     ('"ecp5_85f"', '"ecp6"', f"target.device: no device 'ecp6'; known: {DEVICES}"),
     ('metric = "lut"', 'metric = "luts"', f"objectives.metric: no metric 'luts'; known: {METRICS}"),
     ('metric = "bram"', 'metric = "brams"', f"constraints.metric: no metric 'brams'; known: {METRICS}"),
@@ -248,8 +248,8 @@ BAD = [  # what is replaced, by what, and the sentence
      "target.cost_settings.accumulator: a setting is a number, text or bool, not (3,)"),
     ("trials = 20", "trials = 2", "budget.trials: at least the 3 uniform designs, not 2"),
     ("trials = 20", "", "budget: the sampler has no end without 'trials' or 'minutes'"),
-    ('sampler = "tpe"', 'sampler = "none"\nuniform = false',
-     "search: without uniform designs it needs a sampler, not 'none'"),
+    ('sampler = "tpe"', 'sampler = "grid"\nuniform = false',
+     "search: without uniform designs it needs a sampler, not 'grid'"),
     ("[budget]", '[choice]\nbaseline = "int6"\n[budget]',
      "choice.baseline: it is one of the uniform designs; known: int4, int8, e2m1"),
     ("[budget]", "[choice]\nmax_loss = 3\n[budget]", "'choice.max_loss' is at most 1, not 3"),
