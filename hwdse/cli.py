@@ -85,9 +85,10 @@ def cost(
 ) -> None:
     """Price one network and one design on a device."""
     from hwdse import commands
+    from hwdse.pricing import Question
 
     settings = {"accumulator": accumulator, "multiplier": multiplier}
-    question = commands.CostQuestion(model, shape, device, frames_per_second, clock_mhz, cost_model, not layerwise)
+    question = Question(model, device, frames_per_second, clock_mhz, shape, cost_model, not layerwise)
     commands.cost(question, design, weights, activations, settings).print(as_json=as_json)
 
 
@@ -195,6 +196,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except ValueError as error:
         print(f"hwdse: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # a file or folder that cannot be written, where no part has a better sentence
+        print(f"hwdse: {error.filename or 'a file'} cannot be used: {error.strerror or error}", file=sys.stderr)
         return 2
     except (KeyboardInterrupt, typer.Abort):
         code = STOPPED

@@ -129,7 +129,8 @@ REFUSED = {
         "MX groups have no FPGA price yet, but layer 'fc1' has 'int4:group32'",
     ),
     "device": (("cost", "digits-mlp", "--device", "ecp6"), f"no device 'ecp6'; known: {DEVICES}"),
-    "rate": ((*COST, "--fps", "0"), "rates are positive, not 0 fps at 100 MHz"),
+    "rate": ((*COST, "--fps", "0"), "a rate is positive and finite, not 0 frames per second"),
+    "clock": ((*COST, "--clock", "nan"), "a rate is positive and finite, not nan MHz"),
     "run": (("show", "nowhere"), "nowhere is no run folder: it has no study.toml"),
     "cost model": ((*COST, "--cost-model", "guess"), "no cost model 'guess'; known: dataflow"),
     "accumulator": ((*COST, "--accumulator", "wide"), "accumulator is tight or paper, not 'wide'"),
@@ -159,6 +160,8 @@ def test_bad_design_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     file = tmp_path / "design.toml"
     command = (*COST, "--design", str(file))
     assert refused(capsys, *command) == f"the design file {file} cannot be read: No such file or directory"
+    file.write_bytes(b"\xff\xfe\x00")
+    assert refused(capsys, *command) == f"the design file {file} is no text"
     file.write_text('[weights]\nfc1 = "int4"\n[layers]\n')
     known = "hardware, recipe, weights, activations, folding"
     assert refused(capsys, *command) == f"no design key 'layers'; known: {known}"
@@ -174,6 +177,17 @@ def test_designs_of_a_run_are_named(finished: Path, tmp_path: Path, capsys: pyte
     command = ("export", str(finished), "best", "--out", str(tmp_path))
     assert refused(capsys, *command) == f"the folder of an export is new or empty, unlike {tmp_path}"
     assert [f.name for f in tmp_path.iterdir()] == ["mine"]
+    unwritable = ("export", str(finished), "best", "--out", "/proc/model")
+    assert refused(capsys, *unwritable).startswith("/proc/")
+
+
+def test_front_rows_are_numbers_for_programs(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = printed(capsys, "show", str(finished))
+    assert isinstance(rows, list)
+    for row in rows:
+        assert 0 <= row["top1"] <= 1
+        assert isinstance(row["lut"], float | int)
+        assert row["difference_low"] <= row["test_difference"] <= row["difference_high"]
 
 
 def test_bad_studies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -194,6 +208,9 @@ def test_bad_studies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert sentence('"digits-mlp"', missing) == f"no checkpoint {tmp_path / 'w.safetensors'}"
     folder = 'name = "folder"\npath = "images"\nsearch = 10'
     assert sentence('name = "digits"', folder) == f"no image folder {tmp_path / 'images'}"
+    assert not out.exists()
+    step = '[techniques]\nrecipe = ["bias_correction(x=1)"]\n[target]'
+    assert sentence("[target]", step) == "no setting 'x' of technique 'bias_correction'; known: none"
     assert not out.exists()
     nowhere = f"sqlite:///{tmp_path}/nowhere/history.sqlite"
     reason = "(sqlite3.OperationalError) unable to open database file"
