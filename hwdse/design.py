@@ -8,12 +8,12 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import blake2b
 from typing import Self
 
-from hwdse.formats import Format, IntFormat, parse
+from hwdse.formats import Format, IntFormat, as_integer, parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,17 @@ class Quantizer:
     def group(self) -> int | None:
         """How many inputs share a scale, if the granularity is a group."""
         return int(self.granularity.removeprefix("group")) if self.granularity[0] == "g" else None
+
+    @property
+    def numerics(self) -> "Quantizer":
+        """The quantizer with equal outputs that stands for all that have them: an integer for `e1mK`.
+
+        Not where a power of two is searched for the least squared error: Brevitas starts at the
+        largest value of the format, which is a power of two away from the integer's, and stops elsewhere.
+        """
+        if (self.scale, self.calibration) == ("po2", "mse"):
+            return self
+        return replace(self, format=as_integer(self.format))
 
     @property
     def name(self) -> str:
@@ -204,6 +215,13 @@ class Design:
             tuple(Step.parse(name) for name in _recipe(data)),
             hardware=_hardware(data),
         )
+
+    @property
+    def numerics(self) -> "Design":
+        """The design with equal logits that stands for all that have them: no folding, and integers for `e1mK`."""
+        weights = tuple((name, quantizer.numerics) for name, quantizer in self.weights)
+        activations = tuple((name, quantizer.numerics) for name, quantizer in self.activations)
+        return replace(self, weights=weights, activations=activations, folding=())
 
     @property
     def digest(self) -> str:

@@ -195,6 +195,12 @@ def family(fmt: Format) -> str:
     return "integer" if fmt.uniform else "minifloat"
 
 
+def as_integer(fmt: Format) -> Format:
+    """The narrow integer whose values are those of `fmt` in units of `lsb`, if `fmt` is an all-finite `e1mK`."""
+    same = fmt.exponent == 1 and len(values(fmt)) == 2**fmt.bits - fmt.signed
+    return IntFormat(fmt.bits, fmt.signed) if same else fmt
+
+
 @cache
 def values(fmt: Format) -> tuple[float, ...]:
     """Every finite number `fmt` can hold, ascending, without repeats."""

@@ -5,8 +5,10 @@ This is where the parts meet: the study, the network and its data, the search, t
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hwdse import study as studies
+from hwdse.design import Design
 from hwdse.folding import fold
 from hwdse.result import Result, Trial
 from hwdse.run.folder import RunFolder
@@ -19,6 +21,10 @@ from hwdse.space import Space
 from hwdse.store import Store
 from hwdse.study import Study
 from hwdse.workload import Workload
+
+if TYPE_CHECKING:
+    from hwdse.data import Data
+    from hwdse.quantize import Bench
 
 
 def quiet(progress: Progress) -> None:
@@ -52,6 +58,7 @@ def run(
         problem = _problem(study, space, evaluator, opened)
         name = f"{study.model.name[0]} {study.digest} {context}"
         with open_history(storage or folder.history, name, [o.direction for o in problem.objectives]) as history:
+            folder.begin(study, context)
             search(problem, _plan(study), history, report)
             result = result_of(study, problem, history, manifest(study, context), report)
         folder.save(result)
@@ -84,23 +91,36 @@ def pick(result: Result, design: str) -> Trial:
     return next(iter(found.values()))
 
 
+def bench(study: Study) -> "Bench":
+    """The study's network with its calibration data; ValueError if a step of its recipe is none."""
+    return _bench(study)[0]
+
+
 def network(study: Study) -> tuple[Evaluator, Workload, frozenset[str]]:
     """The study's network on its data: what evaluates designs, its workload, its sites without negative values."""
     from hwdse.accuracy import Evaluator as BrevitasEvaluator  # torch and brevitas take seconds to import
+
+    made, data = _bench(study)
+    ready, _ = made.after_float_steps(Design(recipe=study.techniques.steps))  # signs are those that it leaves
+    return BrevitasEvaluator(made, {"search": data.search, "test": data.test}), made.workload, ready.nonnegative
+
+
+def _bench(study: Study) -> "tuple[Bench, Data]":
     from hwdse.data import DataSpec
     from hwdse.data import load as load_data
     from hwdse.models import ModelSpec
     from hwdse.models import load as load_model
-    from hwdse.quantize import Bench
+    from hwdse.quantize import Bench, technique
 
+    for step in study.techniques.steps:
+        technique(step)  # a wrong setting is found before anything is loaded
     fields = study.data.model_dump()
     for key in ("path", "calibration_path"):
         fields[key] = None if fields[key] is None else Path(fields[key])
     data = load_data(DataSpec(**fields))
     (name,) = study.model.name
     model = load_model(ModelSpec(name, None if study.model.checkpoint is None else Path(study.model.checkpoint)))
-    bench = Bench.of(model, data.calibration, name, hardware=study.model.hardware)
-    return BrevitasEvaluator(bench, {"search": data.search, "test": data.test}), bench.workload, bench.nonnegative
+    return Bench.of(model, data.calibration, name, hardware=study.model.hardware), data
 
 
 def space_of(study: Study, workload: Workload, nonnegative: frozenset[str]) -> Space:

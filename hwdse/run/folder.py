@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ class RunFolder:
 
     @contextmanager
     def claimed(self, study: Study, context: str) -> Iterator[None]:
-        """The folder, made and locked; ValueError, with nothing changed, if it is another's."""
+        """The folder, made and locked; nothing is left changed if it is another's, or if `begin` is not reached."""
         self.check_owner(study)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -61,10 +62,17 @@ class RunFolder:
         with _locked(self.path):
             self.check_owner(study)
             self._check_context(context)
-            self.result_file.unlink(missing_ok=True)  # of another budget or choice, which the history outlives
-            write(self.context_file, context)
-            write(self.study_file, study.text)
-            yield
+            try:
+                yield
+            finally:
+                if not self.study_file.exists():  # nothing began, and what is here was made since
+                    shutil.rmtree(self.path)
+
+    def begin(self, study: Study, context: str) -> None:
+        """Makes the folder this study's; a result of another budget or choice goes, its history stays."""
+        self.result_file.unlink(missing_ok=True)
+        write(self.context_file, context)
+        write(self.study_file, study.text)
 
     def save(self, result: Result) -> None:
         """Finishes the run."""
@@ -72,6 +80,8 @@ class RunFolder:
 
     def load(self) -> Result:
         """The result of a finished run."""
+        if not self.study_file.exists() and (inner := sorted(f.parent.name for f in self.path.glob("*/study.toml"))):
+            raise ValueError(f"{self.path} holds one run per network; name one: {', '.join(inner)}")
         if not self.study_file.exists():
             raise ValueError(f"{self.path} is no run folder: it has no {self.study_file.name}")
         if not self.result_file.exists():

@@ -14,17 +14,17 @@ PACKAGES = ("hwdse", "torch", "brevitas", "optuna", "numpy", "scikit-learn")
 
 
 def manifest(study: Study, context: str) -> Manifest:
-    """Versions, seed, commit, device source, study and date."""
+    """Versions, seed, commit, date, and the study with its defaults written out; the target has the device's source."""
     versions = [(package, _version(package)) for package in PACKAGES]
     return (
         ("study", f"{study.name}, digest {study.digest}"),
         ("weights, data and versions", f"digest {context}"),
         ("seed", str(study.seed)),
         ("commit", commit()),
-        ("device", f"{study.target.device}: {study.target.fpga.source}"),
         ("python", platform.python_version()),
         *versions,
         ("date", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
+        ("study file", study.text),
     )
 
 

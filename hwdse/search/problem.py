@@ -7,7 +7,7 @@ always computed; accuracies and failures are kept in the evaluation store.
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
@@ -90,8 +90,8 @@ class Problem:
         return {f"{i}.{c.metric}": c.violation(value) for i, (c, value) in enumerate(read)}
 
     def _accuracy(self, design: Design, split: str) -> Accuracy:
-        """Kept for the design without its folding, which changes no number, so that frame rates share it."""
-        design = replace(design, folding=())
+        """Kept for all designs with equal logits: frame rates share it, and `e1mK` shares the integer's."""
+        design = design.numerics
         if (known := self.store.accuracy(design.digest, self.context, split)) is not None:
             return known
         if (message := self.store.failure(design.digest, self.context)) is not None:

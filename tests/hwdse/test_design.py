@@ -236,3 +236,16 @@ def test_names_are_sorted_and_unique() -> None:
         Design((("b", quantizer), ("a", quantizer)))
     with pytest.raises(ValueError, match=r"^the names of a design are sorted and unique, not a, a$"):
         Design(activations=(("a", quantizer), ("a", quantizer)))
+
+
+def test_numerics_leave_out_what_changes_no_number() -> None:
+    quantizers = {"a": "e1m2:channel", "b": "e2m1:channel", "c": "e1m2:po2:mse"}
+    design = Design.of({k: Quantizer.parse(v) for k, v in quantizers.items()}, {}, {"a": Folding(2, 3)})
+    assert [(name, q.name) for name, q in design.numerics.weights] == [
+        ("a", "int4:channel"),
+        ("b", "e2m1:channel"),
+        ("c", "e1m2:po2:mse"),
+    ]
+    assert design.numerics.folding == ()
+    assert Quantizer.parse("ue1m3").numerics == Quantizer.parse("uint4")
+    assert Quantizer.parse("e1m2fn").numerics == Quantizer.parse("e1m2fn")

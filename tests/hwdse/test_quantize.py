@@ -253,6 +253,18 @@ def test_calibration_leaves_the_images_alone() -> None:
     assert torch.equal(split("calibration").images, before)
 
 
+@pytest.mark.parametrize("options", ["", ":po2", ":mse", ":percentile99.5"])
+@pytest.mark.parametrize("fmt", ["e1m1", "e1m2", "e1m4", "e1m6"])
+def test_designs_with_equal_numerics_have_equal_logits(fmt: str, options: str) -> None:
+    on = bench("resnet")
+    design = uniform(on, f"{fmt}:channel{options}", f"{fmt}{options}")
+    twin = design.numerics
+    assert {q.format.exponent for _, q in (*twin.weights, *twin.activations)} == {0}
+    images = split("search").images
+    with torch.no_grad():
+        assert torch.equal(on.quantize(design)(images), on.quantize(twin)(images))
+
+
 # ---- techniques ----------------------------------------------------------------------------------
 
 

@@ -124,15 +124,15 @@ def test_the_knee_is_on_the_front(done: tuple[Path, Result]) -> None:
 
 
 def test_the_manifest(done: tuple[Path, Result]) -> None:
-    _, result = done
+    folder, result = done
     manifest = dict(result.manifest)
     assert list(manifest) == [
-        "study", "weights, data and versions", "seed", "commit", "device", "python",
-        "hwdse", "torch", "brevitas", "optuna", "numpy", "scikit-learn", "date",
+        "study", "weights, data and versions", "seed", "commit", "python",
+        "hwdse", "torch", "brevitas", "optuna", "numpy", "scikit-learn", "date", "study file",
     ]  # fmt: skip
     assert re.fullmatch(r"small, digest [0-9a-f]{16}", manifest["study"])
     assert manifest["optuna"].startswith("5.")
-    assert manifest["device"] == f"ecp5_25f: {result.target.source}"
+    assert manifest["study file"] == (folder / "study.toml").read_text()
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", manifest["date"])
 
 
@@ -173,7 +173,7 @@ def test_a_budget_can_grow(done: tuple[Path, Result], study: Path, tmp_path: Pat
 
 def test_studies_share_evaluations(done: tuple[Path, Result], study: Path, tmp_path: Path) -> None:
     folder, result = done
-    other = load_study(study, ["search.sampler=none", "target.device=xczu3eg", "target.frames_per_second=5000"])
+    other = load_study(study, ["search.sampler=grid", "target.device=xczu3eg", "target.frames_per_second=5000"])
     calls: list[str] = []
     evaluate = accuracy.Evaluator.accuracy
 
@@ -252,6 +252,23 @@ def refused(out: Path, study: Path, settings: list[str], message: str) -> None:
     assert {f: f.read_bytes() for f in out.rglob("*") if f.is_file()} == before
 
 
+@pytest.mark.parametrize("where", ["storage", "store"])
+def test_what_cannot_be_reached_changes_nothing(
+    done: tuple[Path, Result], study: Path, tmp_path: Path, where: str
+) -> None:
+    nowhere = tmp_path / "nowhere" / "x.sqlite"
+    other = load_study(study, ["budget.trials=21"])
+    place = {"storage": f"sqlite:///{nowhere}"} if where == "storage" else {"store": nowhere}
+    before = {f.name: f.read_bytes() for f in done[0].iterdir()}
+    for folder in (done[0], tmp_path / "fresh"):
+        with pytest.raises(
+            ValueError, match=rf"^the (storage sqlite:///|evaluation store ){nowhere} cannot be used: .*$"
+        ):
+            run(other, folder, **place)
+    assert {f.name: f.read_bytes() for f in done[0].iterdir()} == before
+    assert not (tmp_path / "fresh").exists()
+
+
 def test_the_folder_of_another_study(done: tuple[Path, Result], study: Path) -> None:
     digests = [load_study(study, settings).digest for settings in ([], ["seed=1", "name=other"])]
     message = (
@@ -312,7 +329,7 @@ def test_what_the_parts_refuse(study: Path, tmp_path: Path, settings: list[str],
 
 
 def test_constraints_that_nothing_meets(study: Path, tmp_path: Path) -> None:
-    settings = ["search.sampler=none", 'constraints=[{metric="lut", high=1}]']
+    settings = ["search.sampler=grid", 'constraints=[{metric="lut", high=1}]']
     text = STUDY.replace("trials = 20", "")
     (tmp_path / "x.toml").write_text(text)
     message = r"^none of the 6 designs of study 'x' meets the constraints on lut$"

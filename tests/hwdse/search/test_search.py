@@ -317,9 +317,16 @@ def test_nothing_to_search(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("storage", "message"),
     [
-        ("sqlite:////nowhere/x.sqlite", "^the storage sqlite:////nowhere/x.sqlite cannot be used: .*unable to open.*$"),
-        ("redis://me:secret@host/0", r"^the storage redis://me:\*\*\*@host/0 cannot be used: Can't load plugin.*$"),
-        ("no url", "^the storage no url cannot be used: .*$"),
+        (
+            "sqlite:////nowhere/x.sqlite",
+            r"^the storage sqlite:////nowhere/x.sqlite cannot be used: "
+            r"\(sqlite3.OperationalError\) unable to open database file$",
+        ),
+        (
+            "redis://me:secret@host/0",
+            r"^the storage redis://me:\*\*\*@host/0 cannot be used: Can't load plugin: sqlalchemy.dialects:redis$",
+        ),
+        ("no url", "^the storage no url cannot be used: Could not parse SQLAlchemy URL from given URL string$"),
     ],
 )
 def test_a_storage_that_cannot_be_reached(storage: str, message: str) -> None:
