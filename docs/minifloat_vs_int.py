@@ -236,7 +236,7 @@ def page(outcomes: Sequence[Outcome], calibration: str) -> str:
         on_front=on_front,
         verdicts=[duel.verdict for duel in pairs],
         wide=[duel.verdict for duel in pairs if duel.bits >= WIDE],
-        ratios=[f"{ratio:.2f}" for ratio in ratios],
+        ratios=ratios,
         kept=[row.family for outcome in outcomes for row in on_front(outcome)],
         device=DEVICE,
         clock=f"{CLOCK_MHZ:.0f}",

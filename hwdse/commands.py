@@ -112,19 +112,19 @@ def layers_of(cost: FpgaCost, design: Design, workload: Workload) -> tables.Tabl
 
 
 def _summary(cost: FpgaCost) -> str:
-    used = ", ".join(f"{100 * share:.1f} % {name}" for name, share in _shares(cost))
+    found = uses(cost.area, fpga(cost.device))
+    used = ", ".join(f"{use.used:,} of {use.available:,} {use.name}" for use in found)
     rate = f"{cost.frames_per_second:,.0f} frames/s, {1e6 * cost.latency_seconds:,.1f} us latency"
-    fits = "fits" if all(share <= 1 for _, share in _shares(cost)) else "DOES NOT FIT"
     outside = f"The total is {cost.label}.\n" if cost.outside else ""
+    verdict = "fits" if _fits(cost) else "DOES NOT FIT"
     return (
-        f"{cost.device} at an assumed {cost.clock_mhz:g} MHz: {rate}; {fits}: {used}.\n"
+        f"{cost.device} at an assumed {cost.clock_mhz:g} MHz: {rate}; {verdict}: {used}.\n"
         f"{outside}Predicted, {cost.calibration}"
     )
 
 
-def _shares(cost: FpgaCost) -> tuple[tuple[str, float], ...]:
-    """The part of the device that a design uses, resource by resource."""
-    return tuple((use.name, use.share) for use in uses(cost.area, fpga(cost.device)))
+def _fits(cost: FpgaCost) -> bool:
+    return all(use.share <= 1 for use in uses(cost.area, fpga(cost.device)))
 
 
 def _facts(cost: FpgaCost) -> tuple[tuple[str, tables.Cell], ...]:
@@ -133,7 +133,7 @@ def _facts(cost: FpgaCost) -> tuple[tuple[str, tables.Cell], ...]:
         ("clock_mhz", cost.clock_mhz),
         ("frames_per_second", cost.frames_per_second),
         ("latency_seconds", cost.latency_seconds),
-        ("fits", all(share <= 1 for _, share in _shares(cost))),
+        ("fits", _fits(cost)),
         ("outside", cost.label),
         ("calibration", cost.calibration),
     )

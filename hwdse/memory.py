@@ -12,7 +12,7 @@ from hwdse.arithmetic import comparator, functions
 from hwdse.cost import Resources
 from hwdse.design import Quantizer
 from hwdse.formats import limits, values
-from hwdse.target import FpgaTarget
+from hwdse.target import FpgaTarget, uses
 
 # The deepest memory that goes into LUTs. AMD UG474, 'Distributed RAM Applications': LUTs up to 64 words, up to 128 by
 # width and need, block RAM beyond. FINN's resource estimates draw one line at 128 (`wmem <= 128`), and so do we, for
@@ -74,14 +74,7 @@ def block_rams(words: int, width: int, target: FpgaTarget) -> int:
 
 def utilization(area: Resources, target: FpgaTarget) -> float:
     """The largest of the shares of the device's LUTs, FFs, DSPs, BRAM18s and URAMs; above 1 it does not fit."""
-    parts = (
-        (area.luts, target.luts),
-        (area.ffs, target.ffs),
-        (area.dsps, target.dsps),
-        (area.brams, target.brams),
-        (area.urams, target.urams),
-    )
-    return max(used / total if total else float("inf") if used else 0.0 for used, total in parts)
+    return max((use.share for use in uses(area, target)), default=0.0)
 
 
 @cache

@@ -1,9 +1,15 @@
-"""Where a design runs. Every number of a device comes from the data sheet its file cites."""
+"""Where a design runs, and how much of it a design takes.
 
+Every number of a device comes from the data sheet its file cites.
+"""
+
+import math
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from importlib.resources import files
+
+from hwdse.cost import Resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +29,46 @@ class FpgaTarget:
     dsp: str  # dsp48e1, dsp48e2, dsp58, mult18x18d
     source: str  # document, table and revision
 
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value: object = getattr(self, field.name)
+            if field.type is str and not isinstance(value, str):
+                raise ValueError(f"a device's {field.name!r} is a text, not {value!r}")
+            if field.type is int and (isinstance(value, bool) or not isinstance(value, int)):
+                raise ValueError(f"a device's {field.name!r} is a whole number, not {value!r}")
+            if isinstance(value, int) and value < 0:
+                raise ValueError(f"a device's {field.name!r} is not negative, unlike {value}")
+        if self.lut_inputs not in (4, 6):
+            raise ValueError(f"a device's 'lut_inputs' is 4 or 6, not {self.lut_inputs}")
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """How much of one resource of a device is taken."""
+
+    name: str
+    used: int
+    available: int
+
+    @property
+    def share(self) -> float:
+        """1 is all of it; infinite where the device has none and some is used."""
+        if self.used == 0:
+            return 0.0
+        return self.used / self.available if self.available else math.inf
+
+
+def uses(area: Resources, target: FpgaTarget) -> tuple[Use, ...]:
+    """Of every resource that the device has or the design needs."""
+    all_ = (
+        Use("LUT", area.luts, target.luts),
+        Use("FF", area.ffs, target.ffs),
+        Use("DSP", area.dsps, target.dsps),
+        Use(f"BRAM{target.bram_kib}", area.brams, target.brams),
+        Use("URAM", area.urams, target.urams),
+    )
+    return tuple(use for use in all_ if use.used or use.available)
+
 
 def devices() -> tuple[str, ...]:
     """The names of all devices."""
@@ -32,8 +78,27 @@ def devices() -> tuple[str, ...]:
 
 @cache
 def fpga(name: str) -> FpgaTarget:
-    """The part called `name`."""
+    """The part called `name`; ValueError that names its file where the file is no device."""
     if name not in devices():
         raise ValueError(f"no device {name!r}; known: {', '.join(devices())}")
-    text = (files("hwdse.cost_models") / "devices" / f"{name}.toml").read_text()
-    return FpgaTarget(name, **tomllib.loads(text))
+    file = files("hwdse.cost_models") / "devices" / f"{name}.toml"
+    try:
+        return _parse(name, file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{file}: {error}") from None
+
+
+def _parse(name: str, content: bytes) -> FpgaTarget:
+    """The device that the file with `content` describes."""
+    try:
+        data = tomllib.loads(content.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"cannot be read as TOML: {error}") from None
+    keys = [field.name for field in fields(FpgaTarget) if field.name != "name"]
+    for key in data:  # first: a misspelt key is why another one is missing
+        if key not in keys:
+            raise ValueError(f"no key {key!r}; known: {', '.join(keys)}")
+    for key in keys:
+        if key not in data:
+            raise ValueError(f"key {key!r} is missing; known: {', '.join(keys)}")
+    return FpgaTarget(name, **data)

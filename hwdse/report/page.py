@@ -15,8 +15,9 @@ from hwdse.report.strip import strip
 from hwdse.report.svg import outline
 from hwdse.report.table import COLUMNS, Row, tested_difference
 from hwdse.report.templates import template, verbatim
-from hwdse.report.words import NAMED_OUTSIDE, Claim, answer, between, fit, loss_head, tested_accuracy, uses
+from hwdse.report.words import NAMED_OUTSIDE, Claim, answer, between, fit, loss_head, tested_accuracy
 from hwdse.result import Result, Trial
+from hwdse.target import uses
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def render(result: Result, drawn: tuple[Plot, ...], table: tuple[Row, ...]) -> s
     return template("page.html.j2").render(
         result=result,
         answer=answer(result),
-        uses=uses(result.target, best.evaluation.predicted),
+        uses=uses(best.evaluation.predicted.area, result.target),
         choices=choices(result),
         plots={plot.name: plot for plot in drawn},
         figures={plot.name: figure(plot) for plot in drawn},

@@ -11,7 +11,7 @@ from hwdse.metrics import metric
 from hwdse.report.describe import family_of, formats_in_words, mean_weight_bits
 from hwdse.report.quantities import number, percent, points, seconds, show
 from hwdse.result import Result, Trial
-from hwdse.target import FpgaTarget
+from hwdse.target import FpgaTarget, Use, uses
 
 ROUNDING = 1e-9  # of a difference of two shares
 NAMED = 3  # layers that a sentence names
@@ -24,29 +24,6 @@ class Claim:
 
     head: str
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """How much of one resource of the device is taken."""
-
-    resource: str
-    used: int
-    available: int
-
-    @property
-    def share(self) -> float:
-        """1 is all of it; infinite where the device has none."""
-        return self.used / self.available if self.available else float("inf")
-
-    @property
-    def text(self) -> str:
-        """`43.2 % of the LUT`, or that the device has none."""
-        return (
-            f"{100 * self.share:.1f} % of the {self.resource}"
-            if self.available
-            else f"{self.resource}, of which it has none"
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +68,7 @@ def obstacles(result: Result, best: Trial) -> tuple[str, ...]:
     """Why the chosen design should not simply be built."""
     test = tested_accuracy(best.evaluation)
     found = []
-    if any(use.share > 1 for use in uses(result.target, best.evaluation.predicted)):
+    if any(use.share > 1 for use in uses(best.evaluation.predicted.area, result.target)):
         found.append("it does not fit")
     if not best.feasible:
         found.append("it breaks a constraint")
@@ -214,26 +191,20 @@ def _against(new: Evaluation, old: Evaluation) -> str:
     return f"On the test split {verdict(difference, 'the baseline')} ({between(difference)})."
 
 
-def uses(target: FpgaTarget, cost: FpgaCost) -> tuple[Use, ...]:
-    """Of every resource that the device has or the design needs."""
-    area = cost.area
-    all_ = (
-        Use("LUT", area.luts, target.luts),
-        Use("FF", area.ffs, target.ffs),
-        Use("DSP", area.dsps, target.dsps),
-        Use("BRAM18", area.brams, target.brams),
-        Use("URAM", area.urams, target.urams),
-    )
-    return tuple(use for use in all_ if use.used or (use.available and use.resource != "URAM"))
+def use_in_words(use: Use) -> str:
+    """`43.2 % of the LUT`, or that the device has none."""
+    if use.used and not use.available:
+        return f"{use.name}, of which it has none"
+    return f"{100 * use.share:.1f} % of the {use.name}"
 
 
 def fit(target: FpgaTarget, cost: FpgaCost) -> Claim:
     """Whether the design fits on the device."""
-    found = uses(target, cost)
-    too_much = [use.text for use in found if use.share > 1]
+    found = uses(cost.area, target)
+    too_much = [use_in_words(use) for use in found if use.share > 1]
     if too_much:
         return Claim("does not fit", f"{target.name} ({target.part}) is too small: it needs {', '.join(too_much)}.")
-    return Claim("fits", f"On {target.name} ({target.part}) it takes {', '.join(use.text for use in found)}.")
+    return Claim("fits", f"On {target.name} ({target.part}) it takes {', '.join(use_in_words(use) for use in found)}.")
 
 
 def speed(cost: FpgaCost) -> Claim:

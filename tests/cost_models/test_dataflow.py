@@ -1,3 +1,5 @@
+"""The dataflow cost model: counts by hand, what it refuses, and what must hold for every price."""
+
 import re
 import time
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""Attention written out gives what torch's own module gives, and what cannot be written out is refused."""
+
 import re
 from copy import deepcopy
 

@@ -1,3 +1,5 @@
+"""Data: splits are fixed, stratified and disjoint, and files that hold something else are named."""
+
 import re
 from dataclasses import replace
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Foldings: which are legal, how long they take, and that the cheapest that keeps the rate is found."""
+
 import re
 from dataclasses import replace
 

@@ -1,3 +1,5 @@
+"""Memories and thresholds: primitives by hand, FINN's formula as a bound, and what must hold for every size."""
+
 from dataclasses import replace
 
 import pytest
@@ -99,6 +101,8 @@ def test_utilization_is_the_largest_share() -> None:
     assert utilization(Resources(luts=23040, ffs=460800 * 2), XCUP) == 2
     assert utilization(Resources(dsps=864, brams=312, urams=72), XCUP) == 0.75
     assert utilization(Resources(urams=1), XC7) == float("inf")
+    assert utilization(Resources(luts=XC7.luts), replace(XC7, dsps=0, brams=0)) == 1
+    assert utilization(Resources(), replace(XC7, luts=0, ffs=0, dsps=0, brams=0)) == 0
 
 
 @pytest.mark.parametrize(

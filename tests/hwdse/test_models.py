@@ -1,3 +1,5 @@
+"""Models: built in, from torchvision and from anybody's code, with checkpoints that are checked."""
+
 import os
 import pickle
 import re

@@ -1,3 +1,5 @@
+"""Training: the shipped weights are what the recipe gives, and bad requests are named."""
+
 import json
 from collections.abc import Iterator
 from pathlib import Path

@@ -204,13 +204,21 @@ def test_fit(result: Result) -> None:
     assert answer(replace(result, target=small)).lead.startswith("Trial 2 was chosen for small7, but it does not fit: ")
 
 
-def test_urams_count_only_where_they_are_used(result: Result) -> None:
+def test_urams_count_only_where_there_are_some(result: Result) -> None:
     target = replace(result.target, urams=8)
-    assert "URAM" not in fit(target, best_cost(result)).text
+    assert "URAM" not in fit(result.target, best_cost(result)).text
+    assert fit(target, best_cost(result)).text.endswith("0.0 % of the URAM.")
     layer = best_cost(result).layers[0]
     layer = replace(layer, terms=(*layer.terms, Term("weights", Resources(urams=2))))
     cost = replace(best_cost(result), layers=(layer, *best_cost(result).layers[1:]))
     assert fit(target, cost).text.endswith("25.0 % of the URAM.")
+    assert fit(result.target, cost).text.endswith("it needs URAM, of which it has none.")
+
+
+def test_a_device_without_a_resource_that_is_not_needed_fits(result: Result) -> None:
+    found = fit(replace(result.target, dsps=0), best_cost(result))
+    assert found.head == "fits"
+    assert "DSP" not in found.text
 
 
 def test_speed(result: Result) -> None:
