@@ -54,14 +54,14 @@ def front_of(result: Result, report: str) -> tables.Table:
     columns: list[str | tables.Column] = ["trial", "role", "digest"]
     columns += [_column(metric(objective.metric)) for objective in result.objectives]
     columns += [tables.Column("test_top1", "test top-1", lambda x: f"{100 * _number(x):.2f} %")]
-    columns += [tables.Column(key, f"{words}, points", _points) for key, words in DIFFERENCE]
+    columns += [tables.Column(key, words, _points) for key, words in DIFFERENCE]
     rows = [_front_row(result, result.trial(number)) for number in result.front]
     cost = result.trial(result.best).evaluation.predicted
     note = f"{cost.device} at an assumed {cost.clock_mhz:g} MHz. Predicted, {cost.calibration}\nReport: {report}"
     return tables.of(f"Pareto front of {result.study}", columns, rows, note, _facts(cost))
 
 
-DIFFERENCE = (("test_difference", "test - float"), ("difference_low", "95 % from"), ("difference_high", "to"))
+DIFFERENCE = (("test_difference", "test - float, points"), ("difference_low", "95 % from"), ("difference_high", "to"))
 
 
 def _column(of: Metric) -> tables.Column:
