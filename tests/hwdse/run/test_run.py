@@ -244,7 +244,7 @@ def test_cost_objective() -> None:
 # ---- bad input: one sentence, and nothing is overwritten ------------------------------------------
 
 
-def refused(out: Path, study: Path, settings: list[str], message: str) -> None:
+def check_refused(out: Path, study: Path, settings: list[str], message: str) -> None:
     """`run` raises the sentence and leaves the folder as it was."""
     before = {f: f.read_bytes() for f in out.rglob("*") if f.is_file()}
     with pytest.raises(ValueError, match=message):
@@ -275,12 +275,12 @@ def test_the_folder_of_another_study(done: tuple[Path, Result], study: Path) -> 
         rf"^{done[0]} is the run folder of another study, 'small' \({digests[0]}\),"
         rf" not of 'other' \({digests[1]}\); choose another folder$"
     )
-    refused(done[0], study, ["seed=1", "name=other"], message)
+    check_refused(done[0], study, ["seed=1", "name=other"], message)
 
 
 def test_a_folder_of_something_else(study: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
-    refused(tmp_path, study, [], rf"^{tmp_path} exists and is no run folder; choose another folder$")
+    check_refused(tmp_path, study, [], rf"^{tmp_path} exists and is no run folder; choose another folder$")
     with pytest.raises(
         ValueError, match=rf"^{tmp_path}/thesis.tex exists and is no run folder; choose another folder$"
     ):
@@ -297,7 +297,7 @@ def test_other_weights_or_versions(done: tuple[Path, Result], study: Path) -> No
     kept = (folder / "context").read_text()
     (folder / "context").write_text("of another version")
     message = rf"^the run in {folder} was made with other weights, data or library versions; choose another folder$"
-    refused(folder, study, ["budget.trials=21"], message)
+    check_refused(folder, study, ["budget.trials=21"], message)
     (folder / "context").write_text(kept)
 
 
@@ -307,7 +307,7 @@ def test_a_folder_in_use(done: tuple[Path, Result], study: Path) -> None:
     other = subprocess.Popen([sys.executable, "-c", hold, str(folder / "lock")], stdout=subprocess.PIPE)
     assert other.stdout is not None
     other.stdout.readline()
-    refused(folder, study, ["budget.trials=21"], rf"^another process is working in the run folder {folder}$")
+    check_refused(folder, study, ["budget.trials=21"], rf"^another process is working in the run folder {folder}$")
     other.kill()
     other.communicate()
 
