@@ -87,8 +87,8 @@ def test_integers_and_minifloats_are_counted() -> None:
     assert (
         "Of 12 comparisons at equal bits, minifloats win 2, integers win 2, and in 8 no difference could be shown"
     ) in text
-    assert "of the 10 comparisons at 4 to 8 bits minifloats win 2 and integers 1." in text
-    assert "**Integers on the front once LUTs count?** Yes: 4 of the 6 designs on the fronts below are integers" in text
+    assert "Of the 10 comparisons at 4 to 8 bits minifloats win 2, integers 1, and 7 show no difference." in text
+    assert "**Integers on the front once LUTs count?** 4 of the 6 designs on the fronts below are integers" in text
     assert "minifloats take 1.50 to 1.50 times the arithmetic LUTs of integers." in text
     assert (
         "- **digits-cnn**: minifloat wins at 4, 5 bits; integer wins at 3, 6 bits; no difference shown at 7, 8 bits."
@@ -98,22 +98,28 @@ def test_integers_and_minifloats_are_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "words"),
+    ("changed", "counts"),
     [
-        ({}, "Not confirmed here"),
-        ({3: (50, 90)}, "Not confirmed here"),  # too narrow to count
-        ({4: (90, 50)}, "Not confirmed here"),
-        ({4: (90, 50), 5: (50, 90)}, "Not confirmed here"),
-        ({4: (50, 90)}, "Confirmed where a difference shows"),
+        ({}, (0, 0, 5)),
+        ({3: (50, 90)}, (0, 0, 5)),  # too narrow to count
+        ({4: (90, 50)}, (0, 1, 4)),
+        ({4: (90, 50), 5: (50, 90)}, (1, 1, 3)),
+        ({4: (50, 90)}, (1, 0, 4)),
     ],
 )
-def test_the_answer_follows_the_verdicts_from_4_bits_up(changed: dict[int, tuple[int, int]], words: str) -> None:
-    assert f"**More accurate from 4 bits up?** {words}: of the 5" in page(outcome("digits-cnn", {**EVEN, **changed}))
+def test_the_answer_counts_the_verdicts_from_4_bits_up(
+    changed: dict[int, tuple[int, int]], counts: tuple[int, int, int]
+) -> None:
+    minifloats, integers, none = counts
+    assert (
+        "**More accurate from 4 bits up?** Of the 5 comparisons at 4 to 8 bits minifloats win "
+        f"{minifloats}, integers {integers}, and {none} show no difference."
+    ) in page(outcome("digits-cnn", {**EVEN, **changed}))
 
 
-def test_some_integers_on_the_front() -> None:
+def test_few_integers_on_the_front() -> None:
     one = replace(outcome("digits-cnn", EVEN), kept=frozenset({"int3", "e2m1", "e4m3"}))
-    assert "once LUTs count?** Some: 1 of the 3 designs" in page(one)
+    assert "once LUTs count?** 1 of the 3 designs on the fronts below are integers" in page(one)
 
 
 def test_rows_of_the_page() -> None:
