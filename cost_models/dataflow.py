@@ -92,8 +92,9 @@ class Dataflow(CostModel):
             f"The LUTs of dot-product units of two signed operands of one family are off netlists of yosys 0.70 "
             f"({tool}), before placement, by {integers.mean} % on average and {integers.largest} % at worst "
             f"(integers), {minifloats.mean} % and {minifloats.largest} % (minifloats); the structure was chosen with "
-            f"these netlists in view. Six pairs of an integer and a minifloat, measured later, are off by "
-            f"{mixed.mean} % and {mixed.largest} %. All else is unchecked, and latency is an estimate. "
+            f"these netlists in view. Six pairs of an integer and a minifloat, measured later on RTL that was not "
+            f"simulated, are off by {mixed.mean} % and {mixed.largest} %. The RTL of these counts is not in the "
+            f"repository yet, so they cannot be made again from it. All else is unchecked, and latency is an estimate. "
             f"Not priced: {UNPRICED}"
         )
 
