@@ -88,9 +88,11 @@ def export(bench: Bench, design: Design, folder: Path, *, title: str) -> Path:
         raise ValueError(f"the folder of an export is new or empty, unlike {folder}")
     model = bench.quantize(design)
     images, _ = next(iter(bench.calibration.batches(CHECKED)))
-    folder.parent.mkdir(parents=True, exist_ok=True)
     partial = folder.with_name(f".{folder.name}.{os.getpid()}")  # renamed when complete
-    partial.mkdir()
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise ValueError(f"the export folder {folder} cannot be made: {error.strerror}") from None
     try:
         (partial / "model.py").write_text(source(model, bench, design, title))
         save_file(

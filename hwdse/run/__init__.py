@@ -4,9 +4,13 @@ This is where the parts meet: the study, the network and its data, the search, t
 """
 
 from collections.abc import Callable
+from hashlib import blake2b
+from importlib import import_module
+from inspect import getsource
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hwdse import arithmetic, cost, cost_model, folding, latency, memory
 from hwdse import study as studies
 from hwdse.design import Design
 from hwdse.folding import fold
@@ -51,18 +55,34 @@ def run(
     folder.check_owner(study)  # before the network is loaded
     evaluator, workload, nonnegative = network(study)
     context = evaluator.context
-    if folder.finished(study, context):
+    stamp = f"{context} {prices(study)}"
+    if folder.finished(study, stamp):
         return folder.load()
     space = space_of(study, workload, nonnegative)
-    with folder.claimed(study, context), Store(Path(store or folder.store)) as opened:
+    with folder.claimed(study, stamp), Store(Path(store or folder.store)) as opened:
         problem = _problem(study, space, evaluator, opened)
-        name = f"{study.model.name[0]} {study.digest} {context}"
+        name = f"{study.model.name[0]} {study.digest} {stamp}"
         with open_history(storage or folder.history, name, [o.direction for o in problem.objectives]) as history:
-            folder.begin(study, context)
+            folder.begin(study, stamp)
             search(problem, _plan(study), history, report)
             result = result_of(study, problem, history, manifest(study, context), report)
         folder.save(result)
     return result
+
+
+def prices(study: Study) -> str:
+    """A digest of all that decides a design's price: the cost model, the core's formulas, the device's file."""
+    modules = (
+        arithmetic,
+        cost,
+        cost_model,
+        folding,
+        latency,
+        memory,
+        import_module(type(study.target.model).__module__),
+    )
+    text = "".join(map(getsource, modules)) + repr(study.target.fpga)
+    return blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def parts(study: Study, out: str | Path) -> tuple[tuple[Study, Path], ...]:

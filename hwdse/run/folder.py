@@ -37,7 +37,7 @@ class RunFolder:
 
     @property
     def context_file(self) -> Path:
-        """The digest of the weights, data and versions that all its trials share."""
+        """The digests of the weights, data, prices and versions that all its trials share."""
         return self.path / "context"
 
     @property
@@ -104,7 +104,7 @@ class RunFolder:
     def _check_context(self, context: str) -> None:
         if self.context_file.exists() and self.context_file.read_text(encoding="utf-8") != context:
             raise ValueError(
-                f"the run in {self.path} was made with other weights, data or library versions; choose another folder"
+                f"the run in {self.path} was made with other weights, data, prices or versions; choose another folder"
             )
 
 

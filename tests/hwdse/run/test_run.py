@@ -153,6 +153,23 @@ def test_a_finished_run_is_only_loaded(done: tuple[Path, Result], study: Path, m
     assert {f.name: f.read_bytes() for f in folder.iterdir()} == before
 
 
+def test_a_finished_run_of_other_prices_is_refused(
+    done: tuple[Path, Result], study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {f.name: f.read_bytes() for f in done[0].iterdir()}
+    monkeypatch.setattr(runs, "prices", lambda study: "of another cost model")
+    rule = "was made with other weights, data, prices or versions; choose another folder"
+    with pytest.raises(ValueError, match=rf"^the run in {done[0]} {rule}$"):
+        run(study, done[0])
+    assert {f.name: f.read_bytes() for f in done[0].iterdir()} == before
+
+
+def test_prices_name_the_device_and_the_cost_model(study: Path) -> None:
+    here = runs.prices(load_study(study))
+    assert here == runs.prices(load_study(study, ["seed=1"]))
+    assert here != runs.prices(load_study(study, ["target.device=xczu3eg"]))
+
+
 def test_the_same_study_gives_the_same_result(done: tuple[Path, Result], study: Path, tmp_path: Path) -> None:
     _, result = done
     seen: list[Progress] = []
@@ -296,7 +313,7 @@ def test_other_weights_or_versions(done: tuple[Path, Result], study: Path) -> No
     folder, _ = done
     kept = (folder / "context").read_text()
     (folder / "context").write_text("of another version")
-    message = rf"^the run in {folder} was made with other weights, data or library versions; choose another folder$"
+    message = rf"^the run in {folder} was made with other weights, data, prices or versions; choose another folder$"
     check_refused(folder, study, ["budget.trials=21"], message)
     (folder / "context").write_text(kept)
 
