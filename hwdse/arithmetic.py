@@ -7,29 +7,14 @@ or a bit of carry chain. 4 is Lattice ECP5: a CCU2C is two LUT4 with two bits of
 
 Integers are multiplied by rows on the carry chain; of minifloats the significands are, and the
 product is shifted to fixed point (Kulisch) and xored with its sign; the minus signs are counted and
-added to the sum. How far that is from netlists is `ERROR_PERCENT`.
+added to the sum. `tests/hwdse/test_arithmetic.py` has the netlists it was compared with.
 """
 
 from collections.abc import Iterator
 from functools import cache
 from math import ceil
-from typing import NamedTuple
 
 from hwdse.formats import Format, magnitude
-
-
-class Error(NamedTuple):
-    """Of a dot-product unit's LUTs, absolute, in percent."""
-
-    mean: int
-    largest: int
-
-
-# Signed integers, and signed minifloats, by inputs of a LUT; structure, not fitted.
-# Source: tests/hwdse/test_arithmetic.py, against LUT counts of yosys 0.70 (synth_xilinx -family xcup; synth_ecp5).
-# What synthesis makes of a shifter was read from those same netlists, so this error is not a held-out one.
-ERROR_PERCENT = {6: (Error(2, 4), Error(5, 14)), 4: (Error(1, 4), Error(11, 43))}
-MIXED_ERROR_PERCENT = {6: Error(14, 26), 4: Error(21, 27)}  # integer x minifloat: measured later
 
 WIDE_LUT4_FUNCTION = 6  # LUT4 in a function of 7 to 10 inputs: a function of 6 (four LUT4) feeding one of 5 (two)
 LAST_LEVEL_SELECTS = 3  # select bits that yosys' abc9 flattens into the last level of a shifter on LUT4

@@ -322,21 +322,15 @@ def test_a_family_without_structure_is_not_claimed() -> None:
         Dataflow().cost(ALL_KINDS, INT4, strange, 100)
 
 
-def test_calibration_states_what_the_error_covers_and_what_has_no_price() -> None:
+def test_calibration_states_why_there_is_no_error_and_what_has_no_price() -> None:
     assert Dataflow().calibration(TARGET) == (
         "uncalibrated on xczu7ev: counted from the structure of the hardware, not fitted to the device. "
-        "The LUTs of dot-product units of two signed operands of one family are off netlists of yosys 0.70 "
-        "(synth_xilinx -family xcup), before placement, by 2 % on average and 4 % at worst (integers), "
-        "5 % and 14 % (minifloats); the structure was chosen with these netlists in view. "
-        "Six pairs of an integer and a minifloat, measured later on RTL that was not simulated, are off by 14 % and "
-        "26 %. "
-        "The RTL of these counts is not in the repository yet, so they cannot be made again from it. "
-        "All else is unchecked, and latency is an estimate. Not priced: FIFOs that balance residual branches, "
+        "Dot-product units are compared with netlists in tests/hwdse/test_arithmetic.py, but the RTL behind those "
+        "counts is not in the repository yet, so no error is stated. All else is unchecked, and latency is an "
+        "estimate. Not priced: FIFOs that balance residual branches, "
         "stream width converters, forks, padding units, host interface and DMA, "
         "conversion to and from float around layers outside, and the clock"
     )
-    assert "1 % on average and 4 % at worst (integers), 11 % and 43 %" in Dataflow().calibration(fpga("ecp5_85f"))
-    assert "off by 21 % and 27 %" in Dataflow().calibration(fpga("ecp5_85f"))
 
 
 def test_pricing_again_is_fast() -> None:
