@@ -31,7 +31,7 @@ $(READY): | $(BIN)/pip
 	@$(PIP) --requirement $(VENV)/first.txt
 	@$(BIN)/python -c 'import importlib.metadata as m; print("torch==" + m.version("torch"))' > $(VENV)/constraints.txt
 	@echo "set-up: hwdse and the rest, with $$(cat $(VENV)/constraints.txt)"
-	@$(PIP) --constraint $(VENV)/constraints.txt --no-build-isolation --editable '.[test]'
+	@$(PIP) --constraint $(VENV)/constraints.txt --no-build-isolation --editable '.[test,synthesis]'
 	@$(BIN)/python -m pip check
 	@rm -f $(VENV)/ready-* && touch $@
 

@@ -1,0 +1,1 @@
+"""Tool flows: one per file."""

@@ -1,0 +1,55 @@
+"""Synthesis with yosys, as the wheel `pyosys` has it: what a netlist takes before it is placed.
+
+One process per run: several designs in one process change each other's results. The AMD counts are yosys LUT sites
+(see `_sites`), on no account Vivado's. Versal has no open synthesis.
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hwdse.build import BuildPlan, Command, Programs
+from hwdse.flow import Flow, Measured
+from hwdse.flows._count import count
+from hwdse.flows._netlist import read, read_family
+from hwdse.flows._script import FAMILIES, YOSYS, Goal, inputs, require, script
+from hwdse.netlist import Netlist
+from hwdse.target import FpgaTarget
+
+_NETLIST = "netlist.json.gz"
+_RUN = "import sys; from pyosys import libyosys as yosys; yosys.run_pass('script ' + sys.argv[1], yosys.Design())"
+
+
+@dataclass(frozen=True)
+class Yosys(Flow):
+    """Counts primitives after synthesis."""
+
+    dsp: bool = True  # whether a multiplication may become a DSP
+    goal: Goal = "area"  # what yosys maps logic for; `speed`: its own default
+    timeout_seconds: float = 600.0
+
+    def claims(self, target: FpgaTarget) -> bool:
+        """The families that yosys maps to."""
+        return target.family in FAMILIES
+
+    def plan(self, netlist: Netlist, target: FpgaTarget) -> BuildPlan:
+        """One script; devices of a family with the same blocks share their runs."""
+        synth = script(netlist, target, dsp=self.dsp, goal=self.goal, output=_NETLIST)
+        command = Command(("yosys", "synth.ys"), self.timeout_seconds, "synth.log")
+        return BuildPlan((*inputs(netlist, target), ("synth.ys", synth)), (command,), (("yosys", YOSYS),), (_NETLIST,))
+
+    def read(self, folder: Path) -> Measured:
+        """Area only: without a place there is no clock."""
+        family = read_family(folder)
+        return count(read(folder / _NETLIST), family)
+
+    def programs(self) -> Programs:
+        """This Python, which has `pyosys`."""
+        return yosys_program()
+
+
+def yosys_program() -> Mapping[str, tuple[str, ...]]:
+    """The tool `yosys`: a script file is its argument; ValueError where the wheel is missing or another one."""
+    require("pyosys", YOSYS)
+    return {"yosys": (sys.executable, "-c", _RUN)}
