@@ -132,6 +132,22 @@ def row_multiplier(n: int, m: int, lut_inputs: int) -> int:
     return m // 2 * adder(n + 1, lut_inputs) + sum(adder(bits, lut_inputs) for bits in _joins(n, m)) + ands
 
 
+@cache
+def booth_multiplier(n: int, m: int, n_signed: bool, m_signed: bool, lut_inputs: int) -> int:
+    """LUTs of an exact `n` x `m` multiplier by radix-4 digits of the `m` bits: `hls_templates/rtl/booth_multiplier.sv`.
+
+    One chain a digit. On LUT6 a bit of it is one LUT; on LUT4 it is one of the chain's and one that
+    selects, and three LUTs recode the digit.
+    """
+    digits = (m + 1) // 2 if m_signed else m // 2 + 1
+    chain = n + (2 if n_signed else 3)
+    top = min(chain, n + m - 2 * (digits - 1))
+    bits = [chain] * (digits - 1) + [top]
+    if lut_inputs == 6:
+        return sum(bits)
+    return sum(adder(b, lut_inputs) + b + 3 for b in bits)
+
+
 def _joins(n: int, m: int) -> Iterator[int]:
     """The widths of the adders that join the row pairs of an `n` x `m` product; low bits pass by."""
     nodes, offset = (m + 1) // 2, 2
