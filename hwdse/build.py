@@ -9,7 +9,7 @@ import os
 import re
 import signal
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -83,7 +83,7 @@ def run(plan: BuildPlan, cache: Path, programs: Programs) -> Path:
 
 def run_all(
     plans: Sequence[BuildPlan], cache: Path, programs: Programs, workers: int
-) -> Iterator[tuple[BuildPlan, Path | BuildError]]:
+) -> Generator[tuple[BuildPlan, Path | BuildError], None, None]:
     """Every plan, equal ones once, with its folder or what went wrong, in order of completion; `workers` at a time.
 
     Closing it, or an interrupt, ends the commands that run; what is finished is kept.

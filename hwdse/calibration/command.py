@@ -1,0 +1,106 @@
+"""What `hwdse calibrate` does: measures device after device, fits, and says what failed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+from hwdse import tables
+from hwdse.calibrated import FILE, Fit, Fits
+from hwdse.calibration import results
+from hwdse.calibration.campaign import Failure, Progress, measure, sentences
+from hwdse.calibration.plan import SEED, Job, jobs
+from hwdse.netlist import Netlist
+from hwdse.target import fpga
+
+DATA = Path(str(files("hwdse.cost_models") / "data"))  # what the cost model reads
+CACHE = Path.home() / ".cache" / "hwdse"
+
+
+def calibrate(
+    devices: Sequence[str],
+    runs: int | None,
+    *,
+    placed: bool,
+    out: Path = DATA,
+    cache: Path = CACHE,
+    workers: int | None = None,
+) -> Iterator[tables.Table]:
+    """Measures units on `devices`, the built-in campaign if none, and fits; gives a table of each.
+
+    ValueError at the end where runs failed, a line for each reason; the tables are complete without them.
+    """
+    failed, found = list[Failure](), list[tuple[Job, Progress]]()
+    for job in jobs(devices, runs, placed=placed):
+        found.append((job, _run(job, out, cache, workers)))
+        failed += found[-1][1].failed
+    yield _measured(found, out)
+    families = [fpga(job.device).family for job, _ in found]
+    yield from fit([family for family in results.measured(out) if family in families], out)
+    if failed:
+        count = f"{len(failed)} of {sum(progress.total for _, progress in found)} runs failed"
+        rest = "the others are kept, and the same command tries these again"
+        raise ValueError("\n".join([f"{count}; {rest}:", *sentences(failed)]))
+
+
+def fit_only(devices: Sequence[str], out: Path = DATA) -> Iterator[tables.Table]:
+    """Fits the tables of the families of `devices`, all tables if none, without a run."""
+    families = dict.fromkeys(fpga(name).family for name in devices) if devices else results.measured(out)
+    if not families:
+        raise ValueError(f"there are no measurements in {out}: `hwdse calibrate` makes them")
+    yield from fit(tuple(families), out)
+
+
+def fit(families: Sequence[str], out: Path) -> Iterator[tables.Table]:
+    """Fits the tables of `families`; gives a table of the errors on what was left out."""
+    if families:
+        yield _fitted(results.refit(out, families), out)
+
+
+def _run(job: Job, out: Path, cache: Path, workers: int | None) -> Progress:
+    """One table, with a progress bar."""
+    table, points = out / job.table, job.points
+    tools = job.flow.plan(Netlist.of(points[0].unit), fpga(job.device)).tools
+    results.begin(table, results.Made(tools, SEED))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Bars(*columns, console=console, disable=not console.is_terminal) as bars:
+        bar = bars.add_task(f"{job.device} {job.counted}", total=job.runs)
+
+        def advance(progress: Progress) -> None:
+            bars.update(bar, completed=progress.done, total=progress.total)
+
+        return measure(points, job.flow, table, cache, counted=job.counted, workers=workers, report=advance)
+
+
+def _measured(found: Sequence[tuple[Job, Progress]], out: Path) -> tables.Table:
+    columns = ("device", "table", "units", "failed")
+    rows = [(job.device, job.table, progress.total, len(progress.failed)) for job, progress in found]
+    return tables.of("Measured", columns, rows, f"Tables, and {results.TOOLS} with what made them: {out}")
+
+
+def _fitted(found: Mapping[str, Mapping[str, Fits]], out: Path) -> tables.Table:
+    columns = [tables.Column("family", "family", tables.shown), tables.Column("module", "module", tables.shown)]
+    columns += [tables.Column("units", "units", tables.shown)]
+    for count, name in (("luts", "LUT"), ("ffs", "FF")):
+        columns.append(tables.Column(f"{count}_error", f"{name} error", _percent))
+        columns += [tables.Column(f"{count}_{end}", f"{name} {end}", tables.shown) for end in ("low", "high")]
+    rows = [
+        (family, module, one.luts.runs, *_errors(one.luts), *_errors(one.ffs))
+        for family, fits in found.items()
+        for module, one in fits.items()
+    ]
+    note = "Error: the mean of what was left out. 90 % of measured / predicted lie between low and high."
+    return tables.of(f"Fits in {out / FILE}", columns, rows, note)
+
+
+def _errors(one: Fit) -> tuple[float, float, float]:
+    return one.mean_error, one.low, one.high
+
+
+def _percent(cell: tables.Cell) -> str:
+    assert isinstance(cell, int | float)
+    return f"{100 * cell:.1f} %"

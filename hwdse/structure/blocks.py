@@ -1,0 +1,135 @@
+"""The building blocks of the leaf modules, counted for arrays of sizes.
+
+`lut_inputs` is 6 on AMD: a LUT6 is one function of 6 inputs, or two of the same 5, or a bit of a carry chain with its
+logic. It is 4 on the others: a bit of a chain adds two signals, and what makes them is LUTs of its own.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Counts = NDArray[np.float64]
+Sizes = NDArray[np.int64]
+Table = Mapping[str, Sizes]  # parameter -> a value for each unit
+
+
+@dataclass(frozen=True, slots=True)
+class Fabric:
+    """What of a device decides how large a part is."""
+
+    lut_inputs: int  # 6 or 4
+    pairs: bool  # whether carry chains come in pairs of bits: CCU2C of ECP5, CCU2 of Nexus
+    rams: tuple[tuple[int, int, int], ...]  # RAM in LUTs: words, bits and LUTs of a primitive; empty: none
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A physical part of a unit: its LUTs and flip-flops by structure."""
+
+    luts: Counts
+    ffs: Counts
+
+
+Parts = Mapping[str, Part]
+
+AMD7 = Fabric(6, False, ((32, 6, 4), (64, 3, 4)))  # RAM32M, RAM64M: UG474
+AMD = Fabric(6, False, ((32, 14, 8), (64, 7, 8)))  # RAM32M16, RAM64M8: UG574
+FABRICS = {
+    "xc7": AMD7,
+    "xcup": AMD,
+    "versal": AMD,
+    "ecp5": Fabric(4, True, ((16, 4, 6),)),  # TRELLIS_DPR16X4: four LUTs of data, two of its write port
+    "nexus": Fabric(4, True, ((16, 4, 6),)),
+    "gowin": Fabric(4, False, ((16, 4, 8),)),  # RAM16SDP4: nextpnr keeps eight LUTs for it
+    "ice40": Fabric(4, False, ()),
+}
+
+
+def part(luts: ArrayLike = 0.0, ffs: ArrayLike = 0.0) -> Part:
+    """A part of which one count or both are given."""
+    return Part(np.asarray(luts, np.float64), np.asarray(ffs, np.float64))
+
+
+def bits_for(states: ArrayLike) -> Sizes:
+    """Bits that count `states` states, at least 1 of them: ceil(log2)."""
+    return np.frexp(np.asarray(states, np.float64) - 1)[1].astype(np.int64) * (np.asarray(states) > 1)
+
+
+def ceil_div(a: ArrayLike, b: ArrayLike) -> Sizes:
+    """a / b, rounded up."""
+    return np.asarray(-(-np.asarray(a) // np.asarray(b)), np.int64)
+
+
+def each(function: Callable[..., float | Sequence[float]], *columns: ArrayLike) -> Counts:
+    """`function` of each row of whole numbers, called once for equal rows; its sequences become a last axis."""
+    arrays = np.broadcast_arrays(*(np.asarray(column, np.int64) for column in columns))
+    spans = [int(array.max(initial=0)) + 1 for array in arrays]
+    keys = np.zeros(arrays[0].shape, np.int64 if math.prod(spans) < 2**62 else object)
+    for array, span in zip(arrays, spans, strict=True):
+        keys = keys * span + array
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    rows = zip(*(array.ravel()[first].tolist() for array in arrays), strict=True)
+    found = np.array([function(*row) for row in rows], np.float64)
+    return np.asarray(found[inverse.reshape(arrays[0].shape)])
+
+
+def adder(bits: ArrayLike, fabric: Fabric) -> Counts:
+    """LUTs of one carry chain."""
+    array = np.asarray(bits, np.float64)
+    return array + array % 2 if fabric.pairs else array
+
+
+@cache
+def tree_bits(lanes: int, width: int, bits: int, pairs: bool) -> float:
+    """Bits of the chains of `adder_tree`: a bit wider at each level, up to `bits`."""
+    if lanes == 1:
+        return 0.0
+    low = 1 << (lanes - 1).bit_length() - 1
+    ends = (min(width + (part - 1).bit_length(), bits) for part in (low, lanes - low))
+    below = sum(tree_bits(part, width, end, pairs) for part, end in zip((low, lanes - low), ends, strict=True))
+    own = min(min(width + (low - 1).bit_length(), bits) + 1, bits)
+    return below + own + (own % 2 if pairs else 0)
+
+
+def comparator(bits: ArrayLike, fabric: Fabric) -> Counts:
+    """LUTs of `a >= b`: two bits of each in a LUT6, one in a LUT4."""
+    return np.asarray(bits, np.float64) / (2 if fabric.lut_inputs == 6 else 1)
+
+
+def distinct(columns: ArrayLike, words: ArrayLike) -> Counts:
+    """How many of `columns` columns of random bits differ: equal ones are built once, and constant ones not at all."""
+    functions = np.exp2(np.minimum(np.asarray(words, np.float64), 60.0))
+    n = np.asarray(columns, np.float64)
+    return np.asarray((functions - 2) * -np.expm1(n * np.log1p(-1 / functions)))
+
+
+def rom(words: ArrayLike, columns: ArrayLike, fabric: Fabric) -> tuple[Counts, Counts]:
+    """LUTs of a ROM in LUTs with a data register: of small functions of the address, and of trees of LUTs."""
+    size, found = np.asarray(words, np.float64), distinct(columns, words)
+    inputs = fabric.lut_inputs
+    full = 2.0**inputs
+    small = np.where(size <= full, found * np.where((size <= full / 2) & (inputs == 6), 0.5, 1.0), 0.0)
+    joined = full * (4 if inputs == 6 else 8)  # words that multiplexers of a slice reach
+    rows = np.ceil(size / full)
+    selects = np.maximum(0.0, np.ceil(size / joined) - 1) / (3 if inputs == 6 else 1)
+    return small * (size > 2), np.where(size > full, found * (rows + selects), 0.0)
+
+
+def ram(words: ArrayLike, columns: ArrayLike, fabric: Fabric) -> tuple[Counts, Counts]:
+    """LUTs of a RAM in LUTs in the best primitive: of its primitives, and of the multiplexers between their rows."""
+    size, wide = np.asarray(words, np.float64), np.asarray(columns, np.float64)
+    choices = []
+    for deep, tile, luts in fabric.rams:
+        rows = np.ceil(size / deep)
+        choices.append((rows * np.ceil(wide / tile) * luts, wide * (rows - 1) / (3 if fabric.lut_inputs == 6 else 1)))
+    if not choices:
+        return np.zeros_like(size * wide), np.zeros_like(size * wide)
+    totals = np.stack([cells + muxes for cells, muxes in choices])
+    best = totals.argmin(0)
+    cells = np.choose(best, [c for c, _ in choices])
+    muxes = np.choose(best, [m for _, m in choices])
+    return np.asarray(cells), np.asarray(muxes)
