@@ -1,61 +1,60 @@
-"""A streaming dataflow accelerator as FINN builds it: one engine per layer, weights on chip, thresholds after.
+"""A streaming dataflow accelerator: one engine per layer, weights on chip, thresholds after.
 
-The price of a layer is the sum of its physical parts, each counted from the structure of the
-hardware (`hwdse.arithmetic`, `hwdse.memory`), so that a later calibration has terms to correct.
+A layer is the units of `hwdse.accelerator`, the leaf modules that are also synthesised and built. Each unit's LUTs and
+flip-flops are the counts of its parts (`hwdse.structure`) times coefficients fitted to synthesis, with the interval
+that held 90 % of the units left out of the fit (`hwdse.calibrated`). DSP blocks and block RAMs follow rules that the
+same measurements check. Of what makes the same numbers, a layer takes what is smallest on the device.
 
-What is not priced is `UNPRICED`, and the saving where all weights of a unit are constants (a folding
-with one step), which synthesis finds.
-
-Where a memory goes depends on its depth alone, so that a format one bit wider never uses a smaller
-share of the device (`hwdse.memory.utilization`) nor fewer LUTs, with one exception: on LUT4s, two minifloats
-of six magnitude bits together (`e3m0 x e3m0`) are multiplied by tables, as synthesis does, and those
-are larger than the shifters of the next wider pair (`e3m0 x e3m1`). Between formats of equal bits LUTs
-go either way.
+What is not priced is `UNPRICED`, and the saving where all weights of a unit are constants (a folding with few steps),
+which synthesis finds. Exponents of 6 and 7 bits have a price by the same formulas, but no unit of them is measured or
+built. Where a memory goes depends on its depth alone.
 """
 
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain
-from math import ceil, prod
+from itertools import product
 from typing import Literal, get_args
 
-from hwdse.arithmetic import (
-    accumulator,
-    adder,
-    adder_tree,
-    comparator,
-    decoder,
-    dsp_accumulates,
-    dsp_blocks,
-    dsp_luts,
-    dsp_parts,
-    dsp_products,
-    functions,
-    lane,
-    paper_bits,
-    sign_count,
-    tight_bits,
-)
+import numpy as np
+
+from hwdse import calibrated
+from hwdse.accelerator import Choice, Element, Quantised, elements
+from hwdse.arithmetic import paper_bits
 from hwdse.cost import LayerCost, Resources, Term
 from hwdse.cost_model import CostModel
 from hwdse.design import Design, Folding, Quantizer
-from hwdse.folding import check, cycles, multiplies, stream_width, taps_at_once, window_words
-from hwdse.formats import magnitude
-from hwdse.memory import LUT_RAMS, counters, fifo, memory, search_steps, thresholds
+from hwdse.folding import check, cycles, multiplies
+from hwdse.matrix_vector import Style, table_bits
+from hwdse.memory import LUT_WORDS, utilization
+from hwdse.structure.blocks import FABRICS, Table, ram, rom
+from hwdse.structure.units import memory_blocks
 from hwdse.target import FpgaTarget
+from hwdse.thresholds import levels
 from hwdse.workload import OUTSIDE, Kind, Layer
 
 # What an accelerator needs besides, in words for people.
 UNPRICED = (
-    "FIFOs that balance residual branches, stream width converters, forks, padding units, host interface and DMA, "
+    "FIFOs that balance residual branches, stream width converters between layers, host interface and DMA, "
     "conversion to and from float around layers outside, and the clock"
 )
-PIPELINE_STAGES = 4  # cycles: registers after the inputs, the products and the tree, and the accumulator
+PIPELINE_STAGES = 4  # cycles: registers after the operands, the products and the tree, and the total
 OPERANDS = {Kind.MATMUL: 2, Kind.ADD: 2}  # streams that a layer reads; the others read one
+TABLE_INPUTS = 6  # address bits up to which products are looked up: a LUT6
+FEW_LEVELS = 16  # up to which thresholds may all be compared at once
 
 Accumulator = Literal["tight", "paper"]
 Multiplier = Literal["lut", "dsp"]
+
+# The parts of a matrix-vector unit, by what they are for; a part that is not here keeps its name.
+PARTS = {
+    **dict.fromkeys(("multiplier", "wide products", "packing", "products"), "multipliers"),
+    **dict.fromkeys(("shifter", "exponents", "signs", "decoders"), "alignment"),
+    **dict.fromkeys(("adder trees", "last carries"), "adder tree"),
+    **dict.fromkeys(("vector memory", "vector multiplexers", "operands"), "input buffer"),
+    **dict.fromkeys(("control", "rest"), "control"),
+}
 
 
 @dataclass(frozen=True)
@@ -78,28 +77,32 @@ class Dataflow(CostModel):
         return "dataflow" + f"({', '.join(changed)})" * bool(changed)
 
     def claims(self, target: FpgaTarget) -> bool:
-        """Whether the LUTs and memories of the family are known."""
-        return target.family in LUT_RAMS
+        """Whether units have been measured on the family, or on one with the same LUTs."""
+        return calibrated.SAME_LUTS.get(target.family, target.family) in calibrated.families()
 
     def calibration(self, target: FpgaTarget) -> str:
-        """That it is not calibrated, why no error is stated, and what has no price."""
-        return (
-            f"uncalibrated on {target.name}: counted from the structure of the hardware, not fitted to the device. "
-            f"Dot-product units are compared with netlists in tests/hwdse/test_arithmetic.py, but the RTL behind those "
-            f"counts is not in the repository yet, so no error is stated. All else is unchecked, and latency is an "
-            f"estimate. Not priced: {UNPRICED}"
-        )
+        """What was measured, the error, and what has no price."""
+        return f"{calibrated.summary(target.family)} Latency is an estimate. Not priced: {UNPRICED}"
 
     def layer(self, layer: Layer, design: Design, target: FpgaTarget) -> LayerCost:
         """The cost of one layer's units; ValueError names the layer where the design leaves it open."""
-        if layer.kind in OUTSIDE:
-            raise ValueError(f"layer {layer.name!r} ({layer.kind}) is outside the accelerator and has no price")
-        operands, outputs = _operands(layer, design), _activations(layer, layer.outputs, design)
-        folding = _folding(layer, design)
-        return _price(_Unit(layer, operands, outputs, folding, target, self.accumulator, self.multiplier))
+        return _cheapest(_quantised(layer, design, target), self.accumulator, self.multiplier)[0]
+
+    def elements(self, layer: Layer, design: Design, target: FpgaTarget) -> tuple[Element, ...]:
+        """The units that the price of the layer is the price of; ValueError as for it."""
+        return _cheapest(_quantised(layer, design, target), self.accumulator, self.multiplier)[1]
 
 
 # ---- what the design says of a layer -------------------------------------------------------------
+
+
+def _quantised(layer: Layer, design: Design, target: FpgaTarget) -> Quantised:
+    if layer.kind in OUTSIDE:
+        raise ValueError(f"layer {layer.name!r} ({layer.kind}) is outside the accelerator and has no price")
+    operands, outputs = _operands(layer, design), _activations(layer, layer.outputs, design)
+    if layer.kind is Kind.TABLE and not outputs:
+        raise ValueError(f"a table ends in a quantised site, but layer {layer.name!r} in none")
+    return Quantised(layer, operands, outputs, _folding(layer, design), target)
 
 
 def _operands(layer: Layer, design: Design) -> tuple[Quantizer, ...]:
@@ -146,190 +149,135 @@ def _folding(layer: Layer, design: Design) -> Folding:
     return folding
 
 
-# ---- units ---------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Unit:
-    """All that a layer's price depends on."""
-
-    layer: Layer
-    operands: tuple[Quantizer, ...]  # activations, then weights
-    outputs: tuple[Quantizer, ...]
-    folding: Folding
-    target: FpgaTarget
-    accumulator: Accumulator
-    multiplier: Multiplier
-
-    @property
-    def lut(self) -> int:
-        return self.target.lut_inputs
-
-    @property
-    def words(self) -> int:
-        """Output channels that one PE makes in turn."""
-        return self.layer.rows // self.folding.pe
-
-    @property
-    def narrow(self) -> tuple[bool, bool]:
-        return self.operands[1].narrow, self.operands[0].narrow
-
-    @property
-    def in_dsp(self) -> bool:
-        """Whether an output is summed inside its DSP block."""
-        (weight, activation), shared = (self.operands[1].format, self.operands[0].format), not self.layer.depthwise
-        pair, dsp, narrow = (self.folding.pe, self.folding.simd), self.target.dsp, self.operands[1].narrow
-        return self.multiplier == "dsp" and dsp_accumulates(
-            weight, activation, *pair, dsp, shared=shared, narrow=narrow
-        )
-
-    def sum_bits(self, terms: int) -> int:
-        """The width of a sum of `terms` products, or of `terms` inputs where nothing is multiplied."""
-        activation = self.operands[0]
-        if not multiplies(self.layer):
-            largest = terms * magnitude(activation.format, activation.narrow)
-            return largest.bit_length() + activation.format.signed
-        return tight_bits(self.operands[1].format, activation.format, terms, self.narrow)
-
-    @property
-    def accumulator_bits(self) -> int:
-        if self.accumulator == "paper" and multiplies(self.layer):
-            return paper_bits(self.operands[1].format, self.operands[0].format, self.layer.dot)
-        return self.sum_bits(self.layer.dot)
+# ---- prices --------------------------------------------------------------------------------------
 
 
 @cache
-def _price(unit: _Unit) -> LayerCost:
-    parts = chain(_window(unit), _BODY[unit.layer.kind](unit), _outputs(unit))
-    steps = max((search_steps(output) for output in unit.outputs), default=0)
+def _cheapest(
+    quantised: Quantised, accumulator: Accumulator, multiplier: Multiplier
+) -> tuple[LayerCost, tuple[Element, ...]]:
+    """The layer as the choice that takes the smallest share of the device, and of those the fewest LUTs."""
+    made = [_units(quantised, choice, accumulator) for choice in _choices(quantised, multiplier)]
+    priced = [(_price(quantised, units, accumulator), units) for units in made]
+    return min(priced, key=lambda found: (utilization(found[0].area, quantised.target), found[0].area.luts))
+
+
+def _units(q: Quantised, choice: Choice, accumulator: Accumulator) -> tuple[Element, ...]:
+    return tuple(_with_accumulator(unit, q, accumulator) for unit in elements(q, choice))
+
+
+def _choices(q: Quantised, multiplier: Multiplier) -> Iterator[Choice]:
+    """What the products and the thresholds of a layer may be made of."""
+    styles: list[Style] = ["shift"]
+    if multiplies(q.layer):
+        weight, activation = q.operands[1].format, q.operands[0].format
+        if multiplier == "dsp":
+            styles = ["dsp"]
+        elif table_bits(weight, activation) <= TABLE_INPUTS:
+            styles.append("table")
+    few = q.outputs and all(len(levels(output.format, output.narrow)) <= FEW_LEVELS for output in q.outputs)
+    for style, parallel in product(styles, (False, True) if few else (False,)):
+        yield Choice(style, parallel_thresholds=parallel)
+
+
+def _price(q: Quantised, units: Sequence[Element], accumulator: Accumulator) -> LayerCost:
+    terms = defaultdict[str, list[Term]](list)
+    for unit in units:
+        for term in _area(unit, q.target.family):
+            terms[term.name].append(term)
+    for term in _uncalibrated(q):
+        terms[term.name].append(term)
+    layer = q.layer
     return LayerCost(
-        unit.layer.name,
-        tuple(term for term in parts if term.area != Resources()),
-        cycles(unit.layer, unit.folding),
-        PIPELINE_STAGES + steps,
-        unit.folding if multiplies(unit.layer) else None,
-        unit.accumulator_bits if unit.layer.kind not in (Kind.MAX_POOL, Kind.TABLE) else None,
+        layer.name,
+        tuple(term for term in (_joined(name, found) for name, found in terms.items()) if term.area != Resources()),
+        cycles(layer, q.folding),
+        PIPELINE_STAGES + max((_steps(unit) for unit in units), default=0),
+        q.folding if multiplies(layer) else None,
+        _accumulator_bits(q, accumulator),
     )
 
 
-def _window(unit: _Unit) -> Iterator[Term]:
-    """The sliding window, in a memory for each tap that is read in the same cycle."""
-    layer, words = unit.layer, window_words(unit.layer, unit.folding)
-    if words == 0:
-        return
-    width, taps = stream_width(layer, unit.folding) * unit.operands[0].format.bits, taps_at_once(layer, unit.folding)
-    held, memories = words, taps
-    if taps == prod(layer.kernel):  # registers for all taps, and a line buffer between the rows
-        held, memories = words - taps, layer.kernel[0] - 1
-    registers = Resources(ffs=(words - held) * width)
-    line = memory(ceil(held / max(1, memories)), width, unit.target, writable=True)
-    yield Term("window", sum([line] * memories, registers + counters(words, *layer.kernel, layer.positions)))
+def _uncalibrated(q: Quantised) -> Iterator[Term]:
+    """Memories of a layer that no leaf module has yet: counted, without an interval."""
+    if q.layer.kind is Kind.MATMUL:  # the second operand is loaded while the last one is used
+        stored = 2 * q.words * (q.layer.dot // q.folding.simd)
+        bits = q.folding.pe * q.folding.simd * q.operands[1].format.bits
+        yield Term("operand buffer", _memory(stored, bits, q.target, writable=True))
+    if q.layer.bias and not q.outputs:
+        yield Term("bias", _memory(q.words, q.folding.pe * (q.sum_bits or 0), q.target, writable=False))
 
 
-def _products(unit: _Unit) -> Iterator[Term]:
-    """A matrix-vector unit: PE dot products of SIMD terms, its weights or its second stream in a memory."""
-    layer, (pe, simd) = unit.layer, (unit.folding.pe, unit.folding.simd)
-    first, second = unit.operands[0].format, unit.operands[1].format
-    steps, streamed = layer.dot // simd, layer.kind is Kind.MATMUL
-    if not layer.depthwise and layer.rows // layer.groups > pe:  # an input is used again for the next PE outputs
-        yield Term("input buffer", memory(steps, simd * first.bits, unit.target, writable=True) + counters(steps))
-    stored = unit.words * steps * (2 if streamed else 1)  # a second operand is loaded while the last one is used
-    kept = memory(stored, pe * simd * second.bits, unit.target, writable=streamed)
-    yield Term("operand buffer" if streamed else "weights", kept)
-    yield Term("multipliers", _multipliers(unit))
-    yield Term("adder tree", _tree(unit))
-    yield Term("accumulators", _accumulators(unit, steps))
-    yield Term("control", counters(layer.positions, unit.words, steps, stored))
+def _memory(words: int, bits: int, target: FpgaTarget, *, writable: bool) -> Resources:
+    """LUTs or block RAM, by depth alone; a ROM in LUTs is logic, and one word of it is wires."""
+    if words > LUT_WORDS and target.brams:
+        return Resources(brams=int(memory_blocks(words, bits, target.family)))
+    luts = round(float(sum((ram if writable else rom)(words, bits, FABRICS[target.family]))))
+    return Resources(luts=luts, lutrams=luts if writable else 0)
 
 
-def _multipliers(unit: _Unit) -> Resources:
-    """The lanes, with registers after the operands and the products; `enable` and `first` travel along.
-
-    The registers of a product are in its DSP, unless it is made of parts.
-    """
-    (pe, simd), bits = (unit.folding.pe, unit.folding.simd), unit.sum_bits(1)
-    first, second = unit.operands[0].format, unit.operands[1].format
-    inputs = pe if unit.layer.depthwise else 1  # PEs share their activations unless each has its own channel
-    operands, products = simd * (inputs * first.bits + pe * second.bits) + 4, pe * simd * bits
-    if unit.multiplier == "lut":
-        return Resources(luts=pe * simd * lane(second, first, unit.lut), ffs=operands + products)
-    dsp, shared, narrow = unit.target.dsp, not unit.layer.depthwise, unit.operands[1].narrow
-    luts = dsp_luts(second, first, pe, simd, dsp, unit.lut, bits=bits, shared=shared)
-    ffs = operands + (products if dsp_parts(second, first, dsp) > 1 else 0)
-    return Resources(luts, ffs, dsps=dsp_blocks(second, first, pe, simd, dsp, shared=shared, narrow=narrow))
+def _accumulator_bits(q: Quantised, accumulator: Accumulator) -> int | None:
+    if accumulator == "paper" and multiplies(q.layer):
+        return paper_bits(q.operands[1].format, q.operands[0].format, q.layer.dot)
+    return q.sum_bits
 
 
-def _tree(unit: _Unit) -> Resources:
-    """The sum of the products, or of what DSP blocks have summed already."""
-    pe, simd = unit.folding.pe, unit.folding.simd
-    first, second = unit.operands[0].format, unit.operands[1].format
-    summed = dsp_products(second, first, unit.target.dsp) if unit.multiplier == "dsp" else 1
-    luts = adder_tree(ceil(simd / summed), unit.sum_bits(min(simd, summed)), unit.lut)
-    ffs = 0 if unit.in_dsp else pe * unit.sum_bits(simd)
-    return Resources(luts=pe * (luts + sign_count(second, first, simd, unit.lut)), ffs=ffs + 2)
+def _with_accumulator(unit: Element, q: Quantised, accumulator: Accumulator) -> Element:
+    """`unit` with sums as wide as the setting says."""
+    if accumulator == "tight" or not multiplies(q.layer) or unit.role not in ("matrix", "thresholds"):
+        return unit
+    bits = _accumulator_bits(q, accumulator)
+    return Element(unit.role, unit.module, tuple((k, bits or v if k == "ACC" else v) for k, v in unit.parameters))
 
 
-def _accumulators(unit: _Unit, steps: int) -> Resources:
-    if unit.in_dsp:
-        return Resources()
-    pe, bits = unit.folding.pe, unit.accumulator_bits
-    return Resources(luts=pe * accumulator(bits, unit.lut) if steps > 1 else 0, ffs=pe * bits)
+def _steps(unit: Element) -> int:
+    """Cycles that a unit of thresholds adds to the pipeline."""
+    parameters = dict(unit.parameters)
+    if unit.module == "threshold_search":
+        return parameters["OS"] + parameters["OE"] + parameters["OM"]
+    return 1 if unit.module == "threshold_parallel" else 0
 
 
-def _add(unit: _Unit) -> Iterator[Term]:
-    """Both operands on one grid, as fixed point, and one adder a PE."""
-    fmt, bits = unit.operands[0].format, unit.accumulator_bits
-    luts = 2 * decoder(fmt, unit.lut) + adder(bits, unit.lut)
-    yield Term("adders", Resources(luts=unit.folding.pe * luts, ffs=unit.folding.pe * (2 * fmt.bits + bits)))
+def _joined(name: str, terms: list[Term]) -> Term:
+    """Terms of one name as one."""
+    area = sum((term.area for term in terms), Resources())
+    low = sum((term.low or term.area for term in terms), Resources())
+    high = sum((term.high or term.area for term in terms), Resources())
+    return Term(name, area, low, high) if any(term.low for term in terms) else Term(name, area)
 
 
-def _max_pool(unit: _Unit) -> Iterator[Term]:
-    """The larger of two codes, a PE: a comparison and a choice."""
-    bits = unit.operands[0].format.bits
-    luts = comparator(bits, unit.lut) + functions(3, bits, unit.lut)
-    yield Term("comparators", Resources(luts=unit.folding.pe * luts, ffs=unit.folding.pe * bits))
+@cache
+def _area(unit: Element, family: str) -> tuple[Term, ...]:
+    """The terms of a unit: of a matrix-vector unit part by part, of others as a whole."""
+    table: Table = {key: np.array(value, np.int64) for key, value in unit.parameters}
+    price = calibrated.price(unit.module, table, family)
+    shares = defaultdict[str, list[float]](lambda: [0.0, 0.0])
+    for part, counts in price.parts.items():
+        name = PARTS.get(part, part) if unit.role == "matrix" else unit.role
+        shares[name] = [share + float(count) for share, count in zip(shares[name], counts, strict=True)]
+    products, stored = ("multipliers", "weights") if unit.role == "matrix" else (unit.role, unit.role)
+    blocks = defaultdict[str, Resources](Resources)
+    blocks[products] += Resources(dsps=int(price.dsps))
+    blocks[stored] += Resources(brams=int(price.brams))
+    bounds, terms = _bounds(calibrated.of(unit.module, family)), []
+    for name in dict.fromkeys((*shares, *blocks)):
+        luts, ffs = shares[name]
+        lutrams = _in_luts(name, unit.role, price)
+        terms.append(Term(name, *(blocks[name] + _counts(luts, ffs, lutrams, *bound) for bound in bounds)))
+    return tuple(terms)
 
 
-def _avg_pool(unit: _Unit) -> Iterator[Term]:
-    """An accumulator a PE; over all pixels the channels' sums wait in a memory, because pixels come first."""
-    pe, bits, fmt = unit.folding.pe, unit.accumulator_bits, unit.operands[0].format
-    luts = pe * (decoder(fmt, unit.lut) + accumulator(bits, unit.lut))
-    waiting = unit.words if unit.layer.kernel == (1, 1) else 1
-    sums = memory(waiting, pe * bits, unit.target, writable=True)
-    yield Term("accumulators", sums + Resources(luts=luts, ffs=pe * fmt.bits))
-    yield Term("control", counters(unit.layer.positions, unit.layer.dot, unit.words))
+def _bounds(fits: calibrated.Fits) -> tuple[tuple[float, float], ...]:
+    """Factors on LUTs and flip-flops: as predicted, the least, the most; what is predicted is between them."""
+    luts, ffs = fits.luts, fits.ffs
+    return (1.0, 1.0), (min(luts.low, 1.0), min(ffs.low, 1.0)), (max(luts.high, 1.0), max(ffs.high, 1.0))
 
 
-def _table(unit: _Unit) -> Iterator[Term]:
-    """A function of the code, a PE, for each format that the result is needed in."""
-    if not unit.outputs:
-        raise ValueError(f"a table ends in a quantised site, but layer {unit.layer.name!r} in none")
-    bits = [output.format.bits for output in unit.outputs]
-    luts = sum(functions(unit.operands[0].format.bits, width, unit.lut) for width in bits)
-    yield Term("tables", Resources(luts=unit.folding.pe * luts, ffs=unit.folding.pe * sum(bits)))
+def _counts(luts: float, ffs: float, lutrams: float, lut_factor: float, ff_factor: float) -> Resources:
+    return Resources(luts=round(luts * lut_factor), ffs=round(ffs * ff_factor), lutrams=round(lutrams * lut_factor))
 
 
-_BODY: dict[Kind, Callable[[_Unit], Iterator[Term]]] = {
-    Kind.CONV: _products,
-    Kind.LINEAR: _products,
-    Kind.MATMUL: _products,
-    Kind.ADD: _add,
-    Kind.MAX_POOL: _max_pool,
-    Kind.AVG_POOL: _avg_pool,
-    Kind.TABLE: _table,
-}
-
-
-def _outputs(unit: _Unit) -> Iterator[Term]:
-    """Thresholds into every output site, and a FIFO for every stream that leaves."""
-    pe, bits, target = unit.folding.pe, unit.accumulator_bits, unit.target
-    sums = unit.layer.kind not in (Kind.MAX_POOL, Kind.TABLE)
-    own = unit.layer.bias or (unit.layer.weights > 0 and unit.operands[1].granularity == "channel")
-    words = unit.words if own else 1  # channels that differ in bias or scale have thresholds of their own
-    if sums and unit.outputs:
-        areas = (thresholds(output, bits, words, pe, target) for output in unit.outputs)
-        yield Term("thresholds", sum(areas, Resources()))
-    elif unit.layer.bias:
-        yield Term("bias", memory(words, pe * bits, target, writable=False))
-    streams = [output.format.bits for output in unit.outputs] or [bits if sums else unit.operands[0].format.bits]
-    yield Term("fifo", sum((fifo(pe * stream, target) for stream in streams), Resources()))
+def _in_luts(name: str, role: str, price: calibrated.Price) -> float:
+    """LUTs of a term that are RAM."""
+    part = "memory" if role != "matrix" else "vector memory" if name == PARTS["vector memory"] else ""
+    return float(price.parts[part][0]) if part in price.parts else 0.0

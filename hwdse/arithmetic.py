@@ -1,13 +1,11 @@
-"""LUTs, flip-flops and DSP blocks of exact arithmetic, counted from the structure of the hardware.
+"""Widths and LUTs of exact arithmetic, counted from the structure of the hardware.
 
 Nothing here is fitted to a device: a count follows from what a LUT and a bit of carry chain hold.
 `lut_inputs` says which fabric. 6 is AMD: a LUT6 is one function of 6 inputs, or two of the same 5,
 or a bit of carry chain. 4 is Lattice ECP5: a CCU2C is two LUT4 with two bits of carry chain, and
 2**(k - 4) LUT4 joined by PFUMX and L6MUX21 are a function of k inputs.
 
-Integers are multiplied by rows on the carry chain; of minifloats the significands are, and the
-product is shifted to fixed point (Kulisch) and xored with its sign; the minus signs are counted and
-added to the sum. `tests/hwdse/test_arithmetic.py` has the netlists it was compared with.
+Matrix-vector units choose their multiplier by these counts, and `hwdse.structure` makes the parts of units of them.
 """
 
 from collections.abc import Iterator
@@ -22,8 +20,6 @@ LAST_LEVEL_SELECTS = 3  # select bits that yosys' abc9 flattens into the last le
 # Signed operand widths of one multiplier. AMD: UG479 (25x18), UG579 (27x18), AM004 (27x24);
 # Lattice: FPGA-TN-02205, sysDSP usage guide (MULT18X18D).
 DSP_PORTS = {"dsp48e1": (25, 18), "dsp48e2": (27, 18), "dsp58": (27, 24), "mult18x18d": (18, 18)}
-WITH_P = ("dsp48e1", "dsp48e2", "dsp58")  # that accumulate; a MULT18X18D only multiplies
-DSP58_DOT = (9, 8, 3)  # operand widths and products of a DSP58's INT8 mode: AM004, DSP58 as a vector ALU
 
 
 # ---- widths --------------------------------------------------------------------------------------
@@ -91,31 +87,6 @@ def adder(bits: int, lut_inputs: int) -> int:
     return bits if lut_inputs == 6 else bits + bits % 2
 
 
-def comparator(bits: int, lut_inputs: int) -> int:
-    """LUTs of `a >= b` on a carry chain: two bits of both operands in a LUT6, one in a LUT4."""
-    return ceil(bits / 2) if lut_inputs == 6 else adder(bits, lut_inputs)
-
-
-def popcount(bits: int, lut_inputs: int) -> int:
-    """LUTs that count the ones among `bits`: each full adder takes one bit away."""
-    return (bits - bits.bit_count()) * functions(3, 2, lut_inputs)
-
-
-def adder_tree(lanes: int, bits: int, lut_inputs: int) -> int:
-    """LUTs of the balanced sum of `lanes` numbers of `bits` bits: a bit wider at each level, an odd one passes."""
-    total = 0
-    while lanes > 1:
-        bits += 1
-        total += lanes // 2 * adder(bits, lut_inputs)
-        lanes -= lanes // 2
-    return total
-
-
-def accumulator(bits: int, lut_inputs: int) -> int:
-    """LUTs of `acc <= (first ? start : acc) + sum`: the choice fits beside the sum in a LUT6, not in a CCU2C."""
-    return adder(bits, lut_inputs) + (bits if lut_inputs == 4 else 0)
-
-
 # ---- multipliers ---------------------------------------------------------------------------------
 
 
@@ -133,19 +104,22 @@ def row_multiplier(n: int, m: int, lut_inputs: int) -> int:
 
 
 @cache
-def booth_multiplier(n: int, m: int, n_signed: bool, m_signed: bool, lut_inputs: int) -> int:
+def booth_multiplier(
+    n: int, m: int, n_signed: bool, m_signed: bool, lut_inputs: int, bits: int | None = None, paired: bool = True
+) -> int:
     """LUTs of an exact `n` x `m` multiplier by radix-4 digits of the `m` bits: `hls_templates/rtl/booth_multiplier.sv`.
 
-    One chain a digit. On LUT6 a bit of it is one LUT; on LUT4 it is one of the chain's and one that
-    selects, and three LUTs recode the digit.
+    One chain a digit. A LUT6 selects the multiple of a bit and adds it; on LUT4 a bit of the chain is one LUT and
+    its selection another, and all digits but the first are recoded. `bits` of the product are used; `paired`:
+    chains have an even number of bits.
     """
     digits = (m + 1) // 2 if m_signed else m // 2 + 1
     chain = n + (2 if n_signed else 3)
-    top = min(chain, n + m - 2 * (digits - 1))
-    bits = [chain] * (digits - 1) + [top]
+    top = min(chain, (n + m if bits is None else min(bits, n + m)) - 2 * (digits - 1))
+    sizes = [chain] * (digits - 1) + [top]
     if lut_inputs == 6:
-        return sum(bits)
-    return sum(adder(b, lut_inputs) + b + 3 for b in bits)
+        return sum(sizes)
+    return sum(size + size % 2 * paired + size for size in sizes) + digits - 1
 
 
 def _joins(n: int, m: int) -> Iterator[int]:
@@ -228,40 +202,7 @@ def _exponent_sum(weight: Format, activation: Format, lut_inputs: int) -> int:
     return min(apart, functions(sum(exponents), out, lut_inputs)) + hidden
 
 
-def decoder(fmt: Format, lut_inputs: int) -> int:
-    """LUTs that turn a code of `fmt` into the magnitude of a fixed-point number; none for a uniform grid."""
-    if positions(fmt) == 0:
-        return 0
-    hidden, amount = functions(fmt.exponent, 1, lut_inputs), functions(fmt.exponent, fmt.exponent, lut_inputs)
-    return hidden + amount + shifter(fmt.mantissa + 1, positions(fmt), lut_inputs)
-
-
-def sign_count(weight: Format, activation: Format, lanes: int, lut_inputs: int) -> int:
-    """LUTs that count the minus signs of `lanes` products and compress the count into the accumulator."""
-    if signs(weight, activation) == 0:
-        return 0
-    return popcount(lanes, lut_inputs) + lanes.bit_length() * functions(3, 2, lut_inputs)
-
-
 # ---- DSP blocks ----------------------------------------------------------------------------------
-
-
-def dsp_blocks(
-    weight: Format, activation: Format, pe: int, simd: int, dsp: str, *, shared: bool = True, narrow: bool = True
-) -> int:
-    """DSP blocks that make the `pe` x `simd` products: `dsp_products` of them each, or one of `dsp_lanes` outputs.
-
-    Minifloats are multiplied as decoded magnitudes, in as many blocks as they are wide, without packing.
-    """
-    blocks = ceil(simd / dsp_products(weight, activation, dsp)) * dsp_parts(weight, activation, dsp)
-    return blocks * ceil(pe / dsp_lanes(weight, activation, pe, dsp, shared=shared, narrow=narrow))
-
-
-def dsp_products(weight: Format, activation: Format, dsp: str) -> int:
-    """How many products one DSP block sums: three small integers in a DSP58."""
-    operands = sorted(f.bits + (not f.signed) for f in (weight, activation))
-    fits = operands[1] <= DSP58_DOT[0] and operands[0] <= DSP58_DOT[1]
-    return DSP58_DOT[2] if dsp == "dsp58" and fits and _integers(weight, activation) else 1
 
 
 def dsp_lanes(
@@ -278,39 +219,5 @@ def dsp_lanes(
     return min(pe, 1 + room // (weight.bits + activation.bits - 1))
 
 
-def dsp_parts(weight: Format, activation: Format, dsp: str) -> int:
-    """How many DSP blocks one product takes: one, unless a decoded minifloat is wider than a port."""
-    return 1 if _integers(weight, activation) else _tiles(_decoded_bits(weight), _decoded_bits(activation), dsp)
-
-
-def dsp_accumulates(
-    weight: Format, activation: Format, pe: int, simd: int, dsp: str, *, shared: bool = True, narrow: bool = True
-) -> bool:
-    """Whether an output is summed in the P register of its only DSP48 or DSP58, without LUTs (UG579, AM004)."""
-    one = simd <= dsp_products(weight, activation, dsp) and _integers(weight, activation)
-    return one and dsp in WITH_P and dsp_lanes(weight, activation, pe, dsp, shared=shared, narrow=narrow) == 1
-
-
 def _integers(weight: Format, activation: Format) -> bool:
     return weight.exponent == activation.exponent == 0
-
-
-def dsp_luts(
-    weight: Format, activation: Format, pe: int, simd: int, dsp: str, lut_inputs: int, *, bits: int, shared: bool = True
-) -> int:
-    """LUTs around those DSP blocks: decoders, signs, and the adders of the parts of products of `bits` bits."""
-    if _integers(weight, activation):
-        return 0
-    parts = dsp_parts(weight, activation, dsp)
-    each = (parts - 1) * adder(bits, lut_inputs) + (signs(weight, activation) > 1) + decoder(weight, lut_inputs)
-    return pe * simd * each + (simd if shared else pe * simd) * decoder(activation, lut_inputs)
-
-
-def _decoded_bits(fmt: Format) -> int:
-    return magnitude(fmt).bit_length()
-
-
-def _tiles(a: int, b: int, dsp: str) -> int:
-    """Blocks of one unsigned `a` x `b` product, the better way round; a port holds one bit less without its sign."""
-    wide, slim = (port - 1 for port in DSP_PORTS[dsp])
-    return min(ceil(a / wide) * ceil(b / slim), ceil(b / wide) * ceil(a / slim))

@@ -81,15 +81,62 @@ def cost(
     multiplier: Annotated[str, typer.Option(help="lut or dsp.")] = "lut",
     layerwise: Annotated[bool, typer.Option(help="Price products only, inputs quantised layer by layer.")] = False,
     shape: Annotated[str | None, typer.Option(help="Of one input, for a network of yours: 3,32,32.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Term by term, each with its interval.")] = False,
     as_json: Json = False,
 ) -> None:
     """Price one network and one design on a device."""
-    from hwdse import commands
+    from hwdse import commands, hardware_commands
     from hwdse.pricing import Question
 
     settings = {"accumulator": accumulator, "multiplier": multiplier}
     question = Question(model, device, frames_per_second, clock_mhz, shape, cost_model, not layerwise)
-    commands.cost(question, design, weights, activations, settings).print(as_json=as_json)
+    priced = hardware_commands.explain if explain else commands.cost
+    priced(question, design, weights, activations, settings).print(as_json=as_json)
+
+
+@app.command()
+def synth(
+    path: RunPath,
+    design: DesignName,
+    unit: Annotated[str | None, typer.Option(metavar="LAYER", help="One layer's units alone.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="What was built, to use again; ~/.cache/hwdse otherwise.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Runs at a time; one for each core otherwise.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Synthesise the units of a design with open tools, and compare them with what was predicted."""
+    from hwdse import hardware_commands
+    from hwdse.calibration import command
+
+    place = command.CACHE if cache is None else cache
+    hardware_commands.synth(path, design, unit, place, workers).print(as_json=as_json)
+
+
+@app.command()
+def calibrate(
+    devices: Annotated[
+        list[str] | None, typer.Argument(metavar="[DEVICE]...", help="The built-in campaign otherwise.")
+    ] = None,
+    runs: Annotated[int | None, typer.Option(help="Units for each device.")] = None,
+    placed: Annotated[bool, typer.Option("--placed", help="Place and route a smaller sample.")] = False,
+    fit_only: Annotated[bool, typer.Option("--fit-only", help="Fit to what is measured, without a run.")] = False,
+    out: Annotated[Path | None, typer.Option(help="A folder in place of the cost model's own.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="What was built, to use again; ~/.cache/hwdse otherwise.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Runs at a time; one for each core otherwise.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Synthesise units with open tools and fit the cost model to them; goes on where it was stopped."""
+    from hwdse.calibration import command
+
+    names, folder = tuple(devices or ()), command.DATA if out is None else out
+    if fit_only and (placed or runs is not None):
+        raise ValueError("--fit-only runs nothing, so that it goes without --runs and --placed")
+    if fit_only:
+        found = command.fit_only(names, folder)
+    else:
+        place = command.CACHE if cache is None else cache
+        found = command.calibrate(names, runs, placed=placed, out=folder, cache=place, workers=workers)
+    for table in found:
+        table.print(as_json=as_json)
 
 
 @app.command()

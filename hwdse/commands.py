@@ -58,7 +58,7 @@ def front_of(result: Result, report: str) -> tables.Table:
     rows = [_front_row(result, result.trial(number)) for number in result.front]
     cost = result.trial(result.best).evaluation.predicted
     note = f"{cost.device} at an assumed {cost.clock_mhz:g} MHz. Predicted, {cost.calibration}\nReport: {report}"
-    return tables.of(f"Pareto front of {result.study}", columns, rows, note, _facts(cost))
+    return tables.of(f"Pareto front of {result.study}", columns, rows, note, facts_of(cost))
 
 
 DIFFERENCE = (("test_difference", "test - float, points"), ("difference_low", "95 % from"), ("difference_high", "to"))
@@ -108,10 +108,11 @@ def layers_of(cost: FpgaCost, design: Design, workload: Workload) -> tables.Tabl
     area = cost.area
     rows.append(("total", None, None, None, None, area.luts, area.ffs, area.dsps, area.brams, cost.interval_cycles))
     title = f"{workload.name} as design {design.digest}"
-    return tables.of(title, columns, rows, _summary(cost), _facts(cost))
+    return tables.of(title, columns, rows, summary_of(cost), facts_of(cost))
 
 
-def _summary(cost: FpgaCost) -> str:
+def summary_of(cost: FpgaCost) -> str:
+    """What a price says, in words."""
     found = uses(cost.area, fpga(cost.device))
     used = ", ".join(f"{use.used:,} of {use.available:,} {use.name}" for use in found)
     rate = f"{cost.frames_per_second:,.0f} frames/s, {1e6 * cost.latency_seconds:,.1f} us latency"
@@ -127,7 +128,8 @@ def _fits(cost: FpgaCost) -> bool:
     return all(use.share <= 1 for use in uses(cost.area, fpga(cost.device)))
 
 
-def _facts(cost: FpgaCost) -> tuple[tuple[str, tables.Cell], ...]:
+def facts_of(cost: FpgaCost) -> tuple[tuple[str, tables.Cell], ...]:
+    """What it says, for programs."""
     return (
         ("device", cost.device),
         ("clock_mhz", cost.clock_mhz),

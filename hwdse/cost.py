@@ -35,6 +35,8 @@ class Term:
 
     name: str
     area: Resources
+    low: Resources | None = None  # of a 90 % interval; None: no error is known
+    high: Resources | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,12 @@ class LayerCost:
     def area(self) -> Resources:
         """All terms together."""
         return sum((term.area for term in self.terms), Resources())
+
+    @property
+    def bounds(self) -> tuple[Resources, Resources]:
+        """The least and the most that the area is, as if the terms' errors had one cause; a term without is as said."""
+        low = sum((term.low or term.area for term in self.terms), Resources())
+        return low, sum((term.high or term.area for term in self.terms), Resources())
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +79,12 @@ class FpgaCost:
     def area(self) -> Resources:
         """All layers together."""
         return sum((layer.area for layer in self.layers), Resources())
+
+    @property
+    def bounds(self) -> tuple[Resources, Resources]:
+        """The least and the most that the area is: the layers' bounds added up, as if their errors had one cause."""
+        bounds = [layer.bounds for layer in self.layers]
+        return sum((low for low, _ in bounds), Resources()), sum((high for _, high in bounds), Resources())
 
     @property
     def frames_per_second(self) -> float:

@@ -19,7 +19,7 @@ Style = Literal["shift", "decode", "table", "dsp"]
 _SHIFT, _DECODE, _TABLE, _DSP, _PACKED = range(5)  # of the RTL's parameter STYLE
 _STAR, _ROWS, _BOOTH_B, _BOOTH_A = range(4)  # of METHOD
 
-EXPONENT_BITS = 5  # at most in hardware: accumulators of wider formats have 140 bits and more
+EXPONENT_BITS = 5  # at most in hardware: sums of wider formats have 140 bits and more, and are only priced
 TABLE_BITS = 8  # at most at the address of a table of products
 
 
@@ -45,9 +45,6 @@ class MatrixVector:
     def __post_init__(self) -> None:
         if self.style not in get_args(Style):
             raise ValueError(f"a product is made by {', '.join(get_args(Style))}, not by {self.style!r}")
-        for fmt in (self.weight, self.activation):
-            if fmt.exponent > EXPONENT_BITS:
-                raise ValueError(f"hardware is built for at most {EXPONENT_BITS} exponent bits, not for {fmt.name}")
         for what, part, whole in (("PE", self.folding.pe, self.rows), ("SIMD", self.folding.simd, self.dot)):
             if whole % part:
                 raise ValueError(f"{what} divides {whole}, so a folding is not {self.folding.name}")
@@ -105,11 +102,14 @@ class MatrixVector:
 
     def unit(self, weights: Sequence[int] | None = None) -> Unit:
         """The leaf module; `weights`: the memory's `words`, of PE x SIMD codes each, element 0 lowest."""
+        for fmt in (self.weight, self.activation):
+            if fmt.exponent > EXPONENT_BITS:
+                raise ValueError(f"hardware is built for at most {EXPONENT_BITS} exponent bits, not for {fmt.name}")
         pe, simd = self.folding.pe, self.folding.simd
         activations = Stream("in", (1 if self.shared else pe) * simd * self.activation.bits)
         word = Stream("weights", pe * simd * self.weight.bits)
         out = (Stream("out", pe * self.sum_bits),)
-        memories = (self._products(),) if self.style == "table" else ()
+        memories = (products(self.weight, self.activation, self._bits(1)),) if self.style == "table" else ()
         if self.streamed:
             return Unit(self.module, tuple(self.parameters.items()), (activations, word), out, memories)
         if weights is None or len(weights) != self.words:
@@ -147,12 +147,11 @@ class MatrixVector:
             return fmt.signed + fmt.mantissa + (1 << fmt.exponent) - 1, fmt.signed
         return significand_bits(fmt), False
 
-    def _products(self) -> Memory:
-        """The table of all products, at address {weight, activation}; of a minifloat the half without a sign."""
-        tables = [_whole(fmt)[: 1 << _address_bits(fmt)] for fmt in (self.weight, self.activation)]
-        bits = self._bits(1)
-        words = tuple((w * a) % (1 << bits) for w, a in product(*tables))
-        return Memory("products", bits, words)
+
+def products(weight: Format, activation: Format, bits: int) -> Memory:
+    """The table of all products, of `bits` bits, at address {weight, activation}; of a minifloat without its sign."""
+    tables = [_whole(fmt)[: 1 << _address_bits(fmt)] for fmt in (weight, activation)]
+    return Memory("products", bits, tuple((w * a) % (1 << bits) for w, a in product(*tables)))
 
 
 def table_bits(weight: Format, activation: Format) -> int:

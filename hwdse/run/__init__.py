@@ -10,7 +10,21 @@ from inspect import getsource
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwdse import arithmetic, cost, cost_model, folding, latency, memory
+from hwdse import (
+    accelerator,
+    arithmetic,
+    calibrated,
+    cost,
+    cost_model,
+    folding,
+    latency,
+    matrix_vector,
+    memory,
+    serial_window,
+    thresholds,
+    units,
+    window,
+)
 from hwdse import study as studies
 from hwdse.design import Design
 from hwdse.folding import fold
@@ -71,17 +85,12 @@ def run(
 
 
 def prices(study: Study) -> str:
-    """A digest of all that decides a design's price: the cost model, the core's formulas, the device's file."""
-    modules = (
-        arithmetic,
-        cost,
-        cost_model,
-        folding,
-        latency,
-        memory,
-        import_module(type(study.target.model).__module__),
-    )
-    text = "".join(map(getsource, modules)) + repr(study.target.fpga)
+    """A digest of all that decides a design's price: the cost model, the core's formulas, the fits, the device."""
+    formulas = (accelerator, arithmetic, calibrated, cost, cost_model, folding, latency, matrix_vector, memory)
+    shapes = (serial_window, thresholds, units, window)
+    named = (*(f"hwdse.structure.{name}" for name in ("blocks", "lanes", "units")), type(study.target.model).__module__)
+    modules = (*formulas, *shapes, *map(import_module, named))
+    text = "".join(map(getsource, modules)) + calibrated.content() + repr(study.target.fpga)
     return blake2b(text.encode(), digest_size=8).hexdigest()
 
 

@@ -1,0 +1,224 @@
+"""The units that a layer becomes: leaf modules with their parameters, from the layer, its quantisers and its folding.
+
+What is priced, synthesised and built is this list. Streams are NHWC; a layer's units follow each other, and a FIFO of
+`FIFO_WORDS` beats ends each of its outputs.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import prod
+
+from hwdse.arithmetic import tight_bits
+from hwdse.design import Folding, Quantizer
+from hwdse.folding import multiplies, stream_width, taps_at_once
+from hwdse.matrix_vector import MatrixVector, Style
+from hwdse.memory import FIFO_WORDS, LUT_WORDS
+from hwdse.serial_window import depth_pixels
+from hwdse.target import FpgaTarget
+from hwdse.thresholds import levels, places
+from hwdse.units import sum_bits
+from hwdse.window import Window, parallel_cycles
+from hwdse.workload import Kind, Layer
+
+Parameters = Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One unit of a layer: what it is for, and its leaf module with parameters."""
+
+    role: str  # `window`, `matrix`, `thresholds`, ...
+    module: str
+    parameters: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the same sums may be made of: any choice gives the same numbers."""
+
+    style: Style = "shift"
+    weights_in_block: bool | None = None  # None: by depth
+    parallel_thresholds: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Quantised:
+    """A layer with the quantisers of what it reads and gives, and its folding."""
+
+    layer: Layer
+    operands: tuple[Quantizer, ...]  # of its streams in operand order, then of its weights
+    outputs: tuple[Quantizer, ...]
+    folding: Folding
+    target: FpgaTarget
+
+    @property
+    def sum_bits(self) -> int | None:
+        """Bits of an exact sum in two's complement; nothing where codes stay codes."""
+        layer, first = self.layer, self.operands[0]
+        if layer.kind in (Kind.MAX_POOL, Kind.TABLE):
+            return None
+        if not multiplies(layer):
+            return sum_bits(first.format, 2 if layer.kind is Kind.ADD else layer.dot, first.narrow)
+        weight = self.operands[1]
+        signed = weight.format.signed or first.format.signed
+        return tight_bits(weight.format, first.format, layer.dot, (weight.narrow, first.narrow)) + (not signed)
+
+    @property
+    def words(self) -> int:
+        """Output channels that one PE makes in turn."""
+        return self.layer.rows // self.folding.pe
+
+    @property
+    def own_thresholds(self) -> bool:
+        """Whether channels differ in bias or scale."""
+        return self.layer.bias or (self.layer.weights > 0 and self.operands[1].granularity == "channel")
+
+
+def elements(quantised: Quantised, choice: Choice) -> tuple[Element, ...]:
+    """The units of a layer in the order of its stream."""
+    return tuple(
+        Element(role, module, tuple(parameters.items()))
+        for role, module, parameters in (*_inputs(quantised), *_body(quantised, choice), *_outputs(quantised, choice))
+    )
+
+
+Found = Iterator[tuple[str, str, Parameters]]
+
+
+def _inputs(q: Quantised) -> Found:
+    """The sliding window: all taps at once, or tap by tap; some at once are all, given out in parts."""
+    window, taps = _window(q), taps_at_once(q.layer, q.folding)
+    if window is None:
+        return
+    named = dict(window.parameters)
+    if taps == 1:
+        depth = depth_pixels(window)
+        named |= {"GROUPS": window.groups, "D": depth, "BLOCK": _block(q, depth * window.beats)}
+        yield "window", "window_serial", named
+        return
+    try:
+        parallel_cycles(window)  # checks it
+    except ValueError as error:
+        raise ValueError(f"{error}, in layer {q.layer.name!r}") from None
+    yield "window", "window_parallel", {**named, "BLOCK": _block(q, window.width * window.beats)}
+    if taps < prod(window.kernel):
+        whole = prod(window.kernel) * window.lanes
+        yield "window parts", "width", {"ELEMENT": window.bits, "IN": whole, "OUT": taps * window.lanes}
+
+
+def _window(q: Quantised) -> Window | None:
+    """How a layer's pixels become the terms of its outputs, where they are not in the order of the stream."""
+    layer, lanes = q.layer, stream_width(q.layer, q.folding)
+    (kernel, stride), padding = _taps(layer), layer.padding
+    if len(layer.in_shape) != 3 or layer.kind is Kind.ADD or (kernel, stride, padding) == ((1, 1), (1, 1), (0, 0)):
+        return None
+    channels, height, width = layer.in_shape
+    if layer.depthwise and layer.rows != channels:
+        raise ValueError(
+            f"a depthwise convolution has an output for each of its {channels} channels, "
+            f"but layer {layer.name!r} has {layer.rows}"
+        )
+    beats = channels // lanes
+    groups = beats if layer.depthwise or not multiplies(layer) else layer.groups
+    return Window(height, width, kernel, stride, padding, lanes, q.operands[0].format.bits, beats, groups)
+
+
+def _taps(layer: Layer) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Kernel and stride; a pool of an adaptive size has its share of the image, and of the whole image neither."""
+    adaptive = layer.kind is Kind.AVG_POOL and layer.kernel == (1, 1) and layer.dot > 1 and layer.positions > 1
+    if not adaptive or len(layer.in_shape) != 3:
+        return layer.kernel, layer.stride
+    (_, height, width), (_, rows, columns) = layer.in_shape, layer.out_shape
+    if height % rows or width % columns:
+        raise ValueError(
+            f"an adaptive pool divides its image evenly, but layer {layer.name!r} makes "
+            f"{rows} x {columns} of {height} x {width}"
+        )
+    share = height // rows, width // columns
+    return share, share
+
+
+def _block(q: Quantised, words: int) -> int:
+    """Where a memory goes: LUTs up to `LUT_WORDS` words, and where the device has nothing else."""
+    return int(words > LUT_WORDS and q.target.brams > 0)
+
+
+def _body(q: Quantised, choice: Choice) -> Found:
+    layer, first, lanes = q.layer, q.operands[0], q.folding.pe
+    codes = {"AE": first.format.exponent, "AM": first.format.mantissa, "AS": int(first.format.signed)}
+    match layer.kind:
+        case Kind.CONV | Kind.LINEAR | Kind.MATMUL:
+            matrix = matrix_vector(q, choice)
+            yield "matrix", matrix.module, matrix.parameters
+        case Kind.ADD:
+            yield "add", "residual_add", {"LANES": lanes, **codes, "SUM": _bits(q)}
+        case Kind.MAX_POOL:
+            yield "pool", "max_pool", {"LANES": lanes, "TAPS": layer.dot, **codes}
+        case Kind.AVG_POOL:
+            groups = q.words if _window(q) is None else 1  # all sums wait where pixels come before channels
+            named = {"LANES": lanes, "GROUPS": groups, "TAPS": layer.dot, **codes, "SUM": _bits(q)}
+            yield "pool", "sum_pool", {**named, "BLOCK": _block(q, groups)}
+
+
+def matrix_vector(q: Quantised, choice: Choice) -> MatrixVector:
+    """The matrix-vector unit of a layer that multiplies."""
+    layer, (first, second) = q.layer, q.operands
+    groups = 1 if layer.depthwise else layer.groups
+    value = MatrixVector(
+        second.format,
+        first.format,
+        rows=layer.rows // groups,
+        dot=layer.dot,
+        folding=q.folding,
+        groups=groups,
+        shared=not layer.depthwise,
+        style=choice.style,
+        narrow=(second.narrow, first.narrow),
+        buffer_block=bool(_block(q, layer.dot // q.folding.simd)),
+        streamed=layer.kind is Kind.MATMUL,
+        lut_inputs=q.target.lut_inputs,
+        dsp=q.target.dsp if choice.style == "dsp" else None,
+    )
+    block = choice.weights_in_block
+    return replace(value, block=bool(_block(q, value.words)) if block is None else block)
+
+
+def _bits(q: Quantised) -> int:
+    bits = q.sum_bits
+    assert bits is not None
+    return bits
+
+
+def _outputs(q: Quantised, choice: Choice) -> Found:
+    """A branch for every output but the first, what makes each output's codes, and a FIFO for every stream."""
+    lanes, before = q.folding.pe, q.sum_bits or q.operands[0].format.bits
+    for _ in q.outputs[1:]:
+        yield "branch", "branch", {"BITS": lanes * before}
+    for output in q.outputs:
+        yield from _codes(q, choice, output)
+    for bits in [output.format.bits for output in q.outputs] or [before]:
+        yield "fifo", "fifo", {"BITS": lanes * bits, "DEPTH": FIFO_WORDS, "BLOCK": 0}
+
+
+def _codes(q: Quantised, choice: Choice, output: Quantizer) -> Found:
+    """Thresholds where sums leave, and a table of the function where a layer is one; codes may stay as they are."""
+    lanes, bits, first = q.folding.pe, q.sum_bits, q.operands[0].format.bits
+    if bits is not None:
+        yield "thresholds", *thresholds(output, bits, lanes, q.words if q.own_thresholds else 1, q.target, choice)
+    elif q.layer.kind is Kind.TABLE:
+        block = _block(q, 1 << first)
+        yield "table", "code_table", {"LANES": lanes, "IN": first, "OUT": output.format.bits, "BLOCK": block}
+
+
+def thresholds(
+    output: Quantizer, bits: int, lanes: int, words: int, target: FpgaTarget, choice: Choice
+) -> tuple[str, Parameters]:
+    """The unit that turns `lanes` sums of `bits` bits into codes of `output`; `words` sets of thresholds a lane."""
+    fmt = output.format
+    named = {"LANES": lanes, "WORDS": words, "ACC": bits, "WIDE": 0}
+    named |= {"OE": fmt.exponent, "OM": fmt.mantissa, "OS": int(fmt.signed)}
+    named |= {"BLOCK": LUT_WORDS + 1 if target.brams else 0}
+    if not choice.parallel_thresholds:
+        return "threshold_search", named
+    count, first = len(levels(fmt, output.narrow)) - 1, places(fmt, output.narrow).count(-1)
+    return "threshold_parallel", {**named, "COUNT": count, "FIRST": first}

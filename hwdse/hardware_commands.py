@@ -1,0 +1,122 @@
+"""What the commands about hardware do: the terms of a price, and the units of a design synthesised for real."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from hwdse import run as runs
+from hwdse import study, tables
+from hwdse.accelerator import Element
+from hwdse.codec import encode
+from hwdse.commands import facts_of, summary_of
+from hwdse.cost import Resources, Term
+from hwdse.cost_models.dataflow import Dataflow
+from hwdse.design import Quantizer
+from hwdse.flows.yosys import Yosys
+from hwdse.pricing import Question, price, read_design
+from hwdse.synthesis import Compared, compare
+from hwdse.target import FpgaTarget, fpga
+
+
+@dataclass(frozen=True, slots=True)
+class Synthesis:
+    """The units of a design, as a run folder keeps them."""
+
+    device: str
+    units: tuple[Compared, ...]
+
+
+def explain(
+    question: Question, file: Path | None, weights: str, activations: str, settings: dict[str, str]
+) -> tables.Table:
+    """The terms of every layer's price, each with the bounds of its interval."""
+    design = read_design(file) if file is not None else (Quantizer.parse(weights), Quantizer.parse(activations))
+    priced = price(question, design, **settings)
+    bram = f"BRAM{fpga(priced.cost.device).bram_kib}"
+    columns = ("layer", "term", "LUT", "LUT from", "to", "FF", "DSP", bram)
+    rows: list[tuple[tables.Cell, ...]] = [
+        (layer.layer, term.name, *_between(term), term.area.ffs, term.area.dsps, term.area.brams)
+        for layer in priced.cost.layers
+        for term in layer.terms
+    ]
+    (low, high), area = priced.cost.bounds, priced.cost.area
+    rows.append(("total", None, area.luts, low.luts, high.luts, area.ffs, area.dsps, area.brams))
+    title = f"{priced.workload.name} as design {priced.design.digest}, term by term"
+    return tables.of(title, columns, rows, summary_of(priced.cost), facts_of(priced.cost))
+
+
+def _between(term: Term) -> tuple[int, int | None, int | None]:
+    """LUTs with their bounds, where they are known."""
+    low, high = (None if bound is None else bound.luts for bound in (term.low, term.high))
+    return term.area.luts, low, high
+
+
+def synth(path: Path, design: str, only: str | None, cache: Path, workers: int | None) -> tables.Table:
+    """Synthesises the units of a design of a run, or of one of its layers, and compares with the prediction."""
+    result, part = runs.load(path), study.load(path / "study.toml")
+    trial, target, model = runs.pick(result, design), part.target.fpga, part.target.model
+    if not isinstance(model, Dataflow):
+        raise ValueError(f"cost model {model.name!r} has no units to synthesise; use dataflow")
+    names = [layer.layer for layer in trial.evaluation.predicted.layers]
+    if only is not None and only not in names:
+        raise ValueError(f"no layer {only!r} in the accelerator; known: {', '.join(names)}")
+    layers = [layer for layer in result.workload.layers if layer.name in ([only] if only else names)]
+    chosen = trial.evaluation.design
+    units = [(layer.name, unit) for layer in layers for unit in model.elements(layer, chosen, target)]
+    found = _synthesised(units, target, cache, workers or os.cpu_count() or 1)
+    (path / f"synthesis-{trial.number}.json").write_text(encode(Synthesis(target.name, found)), encoding="utf-8")
+    return _compared(
+        found, f"trial {trial.number} of {result.study} on {target.name}: yosys 0.70 beside the prediction"
+    )
+
+
+def _synthesised(
+    units: Sequence[tuple[str, Element]], target: FpgaTarget, cache: Path, workers: int
+) -> tuple[Compared, ...]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+        bar = bars.add_task("synthesis", total=len(set(units)))
+
+        def report(done: int, total: int) -> None:
+            bars.update(bar, completed=done, total=total)
+
+        return compare(units, Yosys(), target, cache, workers=workers, report=report)
+
+
+def _compared(found: Sequence[Compared], title: str) -> tables.Table:
+    columns = ("layer", "unit", "LUT", "90 % from", "to", "synthesised", "FF", "synthesised ", "DSP", "BRAM", "error")
+    rows = [_compared_row(one) for one in found]
+    total, measured = (sum((getattr(one, key) for one in found), Resources()) for key in ("predicted", "measured"))
+    low, high = (sum(one.luts_between[i] for one in found) for i in (0, 1))
+    counts = (total.luts, low, high, measured.luts, total.ffs, measured.ffs)
+    rows.append(("total", None, *counts, *_blocks(total, measured), _error(total, measured)))
+    inside = sum(one.luts_between[0] <= one.measured.luts <= one.luts_between[1] for one in found)
+    note = f"{inside} of {len(found)} units lie in their 90 % interval of LUTs. Memories hold random words."
+    return tables.of(title, columns, rows, note)
+
+
+def _compared_row(one: Compared) -> tuple[tables.Cell, ...]:
+    counts = (one.predicted.luts, *one.luts_between, one.measured.luts, one.predicted.ffs, one.measured.ffs)
+    return (
+        one.layer,
+        one.element.role,
+        *counts,
+        *_blocks(one.predicted, one.measured),
+        _error(one.predicted, one.measured),
+    )
+
+
+def _blocks(predicted: Resources, measured: Resources) -> tuple[str, str]:
+    """DSPs and block RAMs, predicted and measured where they differ."""
+    pairs = ((predicted.dsps, measured.dsps), (predicted.brams, measured.brams))
+    found = [str(said) if said == there else f"{said}, synthesised {there}" for said, there in pairs]
+    return found[0], found[1]
+
+
+def _error(predicted: Resources, measured: Resources) -> str:
+    return f"{100 * (predicted.luts - measured.luts) / max(1, measured.luts):+.1f} %"

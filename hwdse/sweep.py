@@ -1,0 +1,93 @@
+"""The price of one layer for many pairs of formats and many foldings at once: a million prices in about a second.
+
+A cell of the result is the price that `Dataflow` gives to the same layer, quantisers and folding with significands
+shifted and thresholds searched; the formats are the first axis, the foldings the second.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwdse import calibrated
+from hwdse.accelerator import Choice, Element, Quantised, elements
+from hwdse.arithmetic import tight_bits
+from hwdse.design import Folding, Quantizer
+from hwdse.folding import multiplies
+from hwdse.structure.blocks import Counts, Sizes, Table
+from hwdse.target import FpgaTarget
+from hwdse.workload import Layer
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """`pairs x foldings` predictions."""
+
+    luts: Counts
+    ffs: Counts
+    dsps: Sizes
+    brams: Sizes
+
+
+def prices(
+    layer: Layer,
+    pairs: Sequence[tuple[Quantizer, Quantizer]],
+    output: Quantizer | None,
+    foldings: Sequence[Folding],
+    target: FpgaTarget,
+) -> Prices:
+    """What the units of a convolution or linear layer take; `pairs`: (weights, activations).
+
+    ValueError where the layer multiplies nothing.
+    """
+    if not multiplies(layer) or layer.weights == 0:
+        raise ValueError(f"a sweep is over a layer with weights, not over {layer.name!r} ({layer.kind})")
+    ends = () if output is None else (output,)
+    columns = [_units(Quantised(layer, _operands(pairs[0]), ends, folding, target)) for folding in foldings]
+    totals = np.zeros((4, len(pairs), len(foldings)))
+    for kind in dict.fromkeys(tuple(unit.module for unit in units) for units in columns):
+        where = [i for i, units in enumerate(columns) if tuple(unit.module for unit in units) == kind]
+        some = [foldings[i] for i in where]
+        rows = [_units(Quantised(layer, _operands(pair), ends, some[0], target)) for pair in pairs]
+        sums = {"SUM": _sums(pairs, some)}
+        for i, first in enumerate(rows[0]):
+            table = _table(first, [units[i] for units in rows], [columns[at][i] for at in where])
+            price = calibrated.price(first.module, {**table, **(sums if first.role == "matrix" else {})}, target.family)
+            totals[:, :, where] += np.stack([price.luts, price.ffs, price.dsps, price.brams])
+    luts, ffs, dsps, brams = totals
+    return Prices(luts, ffs, dsps.astype(np.int64), brams.astype(np.int64))
+
+
+def _operands(pair: tuple[Quantizer, Quantizer]) -> tuple[Quantizer, ...]:
+    weight, activation = pair
+    return activation, weight
+
+
+def _units(quantised: Quantised) -> tuple[Element, ...]:
+    return elements(quantised, Choice())
+
+
+def _table(first: Element, formats: Sequence[Element], foldings: Sequence[Element]) -> Table:
+    """Every parameter: a column where it follows from the formats, a row where from the folding, both where given."""
+    rows = [dict(unit.parameters) for unit in formats]
+    columns = [dict(unit.parameters) for unit in foldings]
+    table = dict[str, Sizes]()
+    for key, value in first.parameters:
+        down: NDArray[np.int64] = np.array([row[key] for row in rows], np.int64)[:, None]
+        across: NDArray[np.int64] = np.array([column[key] for column in columns], np.int64)[None, :]
+        table[key] = down if np.all(across == value) else across if np.all(down == value) else _both(down, across)
+    return table
+
+
+def _both(down: Sizes, across: Sizes) -> Sizes:
+    """A width that is lanes of the folding times bits of the format: `BITS` of a FIFO."""
+    return np.asarray(down * across // down[0, 0], np.int64)
+
+
+def _sums(pairs: Sequence[tuple[Quantizer, Quantizer]], foldings: Sequence[Folding]) -> Sizes:
+    """Bits of the sums of SIMD products, for each pair and each folding."""
+    simds = sorted({folding.simd for folding in foldings})
+    known = [[tight_bits(w.format, a.format, simd, (w.narrow, a.narrow)) for simd in simds] for w, a in pairs]
+    where = np.searchsorted(simds, [folding.simd for folding in foldings])
+    return np.array(known, np.int64)[:, where]

@@ -1,0 +1,60 @@
+"""Every unit of a design, synthesised for real, beside its price."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hwdse import calibrated
+from hwdse.accelerator import Element
+from hwdse.build import BuildError, run_all
+from hwdse.contents import unit
+from hwdse.cost import Resources
+from hwdse.flow import Flow, Measured
+from hwdse.netlist import Netlist
+from hwdse.target import FpgaTarget
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One unit of a layer: predicted, with a 90 % interval of its LUTs, and measured."""
+
+    layer: str
+    element: Element
+    predicted: Resources
+    luts_between: tuple[int, int]
+    measured: Resources
+
+
+def compare(
+    elements: Sequence[tuple[str, Element]],
+    flow: Flow,
+    target: FpgaTarget,
+    cache: Path,
+    *,
+    workers: int,
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Compared, ...]:
+    """The units of layers, (layer, unit), as `flow` finds them; equal units are run once.
+
+    `report` is told the runs that are done and how many there are. BuildError where a run fails; others are kept in
+    `cache`.
+    """
+    plans = {element: flow.plan(Netlist.of(unit(element)), target) for _, element in elements}
+    owners = {plan.digest: element for element, plan in plans.items()}
+    found = dict[Element, Measured]()
+    for plan, outcome in run_all(list(plans.values()), cache, flow.programs(), workers):
+        if isinstance(outcome, BuildError):
+            raise outcome
+        found[owners[plan.digest]] = flow.read(outcome)
+        report(len(found), len(owners))
+    return tuple(_compared(layer, element, found[element], target) for layer, element in elements)
+
+
+def _compared(layer: str, element: Element, measured: Measured, target: FpgaTarget) -> Compared:
+    table = {key: np.array(value, np.int64) for key, value in element.parameters}
+    price = calibrated.price(element.module, table, target.family)
+    area = Resources(round(float(price.luts)), round(float(price.ffs)), int(price.dsps), int(price.brams))
+    between = round(float(price.luts_low)), round(float(price.luts_high))
+    return Compared(layer, element, area, between, measured.area)
