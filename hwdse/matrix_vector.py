@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal, get_args
 
-from hwdse.arithmetic import DSP_PORTS, booth_multiplier, dsp_lanes, row_multiplier, significand_bits, tight_bits
+from hwdse.arithmetic import DSP_PORTS, booth_multiplier, row_multiplier, significand_bits, tight_bits
 from hwdse.design import Folding
 from hwdse.formats import Format, decode_table
 from hwdse.netlist import Memory, Stream, Unit
@@ -67,11 +67,15 @@ class MatrixVector:
 
     @property
     def dsp_lanes(self) -> int:
-        """Products of one activation in one DSP block."""
-        if self.style != "dsp" or self.dsp is None:
+        """Products of one activation in one DSP48: their fields lie side by side in its wider operand.
+
+        `packed_products.sv` needs (lanes - 1) fields, a weight and a bit; AMD WP486 has two lanes of INT8.
+        """
+        integers = self.weight.exponent == self.activation.exponent == 0
+        if self.style != "dsp" or self.dsp not in ("dsp48e1", "dsp48e2") or not (integers and self.shared):
             return 1
-        pe, (narrow, _) = self.folding.pe, self.narrow
-        return dsp_lanes(self.weight, self.activation, pe, self.dsp, shared=self.shared, narrow=narrow)
+        room = DSP_PORTS[self.dsp][0] - 1 - self.weight.bits
+        return min(self.folding.pe, 1 + room // self._bits(1))
 
     @property
     def cycles(self) -> int:

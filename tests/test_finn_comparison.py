@@ -1,0 +1,155 @@
+"""The page of `docs/finn_comparison.py`: FINN's formula, what is done to FINN's RTL, and the committed numbers."""
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from hwdse.design import Folding
+
+DOCS = Path(__file__).parents[1] / "docs"
+TABLE = DOCS / "finn-comparison.csv"
+
+# The constructs of FINN's files that are changed, in other words.
+ADD_MULTI = """before
+localparam int unsigned  L = 3;
+generated
+typedef int unsigned  leaf_load_t;
+body
+localparam leaf_load_t X = 1;
+after
+"""
+MVU_AXI = """output_t  OBuf[0:DEPTH];
+if(ovld)  OBuf <= { odat, OBuf[0:DEPTH-1] };
+OReg <= OBuf[OPtr[$left(OPtr)-1:0]];
+"""
+SOURCES = {
+    "mvu_pkg.sv": b"",
+    "add_multi.sv": ADD_MULTI.encode(),
+    "replay_buffer.sv": b"",
+    "mvu.sv": b"",
+    "mvu_vvu_axi.sv": MVU_AXI.encode(),
+}
+
+
+def load() -> ModuleType:
+    """The script as a module."""
+    spec = importlib.util.spec_from_file_location("finn_comparison", DOCS / "finn_comparison.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+script = load()
+
+
+def unit(row: Any) -> tuple[Any, ...]:
+    """What a row is of."""
+    return (row.design, row.products, row.weight_bits, row.activation_bits, row.pe, row.simd, row.weights_in)
+
+
+# ---- FINN's formula ------------------------------------------------------------------------------
+
+
+# One PE before the factor 1.1, by hand from MVAU_hls.lut_estimation of finn-plus 1.6.1, with 1,024 terms:
+# int4: 8 * 3 * 8 + 8 * 15 + 18; int8: 8 * 5 * 16 + 16 * 15 + 26.
+@pytest.mark.parametrize(("bits", "luts"), [(4, 330), (8, 906)])
+def test_a_lane_by_finns_formula(bits: int, luts: int) -> None:
+    assert script.finn_lane_luts(bits, bits, 8, 1024) == luts
+
+
+def test_a_unit_by_finns_formula() -> None:
+    folding = Folding(4, 8)  # 300 + 1.1 * 4 * (192 + 120 + 14), and 32 lanes * 4 bits in one LUT of RAM each
+    assert script.finn_luts(4, 4, folding, 64, 32, lut_memory=False) == 1734
+    assert script.finn_luts(4, 4, folding, 64, 32, lut_memory=True) == 1734 + 128
+
+
+def test_the_words_of_a_memory_in_luts() -> None:
+    folding = Folding(1, 1)  # 2,048 words of 4 bits: 32 LUTs a bit
+    difference = [script.finn_luts(4, 8, folding, 64, 32, lut_memory=memory) for memory in (True, False)]
+    assert difference[0] - difference[1] == 32 * 4
+
+
+# ---- FINN's RTL ----------------------------------------------------------------------------------
+
+
+def test_a_constant_function_leaves_its_generate_block() -> None:
+    lines = script.hoisted(ADD_MULTI).splitlines()
+    assert lines[1:] == [
+        "typedef int unsigned  leaf_load_t;",
+        "body",
+        "localparam int unsigned  L = 3;",
+        "generated",
+        "localparam leaf_load_t X = 1;",
+        "after",
+    ]
+
+
+def test_the_queue_becomes_shift_registers() -> None:
+    text = script.queued(MVU_AXI)
+    assert "OBuf" not in text
+    assert text.count("SRL16E") == 1
+    assert text.endswith("\n\nOReg <= tap;\n")
+
+
+def test_finns_rtl_is_mapped_by_our_script() -> None:
+    (ours, our_plan), (finn, finn_plan) = list(script.plans(SOURCES))[-2:]
+    assert (ours.design, finn.design) == ("hwdse", "finn-rtl")
+    ours, finn = (dict(plan.files)["synth.ys"].decode() for plan in (our_plan, finn_plan))
+    after = "hierarchy -check -top top"
+    assert finn.partition(after)[2].replace("techmap -map split.v\n", "") == ours.partition(after)[2]
+
+
+def test_finns_unit_is_as_wide_as_ours() -> None:
+    _, plan = list(script.plans(SOURCES))[-1]  # 4 x 4 bits, PE 8, SIMD 8
+    top = dict(plan.files)["top.sv"].decode()
+    assert ".ACCU_WIDTH(14), .NARROW_WEIGHTS(1), .SIGNED_ACTIVATIONS(0)" in top
+    assert re.findall(r"\[(\d+):0\]", top) == ["255", "31", "111"]
+
+
+def test_another_version_of_finn_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mvu").mkdir()
+    for name, content in SOURCES.items():
+        (tmp_path / "mvu" / name).write_bytes(content)
+    wanted = (
+        r"^the page compares with the RTL of finn-plus==1\.6\.1, whose digest is 8410162877bc5d0b, not [0-9a-f]{16}$"
+    )
+    with pytest.raises(ValueError, match=wanted):
+        script.finn_sources(tmp_path, tmp_path)
+
+
+def test_a_folder_without_finns_rtl_is_refused(tmp_path: Path) -> None:
+    missing = re.escape(str(tmp_path / "mvu" / "mvu_pkg.sv"))
+    wanted = rf"^FINN's RTL cannot be read: \[Errno 2\] No such file or directory: '{missing}'$"
+    with pytest.raises(ValueError, match=wanted):
+        script.finn_sources(tmp_path, tmp_path)
+
+
+# ---- the committed page --------------------------------------------------------------------------
+
+
+def test_the_page_is_made_from_the_table() -> None:
+    assert (DOCS / "finn-comparison.md").read_text() == script.page(script.read(TABLE))
+
+
+def test_the_table_has_every_unit() -> None:
+    wanted = [*script.formula_rows(), *(row for row, _ in script.plans(SOURCES))]
+    assert [unit(row) for row in script.read(TABLE)] == [unit(row) for row in wanted]
+
+
+def test_the_formula_in_the_table_is_the_formula() -> None:
+    rows = [row for row in script.read(TABLE) if row.design == "finn-formula"]
+    assert rows == list(script.formula_rows())
+
+
+def test_a_table_reads_as_it_was_written(tmp_path: Path) -> None:
+    rows = script.read(TABLE)
+    script.write(rows, tmp_path / "table.csv")
+    assert (tmp_path / "table.csv").read_text() == TABLE.read_text()
