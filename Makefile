@@ -9,12 +9,13 @@ READY := $(VENV)/ready-$(shell cksum pyproject.toml | cut -d' ' -f1)
 # One torch thread per test process: two threads on a busy machine cost 5 to 30 times the time of one.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses 2
 
-.PHONY: help setup demo test test-slow lint bench clean
+.PHONY: help setup demo test test-slow verify lint bench clean
 .NOTPARALLEL:
 
 help:
 	@echo "make demo       set up, run studies/digits.toml, write runs/digits/report.html"
 	@echo "make test       set up, lint, run the tests (test-slow: the tests that take minutes)"
+	@echo "make verify     prove the RTL: all codes of all formats, netlists; writes docs/verification.md (half an hour)"
 	@echo "make setup      make .venv with .venv/bin/hwdse in it; PYTHON=... names the interpreter"
 	@echo "make lint       ruff and mypy --strict"
 	@echo "make bench      run every benchmarks/*.py"
@@ -45,10 +46,13 @@ demo: setup
 	@echo "The report: runs/digits/report.html (open it in a browser)"
 
 test: lint
-	@$(PYTEST) -m "not slow"
+	@$(PYTEST) -m "not slow and not verify"
 
 test-slow: setup
-	@$(PYTEST) -m slow
+	@$(PYTEST) -m "slow and not verify"
+
+verify: setup
+	@OMP_NUM_THREADS=1 $(BIN)/python docs/verification.py
 
 lint: setup
 	@$(BIN)/ruff check --quiet .
