@@ -62,6 +62,7 @@ def fit(families: Sequence[str], out: Path) -> Iterator[tables.Table]:
 
 def _run(job: Job, out: Path, cache: Path, workers: int | None) -> Progress:
     """One table, with a progress bar."""
+    job.flow.programs()  # first: a missing tool is no reason to begin a table anew
     table, points = out / job.table, job.points
     tools = job.flow.plan(Netlist.of(points[0].unit), fpga(job.device)).tools
     results.begin(table, results.Made(tools, SEED))
@@ -88,17 +89,21 @@ def _fitted(found: Mapping[str, Mapping[str, Fits]], out: Path) -> tables.Table:
     for count, name in (("luts", "LUT"), ("ffs", "FF")):
         columns.append(tables.Column(f"{count}_error", f"{name} error", _percent))
         columns += [tables.Column(f"{count}_{end}", f"{name} {end}", tables.shown) for end in ("low", "high")]
+        columns.append(tables.Column(f"{count}_coverage", f"{name} inside", _percent))
     rows = [
         (family, module, one.luts.runs, *_errors(one.luts), *_errors(one.ffs))
         for family, fits in found.items()
         for module, one in fits.items()
     ]
-    note = "Error: the mean of what was left out. 90 % of measured / predicted lie between low and high."
+    note = (
+        "Error: the mean of what was left out. 90 % of measured / predicted lie between low and high. "
+        "Inside: how many lie in the interval of the others."
+    )
     return tables.of(f"Fits in {out / FILE}", columns, rows, note)
 
 
-def _errors(one: Fit) -> tuple[float, float, float]:
-    return one.mean_error, one.low, one.high
+def _errors(one: Fit) -> tuple[float, float, float, float]:
+    return one.mean_error, one.low, one.high, one.coverage
 
 
 def _percent(cell: tables.Cell) -> str:

@@ -17,8 +17,10 @@ from hwdse.structure import parts
 from hwdse.structure.blocks import FABRICS, Counts, Table
 
 FOLDS = 10
+FEWEST = 2  # units of a module that is fitted
 SMALL = 10.0  # LUTs or flip-flops below which errors count as absolute ones
 PRIOR = 0.02  # weight of a coefficient's distance from 1, beside relative errors of units
+ROUNDING = 1e-6  # of ratios: many counts are predicted exactly
 COVERED = 0.9  # of measurements, by an interval
 
 
@@ -29,9 +31,14 @@ def table(rows: Sequence[Measurement]) -> Table:
 
 
 def fit_all(rows: Iterable[Measurement], family: str) -> dict[str, Fits]:
-    """The fits of every module among `rows`, which are of one family and of today's RTL."""
+    """The fits of every module among `rows`, which are of one family and of today's RTL.
+
+    A module with a single unit is not fitted: nothing would be left to predict it from.
+    """
     found = dict[str, Fits]()
     for module, own in sorted(modules(rows).items()):
+        if len(own) < FEWEST:
+            continue
         groups = [group for group in (by(own, formats), by(own, sizes)) if len(np.unique(group)) > 1]
         groups = groups or [np.arange(len(own))]  # a unit whose size depends on neither
         luts, ffs = (fit(own, family, count, groups) for count in ("luts", "ffs"))
@@ -45,9 +52,11 @@ def fit(rows: Sequence[Measurement], family: str, count: str, groups: Sequence[N
     names = [name for name, part in found.items() if np.any(getattr(part, count) != 0)]
     columns = np.stack([np.asarray(getattr(found[name], count), np.float64) for name in names], 1)
     measured = np.array([float(getattr(row.area, count)) for row in rows])
-    ratios = [measured / np.maximum(_left_out(columns, measured, group), 1.0) for group in groups]
-    low, high = _between(np.concatenate(ratios))
-    errors = [np.abs(measured / ratio - measured) / np.maximum(measured, 1.0) for ratio in ratios]
+    left_out = [_left_out(columns, measured, group) for group in groups]
+    ratios = [measured / np.maximum(predicted, 1.0) for predicted in left_out]
+    bounds = [_between(ratio) for ratio in ratios]
+    low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
+    errors = [np.abs(predicted - measured) / np.maximum(measured, 1.0) for predicted in left_out]
     covered = [_covered(ratio, group) for ratio, group in zip(ratios, groups, strict=True)]
     kept = _solve(columns, measured)
     return Fit(
@@ -61,9 +70,13 @@ def fit(rows: Sequence[Measurement], family: str, count: str, groups: Sequence[N
 
 
 def _between(ratios: Counts) -> tuple[float, float]:
-    """What 90 % of `ratios`, measured / predicted, lie between."""
-    edge = (1 - COVERED) / 2
-    return float(np.quantile(ratios, edge)), float(np.quantile(ratios, 1 - edge))
+    """What 90 % of ratios like these, measured / predicted, lie between.
+
+    A new one is above the k-th of n in k of n + 1 cases, so quantiles are taken a little further out: split conformal
+    prediction, Vovk et al., 'Algorithmic Learning in a Random World', 2005.
+    """
+    upper = min(1.0, (1 + COVERED) / 2 * (len(ratios) + 1) / len(ratios))
+    return float(np.quantile(ratios, 1 - upper)), float(np.quantile(ratios, upper))
 
 
 def _covered(ratios: Counts, group: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -72,7 +85,7 @@ def _covered(ratios: Counts, group: NDArray[np.int64]) -> NDArray[np.bool_]:
     for fold in np.unique(group):
         test = group == fold
         low, high = _between(ratios[~test])
-        inside[test] = (low <= ratios[test]) & (ratios[test] <= high)
+        inside[test] = (low - ROUNDING <= ratios[test]) & (ratios[test] <= high + ROUNDING)
     return inside
 
 

@@ -90,4 +90,4 @@ def _fits(file: Path) -> dict[str, dict[str, Fits]]:
     try:
         return parse(file.read_text(encoding="utf-8")) if file.exists() else {}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{file} holds no fits: {type(error).__name__}: {error}") from None
+        raise ValueError(f"{file} holds no fits, remove it to fit anew: {type(error).__name__}: {error}") from None

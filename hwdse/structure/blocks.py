@@ -107,16 +107,17 @@ def distinct(columns: ArrayLike, words: ArrayLike) -> Counts:
     return np.asarray((functions - 2) * -np.expm1(n * np.log1p(-1 / functions)))
 
 
-def rom(words: ArrayLike, columns: ArrayLike, fabric: Fabric) -> tuple[Counts, Counts]:
-    """LUTs of a ROM in LUTs with a data register: of small functions of the address, and of trees of LUTs."""
+def rom(words: ArrayLike, columns: ArrayLike, fabric: Fabric) -> tuple[Counts, Counts, Counts]:
+    """LUTs of a ROM in LUTs with a data register: of small functions of the address, of rows of LUTs, and of choices.
+
+    The choice between two rows may be a multiplexer of the slice, which is no LUT: what is fitted says how often.
+    """
     size, found = np.asarray(words, np.float64), distinct(columns, words)
-    inputs = fabric.lut_inputs
-    full = 2.0**inputs
-    small = np.where(size <= full, found * np.where((size <= full / 2) & (inputs == 6), 0.5, 1.0), 0.0)
-    joined = full * (4 if inputs == 6 else 8)  # words that multiplexers of a slice reach
-    rows = np.ceil(size / full)
-    selects = np.maximum(0.0, np.ceil(size / joined) - 1) / (3 if inputs == 6 else 1)
-    return small * (size > 2), np.where(size > full, found * (rows + selects), 0.0)
+    full = 2.0**fabric.lut_inputs
+    small = np.where(size <= full, found * np.where((size <= full / 2) & (fabric.lut_inputs == 6), 0.5, 1.0), 0.0)
+    rows = np.where(size > full, np.ceil(size / full), 0.0)
+    choices = np.maximum(0.0, rows - 1) / (3 if fabric.lut_inputs == 6 else 1)
+    return small * (size > 2), found * rows, found * choices
 
 
 def ram(words: ArrayLike, columns: ArrayLike, fabric: Fabric) -> tuple[Counts, Counts]:

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from functools import cache
 
-from hwdse.arithmetic import booth_multiplier, functions, positions, row_multiplier, shifter, signs
+from hwdse.arithmetic import booth_multiplier, functions, positions, row_multiplier, shifter, significand_bits, signs
 from hwdse.formats import FloatFormat, Format, IntFormat
 
 SHIFT, DECODE, TABLE, DSP, PACKED = range(5)  # the RTL's STYLE
+AMD_DSP_BITS = 9  # of a product
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class Lane:
     exponents: float = 0.0
     signs: float = 0.0
     decoders: float = 0.0
+    plain: float = 0.0  # a `*` that no DSP block takes
 
 
 @cache
@@ -28,15 +30,39 @@ def as_format(exponent: int, mantissa: int, signed: int) -> Format:
     return FloatFormat(exponent, mantissa, signed=bool(signed))
 
 
+def in_dsp(weight: Format, activation: Format, dsp_lanes: int, lut_inputs: int) -> bool:
+    """Whether yosys puts a `*` of significands into a DSP block: on AMD one of 9 bits and more.
+
+    `synth_xilinx` maps with DSP_Y_MINWIDTH=9; a magnitude times a single bit is an AND on every family.
+    """
+    bits = [significand_bits(fmt) for fmt in (weight, activation)]
+    magnitudes = [fmt.exponent > 0 or not fmt.signed for fmt in (weight, activation)]
+    if any(bits[i] == 1 and magnitudes[1 - i] for i in (0, 1)):
+        return False
+    return lut_inputs == 4 or dsp_lanes > 1 or sum(bits) >= AMD_DSP_BITS
+
+
 @cache
-def lane(style: int, method: int, weight: Format, activation: Format, bits: int, lut_inputs: int, paired: bool) -> Lane:
+def lane(
+    style: int,
+    method: int,
+    weight: Format,
+    activation: Format,
+    bits: int,
+    lut_inputs: int,
+    paired: bool,
+    dsp_lanes: int = 1,
+) -> Lane:
     """The parts of a product of `bits` bits."""
+    plain = 0.0
+    if style in (DSP, PACKED) and not in_dsp(weight, activation, dsp_lanes, lut_inputs):
+        plain = float(significand_bits(weight) * significand_bits(activation))
     negative = signs(weight, activation)
     loose_xors = bits * (negative > 0) * (lut_inputs == 4)  # on LUT6 they are in the adders'
     if style == TABLE:
         return Lane(multiplier=_table(weight, activation, bits, lut_inputs), signs=loose_xors)
     if style == PACKED:
-        return Lane()
+        return Lane(plain=plain)
     if style == DECODE:
         operands = [(_fixed_bits(f), f.signed) for f in (weight, activation)]
         both = sum(_decoder(f, lut_inputs) for f in (weight, activation))
@@ -52,6 +78,7 @@ def lane(style: int, method: int, weight: Format, activation: Format, bits: int,
         shifter=_shifter(narrow, most, limit, lut_inputs),
         exponents=_exponents(weight, activation),
         signs=(loose_xors if most == 0 else 0) + (negative > 1),
+        plain=plain,
     )
 
 
@@ -94,14 +121,13 @@ def _fixed_bits(fmt: Format) -> int:
     return fmt.bits if fmt.exponent == 0 else fmt.signed + fmt.mantissa + (1 << fmt.exponent) - 1
 
 
+def decoder(exponent: int, mantissa: int, signed: int, lut_inputs: int) -> tuple[float, float, float]:
+    """LUTs of `fixed_point.sv`: of the shifter, of the negation, of the exponent where it shifts."""
+    if exponent == 0:
+        return 0.0, 0.0, 0.0
+    most, width = positions(as_format(exponent, mantissa, signed)), mantissa + 1 + signed
+    return _shifter(width, most, width + most, lut_inputs), float(width * signed), float(exponent * (most > 0))
+
+
 def _decoder(fmt: Format, lut_inputs: int) -> float:
-    """LUTs of `fixed_point.sv`: the significand negated, then shifted."""
-    if fmt.exponent == 0:
-        return 0.0
-    width = fmt.mantissa + 1 + fmt.signed
-    return _shifter(width, positions(fmt), width + positions(fmt), lut_inputs) + width * fmt.signed
-
-
-def decoder(exponent: int, mantissa: int, signed: int, lut_inputs: int) -> float:
-    """LUTs that turn a code into fixed point."""
-    return _decoder(as_format(exponent, mantissa, signed), lut_inputs)
+    return sum(decoder(fmt.exponent, fmt.mantissa, int(fmt.signed), lut_inputs))

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from hwdse.arithmetic import signs
 from hwdse.memory import BLOCK_RAMS
 from hwdse.structure.blocks import (
+    FABRICS,
     Counts,
     Fabric,
     Part,
@@ -25,7 +26,7 @@ from hwdse.structure.blocks import (
     rom,
     tree_bits,
 )
-from hwdse.structure.lanes import DECODE, DSP, PACKED, Lane, as_format, decoder, lane
+from hwdse.structure.lanes import DECODE, DSP, PACKED, Lane, as_format, decoder, in_dsp, lane
 
 Rule = Callable[[Table, Fabric], Parts]
 
@@ -85,11 +86,11 @@ def _lanes(p: Table, fabric: Fabric) -> dict[str, Counts]:
     """LUTs of each part of one product."""
 
     def find(*row: int) -> Lane:
-        style, method, we, wm, ws, ae, am, as_, bits = row
+        style, method, we, wm, ws, ae, am, as_, bits, dsp_lanes = row
         pair = as_format(we, wm, ws), as_format(ae, am, as_)
-        return lane(style, method, *pair, bits, fabric.lut_inputs, fabric.pairs)
+        return lane(style, method, *pair, bits, fabric.lut_inputs, fabric.pairs, dsp_lanes)
 
-    keys = ("STYLE", "METHOD", "WE", "WM", "WS", "AE", "AM", "AS", "PRODUCT")
+    keys = ("STYLE", "METHOD", "WE", "WM", "WS", "AE", "AM", "AS", "PRODUCT", "DSP_LANES")
     names = Lane.__slots__
     counts = each(lambda *row: [getattr(find(*row), name) for name in names], *(p[key] for key in keys))
     decoded = p["STYLE"] == DECODE
@@ -107,9 +108,8 @@ def _weights(p: Table, lanes: Sizes, terms: Sizes, fabric: Fabric) -> Part:
     columns = lanes * (p["WS"] + p["WE"] + p["WM"])
     if "BLOCK" not in p:
         return part(ffs=columns)
-    small, large = rom(_words(p), columns, fabric)
     in_luts = p["BLOCK"] == 0
-    return part(in_luts * (small + large), in_luts * distinct(columns, _words(p)))
+    return part(in_luts * sum(rom(_words(p), columns, fabric)), in_luts * distinct(columns, _words(p)))
 
 
 def _counters(*states: ArrayLike) -> Part:
@@ -126,15 +126,15 @@ def _code_bits(p: Table) -> Sizes:
 
 def _search(p: Table, fabric: Fabric) -> Parts:
     bits, width, lanes = _code_bits(p), p["ACC"] + p["WIDE"], p["LANES"]
-    small, large, ordered, registers = (np.zeros(np.broadcast(bits, lanes).shape) for _ in range(4))
+    small, large, chosen, ordered, registers = (np.zeros(np.broadcast(bits, lanes).shape) for _ in range(5))
     constant = lanes * comparator(width, fabric) * (p["WORDS"] == 1)
     for step in range(int(np.max(bits))):
         words = p["WORDS"] << step
         in_luts = (step < bits) * (words > 1) * ~((p["BLOCK"] > 0) & (words >= p["BLOCK"]))
         follow = np.minimum(step, width)  # columns that the address nearly gives, because thresholds ascend
         found, known = rom(words, width - follow, fabric), rom(words, follow, fabric)
-        small, large = small + in_luts * lanes * found[0], large + in_luts * lanes * found[1]
-        ordered = ordered + in_luts * lanes * (known[0] + known[1])
+        small, large, chosen = (a + in_luts * lanes * b for a, b in zip((small, large, chosen), found, strict=True))
+        ordered = ordered + in_luts * lanes * sum(known)
         registers = registers + in_luts * lanes * distinct(width, words)
     several = p["WORDS"] > 1
     return {
@@ -142,6 +142,7 @@ def _search(p: Table, fabric: Fabric) -> Parts:
         "constant comparators": part(constant),
         "small memories": part(small, registers),
         "large memories": part(large),
+        "memory choices": part(chosen),
         "ordered columns": part(ordered),
         "indices": part(lanes * bits * ((p["OS"] > 0) & (p["OE"] > 0)), lanes * bits * (bits + 1) // 2),
         "control": part(bits_for(p["WORDS"]), bits + several * (bits - 1) * bits_for(p["WORDS"])),
@@ -153,12 +154,13 @@ def _parallel(p: Table, fabric: Fabric) -> Parts:
     compared = lanes * p["COUNT"] * comparator(width, fabric)
     columns, several = p["COUNT"] * width, p["WORDS"] > 1
     in_luts = several & ~((p["BLOCK"] > 0) & (p["WORDS"] >= p["BLOCK"]))
-    small, large = rom(p["WORDS"], lanes * columns, fabric)
+    small, large, chosen = rom(p["WORDS"], lanes * columns, fabric)
     return {
         "comparators": part(several * compared),
         "constant comparators": part(~several * compared),
         "small memories": part(in_luts * small, in_luts * distinct(lanes * columns, p["WORDS"])),
         "large memories": part(in_luts * large),
+        "memory choices": part(in_luts * chosen),
         "multiplexers": part(lanes * ((1 << bits) - 1 - bits), lanes * bits),
         "control": _counters(p["WORDS"]),
     }
@@ -200,7 +202,12 @@ def _window_parallel(p: Table, fabric: Fabric) -> Parts:
     width, line, in_luts = p["LANES"] * p["BITS"], p["W"] * p["CF"], p["BLOCK"] == 0
     memory = ram(line, (p["KH"] - 1) * width, fabric)
     rows, columns = ((p[a] + 2 * p[q] - p[k]) // p[s] + 1 for a, q, k, s in (("H", "PH", "KH", "SH"), _ACROSS))
-    counters = bits_for(line) + bits_for(rows) + bits_for(columns) + bits_for(p["CF"])
+    first = (p["KH"] - 1 - p["PH"]) * p["W"] + p["KW"] - 1 - p["PW"]  # pixels before a window, as in the RTL
+    next_row = p["SH"] * p["W"] - (columns - 1) * p["SW"]
+    next_image = (p["H"] - (rows - 1) * p["SH"]) * p["W"] - (columns - 1) * p["SW"]
+    gap = bits_for(np.maximum.reduce([first, next_image - 1, next_row - 1, p["SW"] - 1]) + 1)
+    counters = bits_for(rows) + bits_for(columns) + bits_for(p["CF"])
+    addresses = bits_for(line) * ((p["KH"] > 1) | (p["CF"] > 1))
     shifted = p["KH"] * width * (p["KW"] - 1)
     srl = (p["CF"] > 1) & (fabric.lut_inputs == 6)  # a delay of some beats is a LUT as shift register
     return {
@@ -209,6 +216,8 @@ def _window_parallel(p: Table, fabric: Fabric) -> Parts:
         "taps": part(shifted * srl, shifted * np.where(srl, 1, p["CF"])),
         "outputs": part(ffs=p["KH"] * p["KW"] * width),
         "masks": part(p["KH"] * p["KW"] * ((p["PH"] + p["PW"]) > 0)),
+        "gaps": part(gap, gap),
+        "addresses": part(addresses, addresses),
         "control": part(counters, counters),
     }
 
@@ -242,15 +251,17 @@ def _width(p: Table, fabric: Fabric) -> Parts:
     }
 
 
-def _decoders(p: Table, fabric: Fabric) -> Counts:
-    return each(lambda e, m, s: decoder(e, m, s, fabric.lut_inputs), p["AE"], p["AM"], p["AS"])
+def _decoders(p: Table, fabric: Fabric, lanes: Sizes) -> dict[str, Part]:
+    """Fixed point from codes: significands negated, then shifted by exponents."""
+    counts = each(lambda e, m, s: decoder(e, m, s, fabric.lut_inputs), p["AE"], p["AM"], p["AS"])
+    return {name: part(lanes * counts[..., i]) for i, name in enumerate(("shifters", "negations", "exponents"))}
 
 
 def _residual_add(p: Table, fabric: Fabric) -> Parts:
     bits = p["SUM"] - (p["AS"] == 0)  # without a sign the top bit is no register
     return {
         "adders": part(p["LANES"] * adder(bits, fabric), p["LANES"] * bits),
-        "decoders": part(2 * p["LANES"] * _decoders(p, fabric)),
+        **_decoders(p, fabric, 2 * p["LANES"]),
     }
 
 
@@ -261,7 +272,7 @@ def _sum_pool(p: Table, fabric: Fabric) -> Parts:
     return {
         "adders": part(p["LANES"] * adder(bits, fabric), sums * (1 + (~several | in_luts))),
         "first taps": part(sums * several),
-        "decoders": part(p["LANES"] * _decoders(p, fabric)),
+        **_decoders(p, fabric, p["LANES"]),
         "memory": part(in_luts * (memory[0] + memory[1])),
         "control": _counters(p["TAPS"], p["GROUPS"]),
     }
@@ -278,9 +289,9 @@ def _max_pool(p: Table, fabric: Fabric) -> Parts:
 
 
 def _code_table(p: Table, fabric: Fabric) -> Parts:
-    small, large = rom(1 << p["IN"], p["OUT"], fabric)
-    in_luts = p["BLOCK"] == 0
-    return {"tables": part(in_luts * p["LANES"] * (small + large), in_luts * p["LANES"] * p["OUT"])}
+    small, large, chosen = rom(1 << p["IN"], p["OUT"], fabric)
+    lanes = (p["BLOCK"] == 0) * p["LANES"]
+    return {"tables": part(lanes * (small + large), lanes * p["OUT"]), "table choices": part(lanes * chosen)}
 
 
 def _branch(p: Table, fabric: Fabric) -> Parts:
@@ -310,17 +321,19 @@ _RULES: dict[str, Rule] = {
 def blocks(module: str, table: Table, family: str) -> tuple[Sizes, Sizes]:
     """DSP blocks and block RAMs of each unit."""
     size = np.broadcast_shapes(*(np.shape(column) for column in table.values()))
-    dsps = _dsps(table) if module in ("mvu", "mvu_streamed") else _NONE
+    dsps = _dsps(table, FABRICS[family]) if module in ("mvu", "mvu_streamed") else _NONE
     brams = _brams(module, table, family)
     return np.broadcast_to(dsps, size), np.broadcast_to(brams, size)
 
 
-def _dsps(p: Table) -> Sizes:
-    """One for `DSP_LANES` products of an activation; none where a magnitude is multiplied by a single bit."""
-    bit_w, bit_a = (p["WE"] > 0) & (p["WM"] == 0), (p["AE"] > 0) & (p["AM"] == 0)
-    signed_w, signed_a = (p["WE"] == 0) & (p["WS"] == 1), (p["AE"] == 0) & (p["AS"] == 1)
-    single = (bit_w & ~signed_a) | (bit_a & ~signed_w)  # a bit times a magnitude is no multiplication
-    own = p["SIMD"] * ceil_div(p["PE"], p["DSP_LANES"]) * ((p["STYLE"] >= DSP) & ~((p["STYLE"] == DSP) & single))
+def _dsps(p: Table, fabric: Fabric) -> Sizes:
+    """One for `DSP_LANES` products of an activation, where the tool makes one."""
+
+    def inside(we: int, wm: int, ws: int, ae: int, am: int, as_: int, dsp_lanes: int) -> float:
+        return float(in_dsp(as_format(we, wm, ws), as_format(ae, am, as_), dsp_lanes, fabric.lut_inputs))
+
+    made = each(inside, *(p[key] for key in ("WE", "WM", "WS", "AE", "AM", "AS", "DSP_LANES")))
+    own = p["SIMD"] * ceil_div(p["PE"], p["DSP_LANES"]) * ((p["STYLE"] >= DSP) & (made > 0))
     return np.asarray(own, np.int64)
 
 

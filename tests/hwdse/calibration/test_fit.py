@@ -43,7 +43,7 @@ def test_known_coefficients_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     found = fit(rows, "ecp5", "luts", [by(rows, formats)])  # not by sizes: `spare` is in queues of 2 beats alone
     assert found.runs == len(rows)
     assert found.coefficients == pytest.approx({name: 4 * factor for name, factor in LUTS.items()}, abs=1e-3)
-    assert (found.low, found.high, found.mean_error) == (1.0, 1.0, 0.0)
+    assert (found.low, found.high, found.mean_error, found.coverage) == (1.0, 1.0, 0.0, 1.0)
 
 
 def test_a_part_that_is_hardly_varied_stays_as_counted() -> None:
@@ -51,16 +51,13 @@ def test_a_part_that_is_hardly_varied_stays_as_counted() -> None:
     alike = [one for one in rows if dict(one.parameters)["DEPTH"] == 2]  # registers and the rest, no memory
     found = fit(alike, "ecp5", "luts", [np.arange(len(alike))])
     assert set(found.coefficients) == {"spare", "rest"}
-    one = fit(alike[:1], "ecp5", "luts", [np.zeros(1, np.int64)])
-    assert one.low == one.high  # predicted by the counts alone, as nothing else was left
-    assert one.low == pytest.approx(alike[0].area.luts / 5, abs=1e-4)  # 4 bits that are spare, and 1 for the rest
 
 
 def test_counts_that_are_right_have_coefficients_of_1() -> None:
     rows = measured(queues(), LUTS)
     found = fit_all(rows, "ecp5")["fifo"]
     assert set(found.ffs.coefficients.values()) == {1.0}
-    assert (found.ffs.low, found.ffs.high, found.ffs.mean_error) == (1.0, 1.0, 0.0)
+    assert (found.ffs.low, found.ffs.high, found.ffs.mean_error, found.ffs.coverage) == (1.0, 1.0, 0.0, 1.0)
     assert found.rtl == rtl_digest("fifo")
     assert found.luts.mean_error < 0.1
     assert found.luts.low < found.luts.high
@@ -80,6 +77,21 @@ def test_what_is_left_out_has_no_say() -> None:
     ]
     found = fit(wrong, "ecp5", "luts", [group])
     assert found.high > 9  # units that are ten times as large as the others say
+
+
+def test_coverage_is_of_units_by_the_intervals_of_the_others() -> None:
+    rows = measured(queues(), LUTS)
+    group = np.array([int(dict(one.parameters)["BITS"] == 20) for one in rows])
+    large = [replace(one, area=Resources(one.area.luts * (2 if g else 1))) for one, g in zip(rows, group, strict=True)]
+    # Neither half lies where the other does: units of 20 bits are twice what the others say, and those are half.
+    assert fit(large, "ecp5", "luts", [group]).coverage < 0.2
+
+
+def test_nothing_measured_is_an_absolute_error() -> None:
+    rows = [replace(one, area=Resources(9, 0)) for one in queues()]
+    found = fit(rows, "ecp5", "ffs", [by(rows, sizes)])
+    assert (found.low, found.high) == (0.0, 0.0)
+    assert np.isfinite(found.mean_error)
 
 
 def test_folds_keep_equal_keys_together() -> None:
@@ -105,9 +117,10 @@ def test_folds_are_by_what_they_say() -> None:
 
 def test_modules_are_fitted_one_by_one() -> None:
     widths = [row("width", ELEMENT=8, IN=1, OUT=n) for n in (2, 3, 4)]
-    branches = [row("branch", BITS=8)]
-    rows = [*measured(queues(), LUTS), *(replace(one, area=Resources(9, 9)) for one in (*widths, *branches))]
+    branches = [row("branch", BITS=8)] * 2  # alike, so that each is left out alone
+    tables = [row("code_table", LANES=1, IN=4, OUT=4, BLOCK=0)]
+    rows = [*measured(queues(), LUTS), *(replace(one, area=Resources(9, 9)) for one in (*widths, *branches, *tables))]
     found = fit_all(rows[::-1], "ecp5")
-    assert list(found) == ["branch", "fifo", "width"]
+    assert list(found) == ["branch", "fifo", "width"]  # nothing is left to predict the only table from
     assert found["fifo"] == fit_all(rows[: len(queues())], "ecp5")["fifo"]
-    assert found["branch"].luts.runs == 1
+    assert found["branch"].luts.runs == 2

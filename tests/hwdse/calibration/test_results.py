@@ -84,11 +84,11 @@ def test_fits_are_of_the_table(tmp_path: Path) -> None:
 def test_what_is_not_measured_keeps_its_fits(tmp_path: Path) -> None:
     old = {"ice40": {"fifo": OLD}, "ecp5": {"fifo": OLD, "width": OLD, "gone": OLD}}
     (tmp_path / "fits.json").write_text(text(old))
-    put(tmp_path, "ecp5", queue(16), replace(queue(32), rtl="0123456789abcdef"))
+    put(tmp_path, "ecp5", queue(16), queue(32), replace(queue(64), rtl="0123456789abcdef"))
     put(tmp_path, "xcup")
     found = refit(tmp_path, ("ecp5", "xcup"))
     assert found["xcup"] == {}
-    assert found["ecp5"]["fifo"].luts.runs == 1  # the other row is of another RTL
+    assert found["ecp5"]["fifo"].luts.runs == 2  # the third row is of another RTL
     kept = parse((tmp_path / "fits.json").read_text())
     assert kept == {"ice40": {"fifo": OLD}, "ecp5": {"fifo": found["ecp5"]["fifo"], "width": OLD}}
     assert kept["ecp5"]["width"].stale("width")
@@ -101,12 +101,12 @@ def test_tables_that_cannot_be_fitted(tmp_path: Path) -> None:
 
     file = tmp_path / "ecp5.netlist.csv"
     refused(f"there are no measurements in {file}: `hwdse calibrate` makes them")
-    put(tmp_path, "ecp5", replace(queue(16), parameters=(("BITS", 8),)))
+    put(tmp_path, "ecp5", queue(16), replace(queue(16), parameters=(("BITS", 8),)))
     refused(f"a unit in {file} has no parameter 'DEPTH'")
     put(tmp_path, "ecp5", queue(16), queue(16, "u250"))
     refused(f"{file} has units on ecp5, unlike 'u250'")
     put(tmp_path, "ecp5", queue(16))
     fits = tmp_path / "fits.json"
     fits.write_text('{"ecp5": {"fifo": {}}}')
-    refused(f"{fits} holds no fits: KeyError: 'luts'")
+    refused(f"{fits} holds no fits, remove it to fit anew: KeyError: 'luts'")
     assert fits.read_text() == '{"ecp5": {"fifo": {}}}'

@@ -1,0 +1,93 @@
+"""`hwdse cost --explain` and `hwdse synth`: the terms of a price, and the real units beside it."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hwdse.cli import main
+from hwdse.codec import decode
+from hwdse.hardware_commands import Synthesis
+
+STUDY = """
+question = "Does it run?"
+[model]
+name = "digits-mlp"
+[data]
+name = "digits"
+[formats]
+weights = ["int4", "int8", "e2m1"]
+[target]
+device = "ecp5_25f"
+clock_mhz = 100
+frames_per_second = 1000
+[[objectives]]
+metric = "top1"
+[[objectives]]
+metric = "lut"
+[search]
+sampler = "grid"
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small real run."""
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "small.toml").write_text(STUDY)
+    assert main(["run", str(folder / "small.toml"), "--out", str(folder / "out")]) == 0
+    return folder / "out"
+
+
+Row = dict[str, Any]
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[Row]:
+    """The rows that a command prints as JSON."""
+    capsys.readouterr()
+    assert main([*arguments, "--json"]) == 0
+    rows: list[Row] = json.loads(capsys.readouterr().out)["rows"]
+    return rows
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The sentence with which a command ends in exit code 2."""
+    capsys.readouterr()
+    assert main(list(arguments)) == 2
+    return capsys.readouterr().err.strip()
+
+
+def test_terms_add_up_and_lie_in_their_bounds(capsys: pytest.CaptureFixture[str]) -> None:
+    *terms, total = told(capsys, "cost", "digits-mlp", "--device", "ecp5_25f", "--explain")
+    assert sum(row["LUT"] for row in terms) == total["LUT"]
+    known = [row for row in terms if row["to"] is not None]
+    assert {"multipliers", "thresholds", "fifo"} <= {row["term"] for row in known}
+    assert all(row["LUT from"] <= row["LUT"] <= row["to"] for row in known)
+    assert total["LUT from"] <= total["LUT"] <= total["to"]
+
+
+def test_a_layer_synthesised(capsys: pytest.CaptureFixture[str], finished: Path, tmp_path: Path) -> None:
+    layer = told(capsys, "show", str(finished), "best")[0]["layer"]
+    arguments = ("synth", str(finished), "best", "--unit", str(layer), "--cache", str(tmp_path))
+    *rows, total = told(capsys, *arguments)
+    assert {row["layer"] for row in rows} == {layer}
+    assert [row["unit"] for row in rows][:2] == ["matrix", "thresholds"]
+    assert sum(row["synthesised"] for row in rows) == total["synthesised"]
+    assert total["90 % from"] * 0.8 < total["synthesised"] < total["to"] * 1.25
+    (kept,) = finished.glob("synthesis-*.json")
+    assert len(decode(Synthesis, kept.read_text()).units) == len(rows)
+
+
+def test_a_layer_that_is_not_there(capsys: pytest.CaptureFixture[str], finished: Path) -> None:
+    said = refused(capsys, "synth", str(finished), "best", "--unit", "fc9")
+    assert re.fullmatch(r"(?:hwdse: )?no layer 'fc9' in the accelerator; known: [\w., ]+", said), said
+
+
+def test_a_family_without_synthesis(capsys: pytest.CaptureFixture[str], finished: Path, tmp_path: Path) -> None:
+    text = STUDY.replace("ecp5_25f", "vck190")
+    (tmp_path / "versal.toml").write_text(text)
+    assert main(["run", str(tmp_path / "versal.toml"), "--out", str(tmp_path / "out")]) == 0
+    said = refused(capsys, "synth", str(tmp_path / "out"), "best", "--cache", str(tmp_path / "cache"))
+    assert said.endswith("no yosys script for family 'versal'; known: xc7, xcup, ecp5, ice40, nexus, gowin")
