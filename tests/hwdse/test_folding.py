@@ -6,7 +6,9 @@ from dataclasses import replace
 import pytest
 
 from hwdse.design import Folding
-from hwdse.folding import check, cycles, fold, legal, multiplies, stream_width, taps_at_once, window_words
+from hwdse.folding import check, cycles, fold, legal, multiplies, stream_width, taps_at_once, window
+from hwdse.serial_window import serial_cycles
+from hwdse.window import Window
 from hwdse.workload import OUTSIDE, Layer
 from tests.cost_models.workloads import (
     ADD,
@@ -67,9 +69,9 @@ def test_illegal_foldings(layer: Layer, folding: Folding, message: str) -> None:
     [
         (CONV, Folding(1, 1), 32 * 32 * 16 * 27),
         (CONV, Folding(4, 9), 32 * 32 * 4 * 3),
-        (CONV, Folding(16, 27), 34 * 34),  # the padded image, a pixel a cycle
+        (CONV, Folding(16, 27), 32 * 32),  # a pixel a cycle; padding takes none
         (DEPTHWISE, Folding(1, 1), 32 * 32 * 16 * 9),
-        (DEPTHWISE, Folding(16, 9), 34 * 34),
+        (DEPTHWISE, Folding(16, 9), 32 * 32),
         (STRIDED, Folding(1, 1), 16 * 16 * 32 * 16),
         (STRIDED, Folding(32, 1), 32 * 32 * 16),  # its input is four times its output
         (GROUPED, Folding(8, 8), 16 * 16 * 4 * 9),
@@ -101,19 +103,24 @@ def test_a_window_gives_parts_of_a_tap_or_whole_taps() -> None:
     assert sorted({folding.simd for folding in legal(DEPTHWISE)}) == [1, 3, 9]
 
 
-def test_what_a_stride_skips_is_loaded_in_advance() -> None:
-    strided = conv("strided", "a", ("b",), (4, 4), 32, stride=2)
-    assert window_words(strided, Folding(1, 4)) == 2 * 34 + 3 + (34 - 9)  # FINN's depth for 34 x 34, kernel 3, stride 2
-    assert window_words(strided, Folding(1, 36)) == 2 * 34 + 3
-    assert window_words(replace(strided, stride=(1, 12)), Folding(1, 4)) == 2 * 34 + 3 + 2
-
-
 def test_windows() -> None:
-    assert window_words(CONV, Folding(1, 1)) == (2 * 34 + 3) * 3
-    assert window_words(CONV, Folding(1, 9)) == 2 * 34 + 3
-    assert window_words(DEPTHWISE, Folding(8, 3)) == (2 * 34 + 3) * 2
-    assert window_words(MAX_POOL, Folding(4, 1)) == (16 + 2 + 16 - 4) * 8  # a row is skipped
-    assert window_words(STRIDED, Folding(1, 1)) == window_words(LINEAR, Folding(1, 1)) == 0
+    assert window(CONV, Folding(1, 1), 4) == Window(32, 32, (3, 3), (1, 1), (1, 1), 1, 4, 3)
+    assert window(CONV, Folding(1, 9), 4) == Window(32, 32, (3, 3), (1, 1), (1, 1), 3, 4, 1)
+    assert window(DEPTHWISE, Folding(8, 3)) == Window(32, 32, (3, 3), (1, 1), (1, 1), 8, 1, 2, 2)
+    assert window(MAX_POOL, Folding(4, 1)) == Window(16, 16, (2, 2), (2, 2), (0, 0), 4, 1, 8, 8)
+    assert window(STRIDED, Folding(1, 1)) == Window(32, 32, (1, 1), (2, 2), (0, 0), 1, 1, 16)
+    assert window(LINEAR, Folding(1, 1)) is None
+
+
+def test_a_window_without_padding_waits_between_images() -> None:
+    valid = replace(conv("valid", "a", ("b",), (4, 4), 8), padding=(0, 0), positions=36, out_shape=(4, 6, 6))
+    work = 36 * 9
+    assert cycles(valid, Folding(4, 4)) == serial_cycles(Window(8, 8, (3, 3), lanes=4)) > work
+
+
+def test_several_taps_at_once_have_little_padding() -> None:
+    padded = conv("padded", "a", ("b",), (4, 4), 8, kernel=2)  # padding 1 of 2 taps
+    assert {folding.simd for folding in legal(padded)} == {1, 2, 4}
 
 
 def test_stream_widths() -> None:
@@ -150,6 +157,6 @@ def test_without_hardware_only_what_multiplies_is_folded() -> None:
 
 
 def test_a_rate_out_of_reach_names_the_layer_and_its_least() -> None:
-    message = "layer 'conv' needs at least 1156 cycles per frame, more than 1000"
+    message = "layer 'conv' needs at least 1024 cycles per frame, more than 1000"
     with pytest.raises(ValueError, match=f"^{message}$"):
         fold(ALL_KINDS, 1000)

@@ -30,7 +30,9 @@ def test_what_cannot_be_built() -> None:
     with pytest.raises(ValueError, match=r"^SIMD divides 12, so a folding is not 2x5$"):
         replace(ONE, folding=Folding(2, 5))
     for dsp in (None, "none"):
-        with pytest.raises(ValueError, match=f"^a DSP block is dsp48e1, dsp48e2, dsp58, mult18x18d, not {dsp!r}$"):
+        with pytest.raises(
+            ValueError, match=f"^a DSP block is dsp48e1, dsp48e2, dsp58, mult18x18d, mult18x18, sb_mac16, not {dsp!r}$"
+        ):
             replace(ONE, style="dsp", dsp=dsp)
     with pytest.raises(ValueError, match=r"^a table of products has at most 8 address bits, too few for e4m1 x int4$"):
         replace(ONE, weight=parse("e4m1"), activation=parse("int4"), style="table")
