@@ -1,8 +1,8 @@
 """What the commands about hardware do: the terms of a price, and the units of a design synthesised for real."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -11,23 +11,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from hwdse import run as runs
 from hwdse import study, tables
 from hwdse.accelerator import Element
-from hwdse.codec import encode
 from hwdse.commands import facts_of, summary_of
-from hwdse.cost import Resources, Term
+from hwdse.cost import FpgaCost, Resources, Term
 from hwdse.cost_models.dataflow import Dataflow
 from hwdse.design import Quantizer
 from hwdse.flows.yosys import Yosys
 from hwdse.pricing import Question, price, read_design
+from hwdse.report import write as write_report
+from hwdse.result import Result, Trial
 from hwdse.synthesis import Compared, compare
 from hwdse.target import FpgaTarget, fpga
 
-
-@dataclass(frozen=True, slots=True)
-class Synthesis:
-    """The units of a design, as a run folder keeps them."""
-
-    device: str
-    units: tuple[Compared, ...]
+FLOW = "yosys 0.70"
 
 
 def explain(
@@ -68,10 +63,35 @@ def synth(path: Path, design: str, only: str | None, cache: Path, workers: int |
     chosen = trial.evaluation.design
     units = [(layer.name, unit) for layer in layers for unit in model.elements(layer, chosen, target)]
     found = _synthesised(units, target, cache, workers or os.cpu_count() or 1)
-    (path / f"synthesis-{trial.number}.json").write_text(encode(Synthesis(target.name, found)), encoding="utf-8")
-    return _compared(
-        found, f"trial {trial.number} of {result.study} on {target.name}: yosys 0.70 beside the prediction"
+    if only is None:
+        kept = _with(result, trial, _measured(trial.evaluation.predicted, found))
+        runs.keep(kept, path)
+        write_report(kept, path)
+    return _compared(found, f"trial {trial.number} of {result.study} on {target.name}: {FLOW} beside the prediction")
+
+
+def _measured(predicted: FpgaCost, found: Sequence[Compared]) -> FpgaCost:
+    """The predicted cost with the area that was measured."""
+    layers = tuple(
+        replace(layer, terms=tuple(_terms(one for one in found if one.layer == layer.layer)))
+        for layer in predicted.layers
     )
+    return replace(predicted, layers=layers, model=FLOW, calibration="measured before placement; random memories")
+
+
+def _terms(found: Iterable[Compared]) -> Iterator[Term]:
+    """A term for each role."""
+    areas = dict[str, Resources]()
+    for one in found:
+        areas[one.element.role] = areas.get(one.element.role, Resources()) + one.measured
+    yield from (Term(role, area) for role, area in areas.items())
+
+
+def _with(result: Result, trial: Trial, measured: FpgaCost) -> Result:
+    """The result with a measured cost of one trial, in place of an older one by the same flow."""
+    others = tuple(cost for cost in trial.evaluation.measured if cost.model != measured.model)
+    own = replace(trial, evaluation=replace(trial.evaluation, measured=(*others, measured)))
+    return replace(result, trials=tuple(own if one.number == own.number else one for one in result.trials))
 
 
 def _synthesised(

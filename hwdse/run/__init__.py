@@ -106,6 +106,11 @@ def load(out: str | Path) -> Result:
     return RunFolder(Path(out)).load()
 
 
+def keep(result: Result, out: str | Path) -> None:
+    """Puts `result` in the place of what the finished run in the folder `out` has: with more that was measured."""
+    RunFolder(Path(out)).save(result)
+
+
 def pick(result: Result, design: str) -> Trial:
     """The trial that `design` names: `best`, `knee`, `baseline`, a trial number or the beginning of a digest."""
     roles = {"best": result.best, "knee": result.knee, "baseline": result.baseline}

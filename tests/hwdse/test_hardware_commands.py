@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from hwdse.cli import main
-from hwdse.codec import decode
-from hwdse.hardware_commands import Synthesis
+from hwdse.run import load
 
 STUDY = """
 question = "Does it run?"
@@ -76,8 +75,20 @@ def test_a_layer_synthesised(capsys: pytest.CaptureFixture[str], finished: Path,
     assert [row["unit"] for row in rows][:2] == ["matrix", "thresholds"]
     assert sum(row["synthesised"] for row in rows) == total["synthesised"]
     assert total["90 % from"] * 0.8 < total["synthesised"] < total["to"] * 1.25
-    (kept,) = finished.glob("synthesis-*.json")
-    assert len(decode(Synthesis, kept.read_text()).units) == len(rows)
+
+
+def test_a_whole_design_is_in_the_report(capsys: pytest.CaptureFixture[str], finished: Path, tmp_path: Path) -> None:
+    assert "Predicted and measured" not in (finished / "report.html").read_text()
+    for _ in range(2):  # again: from the cache, in place of the first
+        *rows, total = told(capsys, "synth", str(finished), "best", "--cache", str(tmp_path))
+    result = load(finished)
+    (measured,) = result.trial(result.best).evaluation.measured
+    assert measured.model == "yosys 0.70"
+    assert (measured.area.luts, measured.area.ffs) == (total["synthesised"], total["synthesised "])
+    assert [layer.layer for layer in measured.layers] == list(dict.fromkeys(row["layer"] for row in rows))
+    page = (finished / "report.html").read_text()
+    assert "Predicted and measured" in page
+    assert f"{measured.area.luts:,}" in page
 
 
 def test_a_layer_that_is_not_there(capsys: pytest.CaptureFixture[str], finished: Path) -> None:
