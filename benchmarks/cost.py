@@ -1,12 +1,13 @@
 """How many prices a second: one layer for all pairs of formats and all foldings at once, and one price after another.
 
-    python benchmarks/cost.py [--processes 2] [--device ecp5_25f]
+    python benchmarks/cost.py [--processes 2] [--device ecp5_25f] [--json]
 
 Both give the same numbers (tests/hwdse/test_sweep.py). The second, which the search uses, remembers units that it has
 seen; here it has seen none.
 """
 
 import argparse
+import json
 import os
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -61,6 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--device", default="ecp5_25f")
+    parser.add_argument("--json", action="store_true", help="one object instead of words")
     arguments = parser.parse_args()
     with ProcessPoolExecutor(arguments.processes) as pool:
         list(pool.map(together, [arguments.device] * arguments.processes, [1] * arguments.processes))  # imports
@@ -69,6 +71,9 @@ def main() -> None:
         fast = count / (time.perf_counter() - start)
     start = time.perf_counter()
     slow = one_by_one(arguments.device) / (time.perf_counter() - start)
+    if arguments.json:
+        print(json.dumps({"benchmark": "cost", "ratios": {"table to one after the other": fast / slow}}))
+        return
     print(f"{arguments.device}, {arguments.processes} processes: {fast:,.0f} prices/s in tables of {count:,}")
     print(f"one after the other, one process: {slow:,.0f} prices/s; the table is {fast / slow:,.0f} times faster")
 

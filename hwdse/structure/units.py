@@ -215,11 +215,11 @@ def _window_parallel(p: Table, fabric: Fabric) -> Parts:
     counters = bits_for(rows) + bits_for(columns) + bits_for(p["CF"])
     addresses = bits_for(line) * ((p["KH"] > 1) | (p["CF"] > 1))
     shifted = p["KH"] * width * (p["KW"] - 1)
-    srl = (p["CF"] > 1) & (fabric.lut_inputs == 6)  # a delay of some beats is a LUT as shift register
+    srl = (p["CF"] >= SHIFT_REGISTER) & (fabric.lut_inputs == 6)
     return {
         "memory": part(in_luts * memory[0], (p["KH"] - 1) * width * in_luts),
         "memory multiplexers": part(in_luts * memory[1]),
-        "taps": part(shifted * srl, shifted * np.where(srl, 1, p["CF"])),
+        "taps": part(shifted * srl, shifted * np.where(srl, 0, p["CF"])),
         "outputs": part(ffs=p["KH"] * p["KW"] * width),
         "masks": part(p["KH"] * p["KW"] * ((p["PH"] + p["PW"]) > 0)),
         "gaps": part(gap, gap),
@@ -229,6 +229,7 @@ def _window_parallel(p: Table, fabric: Fabric) -> Parts:
 
 
 _ACROSS = ("W", "PW", "KW", "SW")
+SHIFT_REGISTER = 3  # delays of as many beats are a LUT as shift register: `shreg -minlen 3` in synth_xilinx
 
 
 # ---- streams and channels ------------------------------------------------------------------------
@@ -250,10 +251,10 @@ def _fifo(p: Table, fabric: Fabric) -> Parts:
 
 def _width(p: Table, fabric: Fabric) -> Parts:
     wide, slim = (choose(p["IN"], p["OUT"]) * p["ELEMENT"] for choose in (np.maximum, np.minimum))
-    halves = 2 if fabric.lut_inputs == 6 else 1
+    states = bits_for(wide // slim)
     return {
-        "data": part((wide - slim) * (p["IN"] > p["OUT"]) / halves, wide),
-        "control": _counters(wide // slim),
+        "data": part((wide - slim) * (p["IN"] > p["OUT"]), wide),
+        "control": part(np.maximum(states - 2, 0), states),
     }
 
 
@@ -296,8 +297,12 @@ def _max_pool(p: Table, fabric: Fabric) -> Parts:
 
 def _code_table(p: Table, fabric: Fabric) -> Parts:
     small, large, chosen = rom(1 << p["IN"], p["OUT"], fabric)
-    lanes = (p["BLOCK"] == 0) * p["LANES"]
-    return {"tables": part(lanes * (small + large), lanes * p["OUT"]), "table choices": part(lanes * chosen)}
+    lanes, few = (p["BLOCK"] == 0) * p["LANES"], p["IN"] <= 3
+    return {
+        "tables": part(lanes * (small + large) * ~few, lanes * p["OUT"]),
+        "small tables": part(lanes * small * few),  # functions of 3 inputs, of which fewer share a LUT6
+        "table choices": part(lanes * chosen),
+    }
 
 
 def _branch(p: Table, fabric: Fabric) -> Parts:

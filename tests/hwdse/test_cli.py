@@ -91,12 +91,12 @@ def test_a_price_says_what_it_is_worth(capsys: pytest.CaptureFixture[str]) -> No
     arguments = ["cost", "digits-vit", "--device", "ecp5_25f", "--fps", "20000", "--json"]
     assert main(arguments) == 0
     answer = json.loads(capsys.readouterr().out)
-    assert "uncalibrated" in answer["calibration"]
+    assert answer["calibration"].startswith("calibrated on ecp5: ")
     assert "blocks.0.attention.softmax" in answer["outside"]
     assert answer["fits"] is False
     assert main(arguments[:-1]) == 0
     text = capsys.readouterr().out
-    assert "uncalibrated" in text
+    assert "Predicted, calibrated on ecp5: " in text
     assert "DOES NOT FIT" in text
     assert "The total is without blocks.0.norm1, blocks.0.attention.softmax" in text
 

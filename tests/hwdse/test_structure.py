@@ -223,11 +223,12 @@ def test_queue() -> None:
 
 
 def test_change_of_width() -> None:
-    # 4 elements of 8 bits into one: 32 registers, of which 24 take the next element or the new beat; counted to 4.
-    for family, data in (("ecp5", 24), ("xcup", 12)):
-        found = of(units.width(8, 4, 1), family)
-        assert luts(found, "data", "control") == [data, 2]
-        assert ffs(found, "data", "control") == [32, 2]
+    # 8 elements of 8 bits one by one: 64 registers, of which 56 take the next element or the new beat; counted by 3
+    # bits, of which two are in LUTs that are there anyway.
+    for family in ("ecp5", "xcup"):
+        found = of(units.width(8, 8, 1), family)
+        assert luts(found, "data", "control") == [56, 1]
+        assert ffs(found, "data", "control") == [64, 3]
     assert luts(of(units.width(8, 1, 4), "ecp5"), "data") == [0]  # registers with enables
 
 
