@@ -101,6 +101,20 @@ def wrong_blocks(rows: Sequence[Measurement], family: str) -> tuple[int, int]:
     return dsps, brams
 
 
+def checked(family: str) -> tuple[int, float, float]:
+    """Units of a family that is priced as another one: how many, and their mean errors in LUTs and flip-flops."""
+    rows = read(Path(str(files("hwdse.cost_models") / "data")) / f"{family}.netlist.csv")
+    luts_off, ffs_off = list[float](), list[float]()
+    for module in sorted({row.module for row in rows}):
+        own = [row for row in rows if row.module == module]
+        values = [dict(row.parameters) for row in own]
+        price = calibrated.price(module, {k: np.array([v[k] for v in values], np.int64) for k in values[0]}, family)
+        for row, luts_, ffs in zip(own, price.luts, price.ffs, strict=True):
+            luts_off.append(abs(float(luts_) - row.area.luts) / max(row.area.luts, 1))
+            ffs_off.append(abs(float(ffs) - row.area.ffs) / max(row.area.ffs, 1))
+    return len(rows), float(np.mean(luts_off)), float(np.mean(ffs_off))
+
+
 def ratios(family: str) -> list[Ratio]:
     """The matrix-vector unit of every minifloat, in the smaller of its styles, beside that of the integer."""
     formats = [fmt for fmt in known_formats(bits=range(3, 9)) if 0 < fmt.exponent <= EXPONENT_BITS]
@@ -136,6 +150,7 @@ def page() -> str:
         coverage=COVERAGE,
         wrong={family: wrong_blocks(rows, family) for family, rows in measured.items()},
         ratios=ratios,
+        checked=checked("xc7"),
         published=PUBLISHED,
         unit=f"{ROWS} x {DOT}, folded {FOLDING.name}",
     )

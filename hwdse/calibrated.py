@@ -16,8 +16,8 @@ from hwdse.netlist import rtl_digest
 from hwdse.structure import Parts, Table, blocks, parts
 from hwdse.structure.blocks import FABRICS, Counts, Sizes
 
-# Families without fits of their own -> the one with the same LUTs: Versal, which no open tool synthesises, and 7-series,
-# whose units are measured to check that.
+# Families without fits of their own -> the one with the same LUTs: Versal, which no open tool synthesises, and
+# 7-series, whose units are measured to check that.
 SAME_LUTS = {"versal": "xcup", "xc7": "xcup"}
 SAME_PARTS = {"mvu_streamed": "mvu"}  # modules that are not sampled -> the one around the same core
 FILE = "fits.json"

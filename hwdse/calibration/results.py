@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hwdse.calibrated import FILE, Fits, parse, text
+from hwdse.calibrated import FILE, SAME_LUTS, Fits, parse, text
 from hwdse.calibration import plan
 from hwdse.calibration.campaign import current, write
 from hwdse.calibration.fit import fit_all
@@ -60,9 +60,10 @@ def measured(folder: Path) -> tuple[str, ...]:
 def refit(folder: Path, families: Sequence[str]) -> dict[str, dict[str, Fits]]:
     """Fits the tables of `families` and writes them to the folder's file; what they do not say stays in it.
 
-    ValueError names a table that is none, and where there is no table.
+    A family that is priced as another one has no fits: its table only checks the other's. ValueError names a table
+    that is none, and where there is no table.
     """
-    found = {family: _fitted(folder, family) for family in families}
+    found = {family: _fitted(folder, family) for family in families if family not in SAME_LUTS}
     old = _fits(folder / FILE)
     for family, fits in found.items():
         kept = {module: one for module, one in old.get(family, {}).items() if module in modules()}

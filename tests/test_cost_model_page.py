@@ -1,0 +1,36 @@
+"""docs/cost-model.md is what its command makes of the fits and tables that ship."""
+
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from hwdse.formats import parse
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    """The script, as a module."""
+    spec = spec_from_file_location("cost_model_page", DOCS / "cost_model.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_is_made_of_what_ships(script: ModuleType) -> None:
+    assert (DOCS / "cost-model.md").read_text() == script.page()
+
+
+def test_what_is_above_its_bar_is_listed(script: ModuleType) -> None:
+    for one in script.missed():
+        assert one.fit.mean_error > one.bar
+        assert f"- {one.family} {one.module}: " in script.page()
+
+
+def test_a_uniform_minifloat_is_no_larger_than_its_shifted_kin(script: ModuleType) -> None:
+    assert script.luts(parse("e1m3"), "ecp5") < script.luts(parse("e3m1"), "ecp5")
