@@ -262,7 +262,7 @@ def test_closing_ends_what_runs_and_keeps_what_is_finished(tmp_path: Path) -> No
     assert next(runs) == (first, first.folder(tmp_path))
     wait_for(lambda: len(os.listdir(pids)) == 2)
     start = time.monotonic()
-    runs.close()  # type: ignore[attr-defined]
+    runs.close()
     assert time.monotonic() - start < 20
     assert len(os.listdir(pids)) == 2
     wait_for(lambda: not any(alive(int(pid)) for pid in os.listdir(pids)))
