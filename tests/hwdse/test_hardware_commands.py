@@ -9,35 +9,9 @@ import pytest
 
 from hwdse.cli import main
 from hwdse.run import load
+from tests.hwdse.test_cli import STUDY, finished
 
-STUDY = """
-question = "Does it run?"
-[model]
-name = "digits-mlp"
-[data]
-name = "digits"
-[formats]
-weights = ["int4", "int8", "e2m1"]
-[target]
-device = "ecp5_25f"
-clock_mhz = 100
-frames_per_second = 1000
-[[objectives]]
-metric = "top1"
-[[objectives]]
-metric = "lut"
-[search]
-sampler = "grid"
-"""
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a small real run."""
-    folder = tmp_path_factory.mktemp("run")
-    (folder / "small.toml").write_text(STUDY)
-    assert main(["run", str(folder / "small.toml"), "--out", str(folder / "out")]) == 0
-    return folder / "out"
+__all__ = ["finished"]  # the fixture
 
 
 Row = dict[str, Any]
