@@ -19,10 +19,10 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from hwdse import calibrated
+from hwdse import calibrated, placement
 from hwdse.accelerator import Choice, Element, Quantised, elements
 from hwdse.arithmetic import paper_bits
-from hwdse.cost import LayerCost, Resources, Term
+from hwdse.cost import Clock, LayerCost, Resources, Term
 from hwdse.cost_model import CostModel
 from hwdse.design import Design, Folding, Quantizer
 from hwdse.folding import check, cycles, multiplies
@@ -38,11 +38,12 @@ from hwdse.workload import OUTSIDE, Kind, Layer
 # What an accelerator needs besides, in words for people.
 UNPRICED = (
     "FIFOs that balance residual branches, stream width converters between layers, host interface and DMA, "
-    "conversion to and from float around layers outside, and the clock"
+    "and conversion to and from float around layers outside"
 )
 PIPELINE_STAGES = 4  # cycles: registers after the operands, the products and the tree, and the total
 OPERANDS = {Kind.MATMUL: 2, Kind.ADD: 2}  # streams that a layer reads; the others read one
 TABLE_INPUTS = 6  # address bits up to which products are looked up: a LUT6
+PLACEMENT = "placement"  # the term of what place and route adds
 FEW_LEVELS = 16  # up to which thresholds may all be compared at once
 
 Accumulator = Literal["tight", "paper"]
@@ -83,7 +84,8 @@ class Dataflow(CostModel):
 
     def calibration(self, target: FpgaTarget) -> str:
         """What was measured, the error, and what has no price."""
-        return f"{calibrated.summary(target.family)} Latency is an estimate. Not priced: {UNPRICED}"
+        what = calibrated.summary(target.family), placement.summary(target)
+        return f"{' '.join(what)} Latency is an estimate. Not priced: {UNPRICED}"
 
     def layer(self, layer: Layer, design: Design, target: FpgaTarget) -> LayerCost:
         """The cost of one layer's units; ValueError names the layer where the design leaves it open."""
@@ -188,14 +190,18 @@ def _price(q: Quantised, units: Sequence[Element], accumulator: Accumulator) -> 
             terms[term.name].append(term)
     for term in _uncalibrated(q):
         terms[term.name].append(term)
-    layer = q.layer
+    if PLACEMENT in terms:  # last, after what is placed
+        terms[PLACEMENT] = terms.pop(PLACEMENT)
+    layer, joined = q.layer, (_joined(name, found) for name, found in terms.items())
+    kept = tuple(term for term in joined if term.area != Resources())
     return LayerCost(
         layer.name,
-        tuple(term for term in (_joined(name, found) for name, found in terms.items()) if term.area != Resources()),
+        kept,
         cycles(layer, q.folding),
         PIPELINE_STAGES + max((_steps(unit) for unit in units), default=0),
         q.folding if multiplies(layer) else None,
         _accumulator_bits(q, accumulator),
+        _clock(units, sum((term.area for term in kept), Resources()), q.target),
     )
 
 
@@ -249,7 +255,7 @@ def _joined(name: str, terms: list[Term]) -> Term:
 
 @cache
 def _area(unit: Element, family: str) -> tuple[Term, ...]:
-    """The terms of a unit: of a matrix-vector unit part by part, of others as a whole."""
+    """The terms of a unit: of a matrix-vector unit part by part, of others as a whole; last what placement adds."""
     table: Table = {key: np.array(value, np.int64) for key, value in unit.parameters}
     price = calibrated.price(unit.module, table, family)
     shares = defaultdict[str, list[float]](lambda: [0.0, 0.0])
@@ -265,7 +271,16 @@ def _area(unit: Element, family: str) -> tuple[Term, ...]:
         luts, ffs = shares[name]
         lutrams = _in_luts(name, unit.role, price)
         terms.append(Term(name, *(blocks[name] + _counts(luts, ffs, lutrams, *bound) for bound in bounds)))
+    extra = placement.added(unit.module, table, family, price.luts)
+    if extra is not None:
+        terms.append(Term(PLACEMENT, *(_counts(float(extra), 0.0, 0.0, *bound) for bound in bounds)))
     return tuple(terms)
+
+
+def _clock(units: Sequence[Element], area: Resources, target: FpgaTarget) -> Clock | None:
+    """Of a layer's units, which follow each other; nothing where no open tool places the device."""
+    tables = [(unit.module, {key: np.array(value, np.int64) for key, value in unit.parameters}) for unit in units]
+    return placement.clock(tables, target, area.luts + area.ffs)
 
 
 def _bounds(fits: calibrated.Fits) -> tuple[tuple[float, float], ...]:

@@ -111,7 +111,7 @@ def summary(family: str) -> str:
     where = f"{family}, which has the LUTs of {source}" if source != family else family
     stale = [module for module, fits in found.items() if fits.stale(module)]
     return (
-        f"calibrated on {where}: {what}, before placement, fitted to {runs} synthesised units; "
+        f"calibrated on {where}: {what}, fitted to {runs} synthesised units; "
         f"of matrix-vector units left out of the fit, LUTs are {100 * matrix.luts.mean_error:.1f} % and flip-flops "
         f"{100 * matrix.ffs.mean_error:.1f} % off on average, and intervals hold 90 % of the units."
         + (f" STALE: the RTL of {', '.join(stale)} has changed since; run hwdse calibrate." if stale else "")

@@ -57,7 +57,8 @@ def front_of(result: Result, report: str) -> tables.Table:
     columns += [tables.Column(key, words, _points) for key, words in DIFFERENCE]
     rows = [_front_row(result, result.trial(number)) for number in result.front]
     cost = result.trial(result.best).evaluation.predicted
-    note = f"{cost.device} at an assumed {cost.clock_mhz:g} MHz. Predicted, {cost.calibration}\nReport: {report}"
+    clock = f"{cost.clock_mhz:g} MHz{_reached(cost)}"
+    note = f"{cost.device} at an assumed {clock}. Predicted, {cost.calibration}\nReport: {report}"
     return tables.of(f"Pareto front of {result.study}", columns, rows, note, facts_of(cost))
 
 
@@ -119,9 +120,16 @@ def summary_of(cost: FpgaCost) -> str:
     outside = f"The total is {cost.label}.\n" if cost.outside else ""
     verdict = "fits" if _fits(cost) else "DOES NOT FIT"
     return (
-        f"{cost.device} at an assumed {cost.clock_mhz:g} MHz: {rate}; {verdict}: {used}.\n"
+        f"{cost.device} at an assumed {cost.clock_mhz:g} MHz{_reached(cost)}: {rate}; {verdict}: {used}.\n"
         f"{outside}Predicted, {cost.calibration}"
     )
+
+
+def _reached(cost: FpgaCost) -> str:
+    """The predicted clock, where there is one."""
+    if cost.clock is None:
+        return ""
+    return f" (predicted: {cost.clock.mhz:.0f}, 90 % from {cost.clock.low:.0f} to {cost.clock.high:.0f})"
 
 
 def _fits(cost: FpgaCost) -> bool:
@@ -133,6 +141,7 @@ def facts_of(cost: FpgaCost) -> tuple[tuple[str, tables.Cell], ...]:
     return (
         ("device", cost.device),
         ("clock_mhz", cost.clock_mhz),
+        ("predicted_mhz", None if cost.clock is None else cost.clock.mhz),
         ("frames_per_second", cost.frames_per_second),
         ("latency_seconds", cost.latency_seconds),
         ("fits", _fits(cost)),

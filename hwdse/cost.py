@@ -40,6 +40,15 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True)
+class Clock:
+    """The clock that units are predicted to reach, with the bounds of a 90 % interval."""
+
+    mhz: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
 class LayerCost:
     """Area and time of one layer's units."""
 
@@ -49,6 +58,7 @@ class LayerCost:
     fill_cycles: int  # through its pipeline: from the end of the work on an output to that output
     folding: Folding | None = None  # of the layers that multiply
     accumulator_bits: int | None = None
+    clock: Clock | None = None  # of its slowest unit; None where no open tool places the device
 
     @property
     def area(self) -> Resources:
@@ -85,6 +95,12 @@ class FpgaCost:
         """The least and the most that the area is: the layers' bounds added up, as if their errors had one cause."""
         bounds = [layer.bounds for layer in self.layers]
         return sum((low for low, _ in bounds), Resources()), sum((high for _, high in bounds), Resources())
+
+    @property
+    def clock(self) -> Clock | None:
+        """The predicted clock, which the slowest unit of all sets; None where a layer has none."""
+        clocks = [layer.clock for layer in self.layers if layer.clock is not None]
+        return min(clocks, key=lambda clock: clock.mhz) if len(clocks) == len(self.layers) else None
 
     @property
     def frames_per_second(self) -> float:

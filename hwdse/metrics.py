@@ -39,6 +39,13 @@ def _sqnr(evaluation: Evaluation, split: str) -> float:
     return value
 
 
+def _mhz(evaluation: Evaluation, _: str) -> float:
+    cost = evaluation.predicted
+    if cost.clock is None:
+        raise ValueError(f"metric 'mhz' is a predicted clock, which {cost.model!r} does not have for {cost.device!r}")
+    return cost.clock.mhz
+
+
 _ALL = (
     Metric("top1", "top-1 accuracy", "%", "maximize", lambda e, s: e.accuracy(s).top1),
     Metric("loss", "cross entropy", "nat", "minimize", lambda e, s: e.accuracy(s).loss),
@@ -50,6 +57,7 @@ _ALL = (
     Metric("utilization", "utilization", "%", "minimize", _utilization),
     Metric("latency", "latency", "s", "minimize", lambda e, s: e.predicted.latency_seconds),
     Metric("throughput", "throughput", "frame/s", "maximize", lambda e, s: e.predicted.frames_per_second),
+    Metric("mhz", "predicted clock", "MHz", "maximize", _mhz),
     Metric("weight_bits", "weight memory", "bit", "minimize", lambda e, s: e.weight_bits),
 )
 METRICS = {metric.name: metric for metric in _ALL}

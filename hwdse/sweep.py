@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hwdse import calibrated
+from hwdse import calibrated, placement
 from hwdse.accelerator import Choice, Element, Quantised, elements
 from hwdse.arithmetic import tight_bits
 from hwdse.design import Folding, Quantizer
@@ -52,9 +52,12 @@ def prices(
         rows = [_units(Quantised(layer, _operands(pair), ends, some[0], target)) for pair in pairs]
         sums = {"SUM": _sums(pairs, some)}
         for i, first in enumerate(rows[0]):
-            table = _table(first, [units[i] for units in rows], [columns[at][i] for at in where])
-            price = calibrated.price(first.module, {**table, **(sums if first.role == "matrix" else {})}, target.family)
-            totals[:, :, where] += np.stack([price.luts, price.ffs, price.dsps, price.brams])
+            table = dict(_table(first, [units[i] for units in rows], [columns[at][i] for at in where]))
+            table |= sums if first.role == "matrix" else {}
+            price = calibrated.price(first.module, table, target.family)
+            extra = placement.added(first.module, table, target.family, price.luts)
+            luts = price.luts if extra is None else price.luts + extra
+            totals[:, :, where] += np.stack([luts, price.ffs, price.dsps, price.brams])
     luts, ffs, dsps, brams = totals
     return Prices(luts, ffs, dsps.astype(np.int64), brams.astype(np.int64))
 

@@ -48,28 +48,39 @@ def fit_all(rows: Iterable[Measurement], family: str) -> dict[str, Fits]:
 
 def fit(rows: Sequence[Measurement], family: str, count: str, groups: Sequence[NDArray[np.int64]]) -> Fit:
     """The coefficients for `count` (`luts` or `ffs`); errors with each fold of each of `groups` left out in turn."""
-    found = parts(rows[0].module, table(rows), FABRICS[family])
-    names = [name for name, part in found.items() if np.any(getattr(part, count) != 0)]
-    columns = np.stack([np.asarray(getattr(found[name], count), np.float64) for name in names], 1)
-    measured = np.array([float(getattr(row.area, count)) for row in rows])
+    names, columns, measured = _equations(rows, family, count)
     left_out = [_left_out(columns, measured, group) for group in groups]
     ratios = [measured / np.maximum(predicted, 1.0) for predicted in left_out]
-    bounds = [_between(ratio) for ratio in ratios]
+    bounds = [between(ratio) for ratio in ratios]
     low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
     errors = [np.abs(predicted - measured) / np.maximum(measured, 1.0) for predicted in left_out]
-    covered = [_covered(ratio, group) for ratio, group in zip(ratios, groups, strict=True)]
+    inside = [covered(ratio, group) for ratio, group in zip(ratios, groups, strict=True)]
     kept = _solve(columns, measured)
     return Fit(
         {name: round(float(value), 4) for name, value in zip(names, kept, strict=True)},
         round(low, 4),
         round(high, 4),
         round(float(np.mean(np.concatenate(errors))), 4),
-        round(float(np.mean(np.concatenate(covered))), 4),
+        round(float(np.mean(np.concatenate(inside))), 4),
         len(rows),
     )
 
 
-def _between(ratios: Counts) -> tuple[float, float]:
+def predictions(rows: Sequence[Measurement], family: str, count: str, group: NDArray[np.int64]) -> Counts:
+    """`count` of units of one module, each by coefficients of the units in other folds of `group`."""
+    _, columns, measured = _equations(rows, family, count)
+    return _left_out(columns, measured, group)
+
+
+def _equations(rows: Sequence[Measurement], family: str, count: str) -> tuple[list[str], Counts, Counts]:
+    """The parts' names, a column of structural counts for each, and what was measured."""
+    found = parts(rows[0].module, table(rows), FABRICS[family])
+    names = [name for name, part in found.items() if np.any(getattr(part, count) != 0)]
+    columns = np.stack([np.asarray(getattr(found[name], count), np.float64) for name in names], 1)
+    return names, columns, np.array([float(getattr(row.area, count)) for row in rows])
+
+
+def between(ratios: Counts) -> tuple[float, float]:
     """What 90 % of ratios like these, measured / predicted, lie between.
 
     A new one is above the k-th of n in k of n + 1 cases, so quantiles are taken a little further out: split conformal
@@ -79,12 +90,12 @@ def _between(ratios: Counts) -> tuple[float, float]:
     return float(np.quantile(ratios, 1 - upper)), float(np.quantile(ratios, upper))
 
 
-def _covered(ratios: Counts, group: NDArray[np.int64]) -> NDArray[np.bool_]:
+def covered(ratios: Counts, group: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Whether each ratio lies in the interval that the ratios of the other folds give."""
     inside = np.zeros(len(ratios), np.bool_)
     for fold in np.unique(group):
         test = group == fold
-        low, high = _between(ratios[~test])
+        low, high = between(ratios[~test])
         inside[test] = (low - ROUNDING <= ratios[test]) & (ratios[test] <= high + ROUNDING)
     return inside
 
@@ -108,6 +119,12 @@ def _solve(columns: Counts, measured: Counts) -> Counts:
 
 
 # ---- what is left out together -------------------------------------------------------------------
+
+
+def folds(rows: Sequence[Measurement], key: Callable[[Mapping[str, int]], object]) -> NDArray[np.int64]:
+    """As `by`, but every unit alone where all have an equal `key`."""
+    group = by(rows, key)
+    return group if len(np.unique(group)) > 1 else np.arange(len(rows))
 
 
 def by(rows: Sequence[Measurement], key: Callable[[Mapping[str, int]], object]) -> NDArray[np.int64]:

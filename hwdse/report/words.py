@@ -209,9 +209,18 @@ def fit(target: FpgaTarget, cost: FpgaCost) -> Claim:
 
 def speed(cost: FpgaCost) -> Claim:
     """Throughput and latency at the clock, and what limits them."""
-    text = f"At {number(cost.clock_mhz)} MHz; one frame alone takes {seconds(cost.latency_seconds)}."
+    text = f"At {number(cost.clock_mhz)} MHz{_reached(cost)}; one frame alone takes {seconds(cost.latency_seconds)}."
     pace = f"{_pace(cost)} {cost.interval_cycles:,} cycles per frame."
     return Claim(f"{number(cost.frames_per_second)} frame/s", f"{text} {pace}")
+
+
+def _reached(cost: FpgaCost) -> str:
+    """Of the clock: that it is assumed, and what is predicted to be reached where that is known."""
+    if cost.clock is None:
+        return " (assumed)"
+    low, mhz, high = (number(round(value)) for value in (cost.clock.low, cost.clock.mhz, cost.clock.high))
+    verdict = "below the" if cost.clock.mhz >= cost.clock_mhz else "ABOVE the"
+    return f", {verdict} {mhz} MHz that the slowest unit is predicted to reach ({low} to {high})"
 
 
 def _pace(cost: FpgaCost) -> str:

@@ -11,7 +11,7 @@ from typing import cast
 
 import pytest
 
-from hwdse import calibrated
+from hwdse import calibrated, placement
 from hwdse.accelerator import Choice, Quantised, elements
 from hwdse.arithmetic import DSP_PORTS
 from hwdse.calibrated import Fits
@@ -191,8 +191,8 @@ def test_latency_comes_from_the_graph() -> None:
 
 
 def test_terms_of_every_kind() -> None:
-    ends = {"thresholds", "fifo"}
-    matrix = {"multipliers", "adder tree", "accumulators", "control", "input buffer", "fifo"}
+    ends = {"thresholds", "fifo", "placement"}
+    matrix = {"placement", "multipliers", "adder tree", "accumulators", "control", "input buffer", "fifo"}
     assert terms(price(CONV)) == {"window", "weights", *matrix, *ends}
     assert terms(price(CONV, alone(CONV, "e3m2", "e3m2", Folding(1, 9)))) == {
         *("window", "window parts", "alignment", "weights"),
@@ -203,9 +203,9 @@ def test_terms_of_every_kind() -> None:
     assert terms(price(MATMUL, alone(MATMUL, "int4", "uint4", Folding(2, 2)))) == {"operand buffer", *matrix, *ends}
     assert terms(price(LINEAR, alone(LINEAR, "int4", "uint4", Folding(2, 2)))) == {"weights", "bias", *matrix}
     assert terms(price(ADD)) == {"add", *ends}
-    assert terms(price(MAX_POOL)) == {"window", "pool", "fifo"}
+    assert terms(price(MAX_POOL)) == {"window", "pool", "fifo", "placement"}
     assert terms(price(AVG_POOL)) == {"pool", *ends}
-    assert terms(price(TABLE)) == {"table", "fifo"}
+    assert terms(price(TABLE)) == {"table", "fifo", "placement"}
 
 
 def test_only_what_multiplies_reports_a_folding() -> None:
@@ -461,7 +461,8 @@ def test_what_is_claimed_is_what_was_measured() -> None:
 @pytest.mark.parametrize("name", CLAIMED)
 def test_calibration_says_what_was_measured_and_what_has_no_price(name: str) -> None:
     said = Dataflow().calibration(fpga(name))
-    assert said == f"{calibrated.summary(fpga(name).family)} Latency is an estimate. Not priced: {UNPRICED}"
+    known = f"{calibrated.summary(fpga(name).family)} {placement.summary(fpga(name))}"
+    assert said == f"{known} Latency is an estimate. Not priced: {UNPRICED}"
     assert f"calibrated on {fpga(name).family}" in said
 
 

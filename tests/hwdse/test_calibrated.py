@@ -92,7 +92,7 @@ def test_another_rtl_is_stale() -> None:
 
 def test_a_summary_says_how_wrong_and_what_is_stale() -> None:
     assert summary("ecp5") == (
-        "calibrated on ecp5: LUTs of yosys 0.70's netlist, before placement, fitted to 140 synthesised units; of "
+        "calibrated on ecp5: LUTs of yosys 0.70's netlist, fitted to 140 synthesised units; of "
         "matrix-vector units left out of the fit, LUTs are 4.1 % and flip-flops 2.0 % off on average, and intervals "
         "hold 90 % of the units."
     )

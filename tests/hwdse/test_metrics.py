@@ -2,18 +2,19 @@
 
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from hwdse.cost import LayerCost, Resources, Term, dataflow
+from hwdse.cost import Clock, LayerCost, Resources, Term, dataflow
 from hwdse.design import Design
 from hwdse.evaluation import Accuracy, Evaluation, pack
 from hwdse.metrics import METRICS, metric
 
 AREA = Resources(luts=1234, ffs=567, dsps=8, brams=9, lutrams=11)
 COST = dataflow(
-    [LayerCost("fc", (Term("multipliers", AREA),), 1000, 500)],
+    [LayerCost("fc", (Term("multipliers", AREA),), 1000, 500, clock=Clock(87.5, 80.0, 95.0))],
     clock_mhz=100.0,
     device="xc7z020",
     model="m",
@@ -37,6 +38,7 @@ EVALUATION = Evaluation(Design(), (SEARCH, TEST), COST, (), 4321)
         ("utilization", "minimize", 8 / 220, "3.64 %"),
         ("latency", "minimize", 15e-6, "15.0 us"),
         ("throughput", "maximize", 1e5, "100,000 frame/s"),
+        ("mhz", "maximize", 87.5, "87.5 MHz"),
         ("weight_bits", "minimize", 4321, "4,321 bit"),
     ],
 )
@@ -79,6 +81,14 @@ def test_the_float_model_has_no_sqnr() -> None:
         metric("sqnr").read(EVALUATION, "test")
 
 
+def test_a_clock_that_nobody_predicts_is_an_error() -> None:
+    layers = tuple(replace(layer, clock=None) for layer in COST.layers)
+    assumed = replace(EVALUATION, predicted=replace(COST, layers=layers))
+    message = "metric 'mhz' is a predicted clock, which 'm' does not have for 'xc7z020'"
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        metric("mhz").read(assumed, "search")
+
+
 def test_a_missing_split_is_an_error() -> None:
     message = f"design {Design().digest} was not evaluated on the calibration split"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
@@ -86,6 +96,6 @@ def test_a_missing_split_is_an_error() -> None:
 
 
 def test_unknown_metrics_list_the_known() -> None:
-    known = "top1, loss, sqnr, lut, ff, dsp, bram, utilization, latency, throughput, weight_bits"
+    known = "top1, loss, sqnr, lut, ff, dsp, bram, utilization, latency, throughput, mhz, weight_bits"
     with pytest.raises(ValueError, match=f"^no metric 'luts'; known: {known}$"):
         metric("luts")

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hwdse.cost import FpgaCost, Resources, Term
+from hwdse.cost import Clock, FpgaCost, Resources, Term
 from hwdse.evaluation import Accuracy, pack, paired
 from hwdse.report.quantities import number, seconds
 from hwdse.report.words import Claim, answer, change, fit, loss, saving, speed, trust
@@ -223,7 +223,8 @@ def test_a_device_without_a_resource_that_is_not_needed_fits(result: Result) -> 
 
 def test_speed(result: Result) -> None:
     cost = best_cost(result)
-    text = "At 100 MHz; one frame alone takes 27.05 us. conv2 and conv4 set the pace with 2,304 cycles per frame."
+    text = "At 100 MHz (assumed); one frame alone takes 27.05 us. "
+    text += "conv2 and conv4 set the pace with 2,304 cycles per frame."
     assert speed(cost) == Claim("43,403 frame/s", text)
     one = replace(cost, layers=cost.layers[:3])
     assert speed(one).text.endswith("27.05 us. conv2 sets the pace with 2,304 cycles per frame.")
@@ -231,6 +232,18 @@ def test_speed(result: Result) -> None:
     assert speed(many).text.endswith("27.05 us. 4 layers set the pace with 2,304 cycles per frame.")
     other = replace(cost, interval_cycles=5000)
     assert speed(other).text.endswith("27.05 us. The pace is 5,000 cycles per frame.")
+
+
+def test_speed_beside_what_the_clock_is_predicted_to_be(result: Result) -> None:
+    cost = best_cost(result)
+
+    def said(mhz: float) -> str:
+        clock = Clock(mhz, 0.9 * mhz, 1.1 * mhz)
+        return speed(replace(cost, layers=tuple(replace(layer, clock=clock) for layer in cost.layers))).text
+
+    reach = "MHz that the slowest unit is predicted to reach"
+    assert said(120.0).startswith(f"At 100 MHz, below the 120 {reach} (108 to 132); one frame alone")
+    assert said(80.0).startswith(f"At 100 MHz, ABOVE the 80 {reach} (72 to 88); one frame alone")
 
 
 def test_trust(result: Result) -> None:

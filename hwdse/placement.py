@@ -1,0 +1,165 @@
+"""What place and route makes of units: the cells that it adds to their carry chains, and the clock that they reach.
+
+`cost_models/data/placement.json` holds the coefficients as `hwdse calibrate --placed` wrote it: for each family how
+many cells a chain gets (`hwdse.structure.chains`), for each device what a level of logic, a chain, a bit of carry and
+a block cost in nanoseconds (`hwdse.structure.depth`). The slowest path of a unit is its clock.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+
+from hwdse.cost import Clock
+from hwdse.netlist import rtl_digest
+from hwdse.structure import Table
+from hwdse.structure.blocks import FABRICS, Counts
+from hwdse.structure.chains import chains
+from hwdse.structure.depth import Path, enabled, paths, ready_levels
+from hwdse.target import FpgaTarget
+
+FILE = "placement.json"
+CHAINS = ("adders", "comparators", "counters")
+COUNTS = ("luts", "chains", "bits", "brams", "dsps", "loads")  # of a path
+START, SIZE = "start", "size"  # of every path: out of and into registers; for each doubling of the unit
+# Parts of the speed grade of one that was measured: the delays are those of the grade.
+SAME_GRADE = {"ecp5_85f": "ecp5_25f"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """What placement adds to the LUTs of a netlist on one family."""
+
+    per_chain: Mapping[str, float]  # of `CHAINS`
+    share: float  # of the netlist's LUTs
+    mean_error: float  # of LUTs as placed, predicted from parameters alone
+    placing_error: float  # of LUTs as placed, where the netlist is known
+    coverage: float  # share of units, as placed, inside the intervals of their netlists' LUTs
+    runs: int
+    rtl: Mapping[str, str]  # module -> the digest of the RTL that was placed, for the clocks too
+
+    @property
+    def stale(self) -> tuple[str, ...]:
+        """The modules whose RTL has changed since."""
+        return tuple(module for module, digest in self.rtl.items() if digest != rtl_digest(module))
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """What decides the clock of a unit on one device."""
+
+    nanoseconds: Mapping[str, float]  # of `START`, `SIZE` and those of `COUNTS` that the device has
+    low: float  # measured / predicted MHz of units that were left out: 90 % lie between
+    high: float
+    mean_error: float
+    coverage: float
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """The file: families and devices that have been placed."""
+
+    cells: Mapping[str, Cells]
+    delays: Mapping[str, Delays]
+
+
+def added(module: str, table: Table, family: str, luts: Counts) -> Counts | None:
+    """LUTs that placement adds to units of `luts` LUTs; nothing where no open tool places the family."""
+    fit = _file().cells.get(family)
+    if fit is None:
+        return None
+    found = chains(module, table, FABRICS[family])
+    total = sum((fit.per_chain[name] * getattr(found, name) for name in CHAINS), np.zeros(()))
+    return np.asarray(total + fit.share * luts)
+
+
+def mhz(module: str, table: Table, target: FpgaTarget, size: Counts) -> Counts | None:
+    """The clock of units of `size` LUTs and flip-flops; nothing where no open tool places the device."""
+    fit = delays(target.name)
+    if fit is None:
+        return None
+    found = paths(module, table, FABRICS[target.family])
+    slowest = np.max([nanoseconds(path, fit.nanoseconds) for path in found], 0)
+    return np.asarray(1000 / (slowest + fit.nanoseconds[SIZE] * np.log2(np.maximum(size, 1.0))))
+
+
+def clock(units: Sequence[tuple[str, Table]], target: FpgaTarget, size: float) -> Clock | None:
+    """The clock of single units that follow each other, of `size` LUTs and flip-flops together, with its interval.
+
+    That of the slowest, where what enables a unit comes through those after it that have no register in between.
+    Nothing where no open tool places the device.
+    """
+    fit = delays(target.name)
+    if fit is None:
+        return None
+    costs, fabric, levels, slowest = fit.nanoseconds, FABRICS[target.family], 0, 0.0
+    for module, table in reversed(units):
+        own = [float(nanoseconds(path, costs)) for path in paths(module, table, fabric)]
+        through = float(nanoseconds(enabled(module, table), costs)) + levels * costs["luts"]
+        slowest = max(slowest, through, *own)
+        more = ready_levels(module)
+        levels = 0 if more is None else levels + more
+    found = 1000 / (slowest + costs[SIZE] * math.log2(max(size, 1.0)))
+    return Clock(found, found * fit.low, found * fit.high)
+
+
+def nanoseconds(path: Path, costs: Mapping[str, float]) -> Counts:
+    """How long `path` takes but for what the size of its unit adds."""
+    return sum((costs[name] * getattr(path, name) for name in COUNTS if name in costs), np.full((), costs[START]))
+
+
+def cells(family: str) -> Cells | None:
+    """The fit of a family."""
+    return _file().cells.get(family)
+
+
+def delays(device: str) -> Delays | None:
+    """The fit of a device, or of one of its speed grade."""
+    return _file().delays.get(SAME_GRADE.get(device, device))
+
+
+def summary(target: FpgaTarget) -> str:
+    """What is known of a device as placed, and of its clock: sentences for a report."""
+    placed, timed = cells(target.family), delays(target.name)
+    area = (
+        "before placement, which no open tool does for this family"
+        if placed is None
+        else f"as nextpnr places them (of {placed.runs} units, {100 * placed.mean_error:.1f} % off on average)"
+    )
+    clock = (
+        "the clock is assumed, not predicted"
+        if timed is None
+        else f"the predicted clock of {timed.runs} units is {100 * timed.mean_error:.1f} % off on average"
+    )
+    stale = () if placed is None else placed.stale
+    again = f" STALE as placed: the RTL of {', '.join(stale)} has changed since; run hwdse calibrate --placed."
+    return f"LUTs are {area}; {clock}.{again * bool(stale)}"
+
+
+def content() -> str:
+    """The file of the fits."""
+    return (files("hwdse.cost_models") / "data" / FILE).read_text(encoding="utf-8")
+
+
+@cache
+def _file() -> Placement:
+    return parse(content())
+
+
+def parse(content: str) -> Placement:
+    """The fits in a file."""
+    value = json.loads(content)
+    return Placement(
+        {family: Cells(**entry) for family, entry in value["cells"].items()},
+        {device: Delays(**entry) for device, entry in value["delays"].items()},
+    )
+
+
+def text(fits: Placement) -> str:
+    """The file of `fits`: `parse(text(fits)) == fits`."""
+    return json.dumps(asdict(fits), indent=1, sort_keys=True) + "\n"
