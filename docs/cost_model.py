@@ -7,7 +7,7 @@ synthesised.
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -15,18 +15,25 @@ from pathlib import Path
 import numpy as np
 from jinja2 import Environment, StrictUndefined
 
-from hwdse import calibrated
-from hwdse.calibrated import Fit, Fits
+from hwdse import calibrated, placement
+from hwdse.calibrated import Fits
+from hwdse.calibration import chains
+from hwdse.calibration.chains import SHAPES, Chain, Predicted
 from hwdse.cost_models.dataflow import TABLE_INPUTS
 from hwdse.design import Folding
 from hwdse.formats import Format, known_formats, parse
 from hwdse.matrix_vector import EXPONENT_BITS, MatrixVector, Style, table_bits
 from hwdse.measurements import Measurement, read
+from hwdse.placement import Delays
 from hwdse.structure import blocks
 from hwdse.structure.blocks import FABRICS
+from hwdse.target import fpga
 
 HERE = Path(__file__).parent
+DATA = Path(str(files("hwdse.cost_models") / "data"))
+CHAIN_DEVICE = "ecp5_25f"
 LUT_BAR, FF_BAR = 0.06, 0.05  # mean errors that a unit may have
+MHZ_BAR, CHAIN_BAR = 0.15, 0.10
 COVERAGE = (0.85, 0.95)  # of units, by intervals of 90 %
 ROWS, DOT, FOLDING = 16, 144, Folding(4, 8)  # of the matrix-vector unit whose formats are compared
 PUBLISHED = (1.2, 2.8)  # minifloat MACs to integer MACs of equal size, Damsgaard et al., TCAD 44(6):2181, abstract
@@ -38,17 +45,6 @@ COUNTED = {
     "nexus": "LUT4s of the netlist, two for each CCU2 or WIDEFN9",
     "gowin": "LUT4s and ALUs of the netlist",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Missed:
-    """A bar that a unit's error is above."""
-
-    family: str
-    module: str
-    count: str
-    fit: Fit
-    bar: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +63,7 @@ class Ratio:
 
 def tables() -> dict[str, tuple[Measurement, ...]]:
     """The netlist measurements of each family that has fits."""
-    folder = Path(str(files("hwdse.cost_models") / "data"))
-    return {family: read(folder / f"{family}.netlist.csv") for family in calibrated.families()}
+    return {family: read(DATA / f"{family}.netlist.csv") for family in calibrated.families()}
 
 
 def fits(family: str) -> Mapping[str, Fits]:
@@ -76,16 +71,80 @@ def fits(family: str) -> Mapping[str, Fits]:
     return calibrated.parse(calibrated.content())[family]
 
 
-def missed() -> list[Missed]:
-    """Every unit and count above its bar."""
-    bars = (("luts", LUT_BAR), ("ffs", FF_BAR))
-    every = (
-        Missed(family, module, count, getattr(one, count), bar)
-        for family in calibrated.families()
-        for module, one in fits(family).items()
-        for count, bar in bars
-    )
-    return [one for one in every if one.fit.mean_error > one.bar]
+def missed() -> list[str]:
+    """Every bar that is missed, in words."""
+    return [*_units_missed(), *_blocks_missed(), *_clocks_missed(), *_chains_missed()]
+
+
+def _units_missed() -> Iterator[str]:
+    for family in calibrated.families():
+        for module, one in fits(family).items():
+            for what, fit, bar in (("LUTs", one.luts, LUT_BAR), ("flip-flops", one.ffs, FF_BAR)):
+                name = f"{family} {module}, of {fit.runs} units"
+                if fit.mean_error > bar:
+                    yield f"{name}: {100 * fit.mean_error:.1f} % off in {what}"
+                if fit.coverage < COVERAGE[0]:
+                    yield f"{name}: {100 * fit.coverage:.1f} % inside the interval of {what}"
+
+
+def _blocks_missed() -> Iterator[str]:
+    for family, rows in tables().items():
+        for what, wrong in zip(("DSP blocks", "block RAM"), wrong_blocks(rows, family), strict=True):
+            if wrong:
+                yield f"{family}: {what} of {wrong} of {len(rows)} units"
+
+
+def _clocks_missed() -> Iterator[str]:
+    for device, fit in clocks().items():
+        if fit.mean_error > MHZ_BAR:
+            yield f"{device}: {100 * fit.mean_error:.1f} % off in clocks"
+        if not COVERAGE[0] <= fit.coverage <= COVERAGE[1]:
+            yield f"{device}: {100 * fit.coverage:.1f} % inside the interval of clocks"
+
+
+def _chains_missed() -> Iterator[str]:
+    for one, said in layers():
+        if abs(said.area.luts / one.luts - 1) > CHAIN_BAR:
+            yield f"chain {one.name}: {100 * (said.area.luts / one.luts - 1):+.1f} % in placed LUTs"
+        if said.cycles != one.cycles:
+            yield f"chain {one.name}: {said.cycles} cycles, simulated {one.cycles}"
+
+
+def clocks() -> Mapping[str, Delays]:
+    """The fitted delays of each device."""
+    return placement.parse(placement.content()).delays
+
+
+def layers() -> list[tuple[Chain, Predicted]]:
+    """Chains as placed, and what is predicted of them."""
+    shapes = {shape.name: shape for shape in SHAPES}
+    rows = chains.read(DATA / f"{fpga(CHAIN_DEVICE).family}.chains.csv")
+    return [(row, chains.predict(shapes[row.name], fpga(row.device))) for row in rows]
+
+
+def placed() -> dict[str, tuple[Measurement, ...]]:
+    """The placed measurements of each family that has some."""
+    found = {family: DATA / f"{family}.placed.csv" for family in calibrated.families()}
+    return {family: read(file) for family, file in found.items() if file.exists()}
+
+
+def more_luts(family: str) -> tuple[float, float]:
+    """By what share a matrix-vector unit as placed has more LUTs than its netlist: the least and the most."""
+    before = {row.parameters: row.area.luts for row in tables()[family] if row.module == "mvu"}
+    ratios = [row.area.luts / before[row.parameters] - 1 for row in placed()[family] if row.module == "mvu"]
+    return min(ratios), max(ratios)
+
+
+def same_ffs() -> tuple[int, int]:
+    """How many placed units have the flip-flops of their netlist, and how many there are."""
+    same = [
+        row.area.ffs == ffs
+        for family, rows in placed().items()
+        for before in [{(row.module, row.parameters): row.area.ffs for row in tables()[family]}]
+        for row in rows
+        for ffs in [before[row.module, row.parameters]]
+    ]
+    return sum(same), len(same)
 
 
 def wrong_blocks(rows: Sequence[Measurement], family: str) -> tuple[int, int]:
@@ -103,7 +162,7 @@ def wrong_blocks(rows: Sequence[Measurement], family: str) -> tuple[int, int]:
 
 def checked(family: str) -> tuple[int, float, float]:
     """Units of a family that is priced as another one: how many, and their mean errors in LUTs and flip-flops."""
-    rows = read(Path(str(files("hwdse.cost_models") / "data")) / f"{family}.netlist.csv")
+    rows = read(DATA / f"{family}.netlist.csv")
     luts_off, ffs_off = list[float](), list[float]()
     for module in sorted({row.module for row in rows}):
         own = [row for row in rows if row.module == module]
@@ -147,6 +206,16 @@ def page() -> str:
         missed=missed(),
         luts_bar=LUT_BAR,
         ffs_bar=FF_BAR,
+        mhz_bar=MHZ_BAR,
+        chain_bar=CHAIN_BAR,
+        chain_device=CHAIN_DEVICE,
+        chains=layers(),
+        delays=clocks(),
+        delay_names=(*placement.COUNTS, placement.START, placement.SIZE),
+        predicted=FABRICS,
+        placed_cells=placement.cells,
+        more={family: more_luts(family) for family in placed()},
+        same_ffs=same_ffs(),
         coverage=COVERAGE,
         wrong={family: wrong_blocks(rows, family) for family, rows in measured.items()},
         ratios=ratios,

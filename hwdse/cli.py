@@ -99,6 +99,7 @@ def synth(
     path: RunPath,
     design: DesignName,
     unit: Annotated[str | None, typer.Option(metavar="LAYER", help="One layer's units alone.")] = None,
+    placed: Annotated[bool, typer.Option("--placed", help="Place and route each unit too.")] = False,
     cache: Annotated[Path | None, typer.Option(help="What was built, to use again; ~/.cache/hwdse otherwise.")] = None,
     workers: Annotated[int | None, typer.Option(help="Runs at a time; one for each core otherwise.")] = None,
     as_json: Json = False,
@@ -108,7 +109,7 @@ def synth(
     from hwdse.calibration import command
 
     place = command.CACHE if cache is None else cache
-    hardware_commands.synth(path, design, unit, place, workers).print(as_json=as_json)
+    hardware_commands.synth(path, design, unit, place, workers, placed=placed).print(as_json=as_json)
 
 
 @app.command()
@@ -118,6 +119,7 @@ def calibrate(
     ] = None,
     runs: Annotated[int | None, typer.Option(help="Units for each device.")] = None,
     placed: Annotated[bool, typer.Option("--placed", help="Place and route a smaller sample.")] = False,
+    chains: Annotated[bool, typer.Option("--chains", help="Place and simulate whole layers.")] = False,
     fit_only: Annotated[bool, typer.Option("--fit-only", help="Fit to what is measured, without a run.")] = False,
     out: Annotated[Path | None, typer.Option(help="A folder in place of the cost model's own.")] = None,
     cache: Annotated[Path | None, typer.Option(help="What was built, to use again; ~/.cache/hwdse otherwise.")] = None,
@@ -128,12 +130,16 @@ def calibrate(
     from hwdse.calibration import command
 
     names, folder = tuple(devices or ()), command.DATA if out is None else out
-    if fit_only and (placed or runs is not None):
-        raise ValueError("--fit-only runs nothing, so that it goes without --runs and --placed")
+    if fit_only and (placed or chains or runs is not None):
+        raise ValueError("--fit-only runs nothing, so that it goes without --runs, --placed and --chains")
+    if chains and (placed or runs is not None):
+        raise ValueError("--chains places its own layers, so that it goes without --runs and --placed")
+    place = command.CACHE if cache is None else cache
     if fit_only:
         found = command.fit_only(names, folder)
+    elif chains:
+        found = command.chains(names, out=folder, cache=place, workers=workers)
     else:
-        place = command.CACHE if cache is None else cache
         found = command.calibrate(names, runs, placed=placed, out=folder, cache=place, workers=workers)
     for table in found:
         table.print(as_json=as_json)

@@ -12,17 +12,22 @@ from hwdse import run as runs
 from hwdse import study, tables
 from hwdse.accelerator import Element
 from hwdse.commands import facts_of, summary_of
-from hwdse.cost import FpgaCost, Resources, Term
+from hwdse.cost import Clock, FpgaCost, LayerCost, Resources, Term
 from hwdse.cost_models.dataflow import Dataflow
 from hwdse.design import Quantizer
+from hwdse.flow import Flow
+from hwdse.flows.nextpnr import Nextpnr
 from hwdse.flows.yosys import Yosys
 from hwdse.pricing import Question, price, read_design
 from hwdse.report import write as write_report
 from hwdse.result import Result, Trial
 from hwdse.synthesis import Compared, compare
-from hwdse.target import FpgaTarget, fpga
+from hwdse.target import FpgaTarget, devices, fpga
 
-FLOW = "yosys 0.70"
+FLOWS: dict[bool, tuple[str, Flow]] = {  # placed or not -> its name in a result, and the flow
+    False: ("yosys 0.70", Yosys()),
+    True: ("nextpnr 0.11.1", Nextpnr()),
+}
 
 
 def explain(
@@ -50,33 +55,46 @@ def _between(term: Term) -> tuple[int, int | None, int | None]:
     return term.area.luts, low, high
 
 
-def synth(path: Path, design: str, only: str | None, cache: Path, workers: int | None) -> tables.Table:
-    """Synthesises the units of a design of a run, or of one of its layers, and compares with the prediction."""
+def synth(
+    path: Path, design: str, only: str | None, cache: Path, workers: int | None, *, placed: bool = False
+) -> tables.Table:
+    """Synthesises the units of a design of a run, or of one of its layers, and compares with the prediction.
+
+    `placed`: places and routes each of them too.
+    """
     result, part = runs.load(path), study.load(path / "study.toml")
     trial, target, model = runs.pick(result, design), part.target.fpga, part.target.model
     if not isinstance(model, Dataflow):
         raise ValueError(f"cost model {model.name!r} has no units to synthesise; use dataflow")
+    (name, flow) = FLOWS[placed]
+    if not flow.claims(target):
+        known = ", ".join(device for device in devices() if flow.claims(fpga(device)))
+        raise ValueError(f"no open tool {'places' if placed else 'synthesises for'} {target.name!r}; known: {known}")
     names = [layer.layer for layer in trial.evaluation.predicted.layers]
     if only is not None and only not in names:
         raise ValueError(f"no layer {only!r} in the accelerator; known: {', '.join(names)}")
     layers = [layer for layer in result.workload.layers if layer.name in ([only] if only else names)]
     chosen = trial.evaluation.design
     units = [(layer.name, unit) for layer in layers for unit in model.elements(layer, chosen, target)]
-    found = _synthesised(units, target, cache, workers or os.cpu_count() or 1)
+    found = _synthesised(units, flow, target, cache, workers or os.cpu_count() or 1)
     if only is None:
-        kept = _with(result, trial, _measured(trial.evaluation.predicted, found))
+        kept = _with(result, trial, _measured(trial.evaluation.predicted, found, name, placed=placed))
         runs.keep(kept, path)
         write_report(kept, path)
-    return _compared(found, f"trial {trial.number} of {result.study} on {target.name}: {FLOW} beside the prediction")
+    return _compared(found, f"trial {trial.number} of {result.study} on {target.name}: {name} beside the prediction")
 
 
-def _measured(predicted: FpgaCost, found: Sequence[Compared]) -> FpgaCost:
-    """The predicted cost with the area that was measured."""
-    layers = tuple(
-        replace(layer, terms=tuple(_terms(one for one in found if one.layer == layer.layer)))
-        for layer in predicted.layers
-    )
-    return replace(predicted, layers=layers, model=FLOW, calibration="measured before placement; random memories")
+def _measured(predicted: FpgaCost, found: Sequence[Compared], name: str, *, placed: bool) -> FpgaCost:
+    """The predicted cost with the area, and where units were placed the clock, that was measured."""
+    layers = tuple(_layer(layer, [one for one in found if one.layer == layer.layer]) for layer in predicted.layers)
+    what = "unit by unit as placed" if placed else "before placement"
+    return replace(predicted, layers=layers, model=name, calibration=f"measured {what}; random memories")
+
+
+def _layer(predicted: LayerCost, found: Sequence[Compared]) -> LayerCost:
+    slowest = min((one.mhz for one in found if one.mhz is not None), default=None)
+    clock = None if slowest is None else Clock(slowest, slowest, slowest)
+    return replace(predicted, terms=tuple(_terms(found)), clock=clock)
 
 
 def _terms(found: Iterable[Compared]) -> Iterator[Term]:
@@ -95,7 +113,7 @@ def _with(result: Result, trial: Trial, measured: FpgaCost) -> Result:
 
 
 def _synthesised(
-    units: Sequence[tuple[str, Element]], target: FpgaTarget, cache: Path, workers: int
+    units: Sequence[tuple[str, Element]], flow: Flow, target: FpgaTarget, cache: Path, workers: int
 ) -> tuple[Compared, ...]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
@@ -105,19 +123,29 @@ def _synthesised(
         def report(done: int, total: int) -> None:
             bars.update(bar, completed=done, total=total)
 
-        return compare(units, Yosys(), target, cache, workers=workers, report=report)
+        return compare(units, flow, target, cache, workers=workers, report=report)
 
 
 def _compared(found: Sequence[Compared], title: str) -> tables.Table:
-    columns = ("layer", "unit", "LUT", "90 % from", "to", "synthesised", "FF", "synthesised ", "DSP", "BRAM", "error")
-    rows = [_compared_row(one) for one in found]
+    columns = ["layer", "unit", "LUT", "90 % from", "to", "synthesised", "FF", "synthesised ", "DSP", "BRAM", "error"]
+    timed = any(one.mhz is not None for one in found)
+    columns += ["MHz", "routed"] * timed
+    rows = [(*_compared_row(one), *_clocks(one) * timed) for one in found]
     total, measured = (sum((getattr(one, key) for one in found), Resources()) for key in ("predicted", "measured"))
     low, high = (sum(one.luts_between[i] for one in found) for i in (0, 1))
     counts = (total.luts, low, high, measured.luts, total.ffs, measured.ffs)
-    rows.append(("total", None, *counts, *_blocks(total, measured), _error(total, measured)))
+    slowest = tuple(
+        min((x for x in column if x is not None), default=None) for column in zip(*map(_clocks, found), strict=True)
+    )
+    rows.append(("total", None, *counts, *_blocks(total, measured), _error(total, measured), *slowest * timed))
     inside = sum(one.luts_between[0] <= one.measured.luts <= one.luts_between[1] for one in found)
     note = f"{inside} of {len(found)} units lie in their 90 % interval of LUTs. Memories hold random words."
     return tables.of(title, columns, rows, note)
+
+
+def _clocks(one: Compared) -> tuple[float | None, float | None]:
+    """MHz, predicted and measured."""
+    return None if one.clock is None else round(one.clock.mhz, 1), one.mhz
 
 
 def _compared_row(one: Compared) -> tuple[tables.Cell, ...]:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hwdse import calibrated
+from hwdse import calibrated, placement
 from hwdse.accelerator import Element
 from hwdse.build import BuildError, run_all
 from hwdse.contents import unit
-from hwdse.cost import Resources
+from hwdse.cost import Clock, Resources
 from hwdse.flow import Flow, Measured
 from hwdse.netlist import Netlist
 from hwdse.target import FpgaTarget
@@ -18,13 +18,15 @@ from hwdse.target import FpgaTarget
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One unit of a layer: predicted, with a 90 % interval of its LUTs, and measured."""
+    """One unit of a layer: predicted, with 90 % intervals of its LUTs and its clock, and measured."""
 
     layer: str
     element: Element
     predicted: Resources
     luts_between: tuple[int, int]
     measured: Resources
+    clock: Clock | None = None  # predicted, where the flow places and routes
+    mhz: float | None = None  # measured
 
 
 def compare(
@@ -55,6 +57,10 @@ def compare(
 def _compared(layer: str, element: Element, measured: Measured, target: FpgaTarget) -> Compared:
     table = {key: np.array(value, np.int64) for key, value in element.parameters}
     price = calibrated.price(element.module, table, target.family)
-    area = Resources(round(float(price.luts)), round(float(price.ffs)), int(price.dsps), int(price.brams))
-    between = round(float(price.luts_low)), round(float(price.luts_high))
-    return Compared(layer, element, area, between, measured.area)
+    extra = placement.added(element.module, table, target.family, price.luts) if measured.counted == "placed" else None
+    share = 1.0 if extra is None else 1.0 + float(extra) / max(float(price.luts), 1.0)
+    luts, low, high = (round(share * float(count)) for count in (price.luts, price.luts_low, price.luts_high))
+    area = Resources(luts, round(float(price.ffs)), int(price.dsps), int(price.brams))
+    units, size = [(element.module, table)], float(price.luts + price.ffs)
+    clock = None if measured.mhz is None else placement.clock(units, target, size)
+    return Compared(layer, element, area, (low, high), measured.area, clock, measured.mhz)

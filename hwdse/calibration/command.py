@@ -1,5 +1,6 @@
 """What `hwdse calibrate` does: measures device after device, fits, and says what failed."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -10,14 +11,19 @@ from rich.progress import Progress as Bars
 
 from hwdse import tables
 from hwdse.calibrated import FILE, Fit, Fits
-from hwdse.calibration import results
+from hwdse.calibration import chains as layers
+from hwdse.calibration import placement, plan, results
 from hwdse.calibration.campaign import Failure, Progress, measure, sentences
 from hwdse.calibration.plan import SEED, Job, jobs
+from hwdse.flows.nextpnr import Nextpnr
 from hwdse.netlist import Netlist
-from hwdse.target import fpga
+from hwdse.placement import FILE as FILE_PLACED
+from hwdse.placement import Placement
+from hwdse.target import FpgaTarget, fpga
 
 DATA = Path(str(files("hwdse.cost_models") / "data"))  # what the cost model reads
 CACHE = Path.home() / ".cache" / "hwdse"
+CHAINED = ("ecp5_25f",)  # where whole layers are placed unless told
 
 
 def calibrate(
@@ -58,6 +64,57 @@ def fit(families: Sequence[str], out: Path) -> Iterator[tables.Table]:
     """Fits the tables of `families`; gives a table of the errors on what was left out."""
     if families:
         yield _fitted(results.refit(out, families), out)
+        yield from _placed(placement.refit(out, families), families, out)
+
+
+def chains(
+    devices: Sequence[str] = (), *, out: Path = DATA, cache: Path = CACHE, workers: int | None = None
+) -> Iterator[tables.Table]:
+    """Places and simulates whole layers on `devices`; a table of each, beside the sum of its units' prices."""
+    flow = Nextpnr()
+    for device in devices or CHAINED:
+        target = fpga(device)
+        table = out / plan.table(target.family, "chains")
+        rows = layers.measure(layers.SHAPES, flow, target, table, cache, workers or os.cpu_count() or 1)
+        yield _chained(rows, target, table)
+
+
+def _chained(rows: Sequence[layers.Chain], target: FpgaTarget, table: Path) -> tables.Table:
+    shapes = {shape.name: layers.predict(shape, target) for shape in layers.SHAPES}
+    columns = ("chain", "LUT", "placed", "error", "FF", "placed ", "MHz", "routed", "cycles", "simulated")
+    found = []
+    for row in rows:
+        said = shapes[row.name]
+        error = f"{100 * (said.area.luts / row.luts - 1):+.1f} %"
+        mhz = None if said.clock is None else round(said.clock.mhz, 1)
+        area = said.area.luts, row.luts, error, said.area.ffs, row.ffs
+        found.append((row.name, *area, mhz, row.mhz, said.cycles, row.cycles))
+    return tables.of(f"Chains of units on {target.name}", columns, found, f"Table: {table}")
+
+
+def _placed(found: Placement, families: Sequence[str], out: Path) -> Iterator[tables.Table]:
+    """A table of what placement adds, and one of clocks, where a family of `families` has been placed."""
+    cells = [
+        (family, one.runs, one.mean_error, one.placing_error, one.coverage)
+        for family, one in found.cells.items()
+        if family in families
+    ]
+    names = (("error", "LUT error"), ("placing", "of a known netlist"), ("coverage", "inside"))
+    columns = [tables.Column("family", "family", tables.shown), tables.Column("units", "units", tables.shown)]
+    columns += [tables.Column(key, name, _percent) for key, name in names]
+    if cells:
+        yield tables.of(f"As placed, in {out / FILE_PLACED}", columns, cells)
+    clocks = [
+        (device, one.runs, one.mean_error, one.low, one.high, one.coverage)
+        for device, one in found.delays.items()
+        if fpga(device).family in families
+    ]
+    columns = [tables.Column("device", "device", tables.shown), tables.Column("units", "units", tables.shown)]
+    columns += [tables.Column("error", "MHz error", _percent)]
+    columns += [tables.Column(key, f"MHz {key}", tables.shown) for key in ("low", "high")]
+    columns += [tables.Column("coverage", "inside", _percent)]
+    if clocks:
+        yield tables.of(f"Clocks, in {out / FILE_PLACED}", columns, clocks)
 
 
 def _run(job: Job, out: Path, cache: Path, workers: int | None) -> Progress:

@@ -75,4 +75,21 @@ def test_a_family_without_synthesis(capsys: pytest.CaptureFixture[str], finished
     (tmp_path / "versal.toml").write_text(text)
     assert main(["run", str(tmp_path / "versal.toml"), "--out", str(tmp_path / "out")]) == 0
     said = refused(capsys, "synth", str(tmp_path / "out"), "best", "--cache", str(tmp_path / "cache"))
-    assert said.endswith("no yosys script for family 'versal'; known: xc7, xcup, ecp5, ice40, nexus, gowin")
+    known = "ecp5_25f, ecp5_85f, gw1nr9, ice40_hx8k, ice40_up5k, lifcl40, u250, xc7z020, xczu3eg, xczu7ev"
+    assert said.endswith(f"no open tool synthesises for 'vck190'; known: {known}")
+
+
+def test_a_family_without_place_and_route(capsys: pytest.CaptureFixture[str], finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "amd.toml").write_text(STUDY.replace("ecp5_25f", "xczu3eg"))
+    assert main(["run", str(tmp_path / "amd.toml"), "--out", str(tmp_path / "out")]) == 0
+    said = refused(capsys, "synth", str(tmp_path / "out"), "best", "--placed", "--cache", str(tmp_path / "cache"))
+    known = "ecp5_25f, ecp5_85f, gw1nr9, ice40_hx8k, ice40_up5k, lifcl40"
+    assert said.endswith(f"no open tool places 'xczu3eg'; known: {known}")
+
+
+def test_a_layer_placed(capsys: pytest.CaptureFixture[str], finished: Path, tmp_path: Path) -> None:
+    *rows, total = told(capsys, "synth", str(finished), "best", "--unit", "fc2", "--placed", "--cache", str(tmp_path))
+    assert {row["layer"] for row in rows} == {"fc2"}
+    assert total["routed"] == min(row["routed"] for row in rows)
+    assert total["MHz"] == min(row["MHz"] for row in rows)
+    assert sum(row["synthesised"] for row in rows) == total["synthesised"]

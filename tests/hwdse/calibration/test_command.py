@@ -165,7 +165,7 @@ REFUSED = {
     ),
     "fit only": (
         ("calibrate", "--fit-only", "--runs", "4"),
-        "--fit-only runs nothing, so that it goes without --runs and --placed",
+        "--fit-only runs nothing, so that it goes without --runs, --placed and --chains",
     ),
     "nothing measured": (
         ("calibrate", "--fit-only"),
