@@ -30,7 +30,7 @@ from hwdse.matrix_vector import Style, table_bits
 from hwdse.memory import LUT_WORDS, utilization
 from hwdse.structure.blocks import FABRICS, Table, ram, rom
 from hwdse.structure.lanes import in_dsp
-from hwdse.structure.units import memory_blocks
+from hwdse.structure.memories import memory_blocks
 from hwdse.target import FpgaTarget
 from hwdse.thresholds import levels
 from hwdse.workload import OUTSIDE, Kind, Layer
@@ -172,7 +172,7 @@ def _choices(q: Quantised, multiplier: Multiplier) -> Iterator[Choice]:
     styles: list[Style] = ["shift"]
     if multiplies(q.layer):
         weight, activation = q.operands[1].format, q.operands[0].format
-        if multiplier == "dsp" and in_dsp(weight, activation, 1, q.target.lut_inputs):
+        if multiplier == "dsp" and in_dsp(weight, activation, 1, FABRICS[q.target.family].multipliers):
             styles = ["dsp"]
         elif table_bits(weight, activation) <= TABLE_INPUTS:
             styles.append("table")

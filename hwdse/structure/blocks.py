@@ -6,15 +6,26 @@ logic. It is 4 on the others: a bit of a chain adds two signals, and what makes 
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hwdse.memory import BLOCK_RAMS, BlockRam
+
 Counts = NDArray[np.float64]
 Sizes = NDArray[np.int64]
 Table = Mapping[str, Sizes]  # parameter -> a value for each unit
+
+
+@dataclass(frozen=True, slots=True)
+class Multipliers:
+    """Which products yosys 0.70 puts into DSP blocks: DSP_A_MINWIDTH and DSP_Y_MINWIDTH of its `mul2dsp`."""
+
+    operand: int  # bits of either operand, at least
+    product: int = 0  # of the product
+    half: int = 0  # operands of at most as many bits, in two's complement or not, take half of a block
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +35,8 @@ class Fabric:
     lut_inputs: int  # 6 or 4
     pairs: bool  # whether carry chains come in pairs of bits: CCU2C of ECP5, CCU2 of Nexus
     rams: tuple[tuple[int, int, int], ...]  # RAM in LUTs: words, bits and LUTs of a primitive; empty: none
+    multipliers: Multipliers
+    blocks: tuple[BlockRam, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +49,19 @@ class Part:
 
 Parts = Mapping[str, Part]
 
-AMD7 = Fabric(6, False, ((32, 6, 4), (64, 3, 4)))  # RAM32M, RAM64M: UG474
-AMD = Fabric(6, False, ((32, 14, 8), (64, 7, 8)))  # RAM32M16, RAM64M8: UG574
+_AMD = Multipliers(2, 9)
+_NINE = Multipliers(4, half=9)  # MULT9X9 of Nexus and Gowin, two in the place of one of 18 x 18
+AMD7 = Fabric(6, False, ((32, 6, 4), (64, 3, 4)), _AMD, BLOCK_RAMS["xc7"])  # RAM32M, RAM64M: UG474
+AMD = Fabric(6, False, ((32, 14, 8), (64, 7, 8)), _AMD, BLOCK_RAMS["xcup"])  # RAM32M16, RAM64M8: UG574
 FABRICS = {
     "xc7": AMD7,
     "xcup": AMD,
-    "versal": AMD,
-    "ecp5": Fabric(4, True, ((16, 4, 6),)),  # TRELLIS_DPR16X4: four LUTs of data, two of its write port
-    "nexus": Fabric(4, True, ((16, 4, 6),)),
-    "gowin": Fabric(4, False, ((16, 4, 8),)),  # RAM16SDP4: nextpnr keeps eight LUTs for it
-    "ice40": Fabric(4, False, ()),
+    "versal": replace(AMD, blocks=BLOCK_RAMS["versal"]),
+    # A RAM of 16 x 4: four LUTs of data and two of its write port, or all eight of a Gowin's tile, as nextpnr keeps them.
+    "ecp5": Fabric(4, True, ((16, 4, 6),), Multipliers(2), BLOCK_RAMS["ecp5"]),  # TRELLIS_DPR16X4
+    "nexus": Fabric(4, True, ((16, 4, 6),), _NINE, BLOCK_RAMS["nexus"]),  # DPR16X4
+    "gowin": Fabric(4, False, ((16, 4, 8),), _NINE, BLOCK_RAMS["gowin"]),  # RAM16SDP4
+    "ice40": Fabric(4, False, (), Multipliers(2, 11), BLOCK_RAMS["ice40"]),
 }
 
 
@@ -118,19 +134,3 @@ def rom(words: ArrayLike, columns: ArrayLike, fabric: Fabric) -> tuple[Counts, C
     rows = np.where(size > full, np.ceil(size / full), 0.0)
     choices = np.maximum(0.0, rows - 1) / (3 if fabric.lut_inputs == 6 else 1)
     return small * (size > 2), found * rows, found * choices
-
-
-def ram(words: ArrayLike, columns: ArrayLike, fabric: Fabric) -> tuple[Counts, Counts]:
-    """LUTs of a RAM in LUTs in the best primitive: of its primitives, and of the multiplexers between their rows."""
-    size, wide = np.asarray(words, np.float64), np.asarray(columns, np.float64)
-    choices = []
-    for deep, tile, luts in fabric.rams:
-        rows = np.ceil(size / deep)
-        choices.append((rows * np.ceil(wide / tile) * luts, wide * (rows - 1) / (3 if fabric.lut_inputs == 6 else 1)))
-    if not choices:
-        return np.zeros_like(size * wide), np.zeros_like(size * wide)
-    totals = np.stack([cells + muxes for cells, muxes in choices])
-    best = totals.argmin(0)
-    cells = np.choose(best, [c for c, _ in choices])
-    muxes = np.choose(best, [m for _, m in choices])
-    return np.asarray(cells), np.asarray(muxes)

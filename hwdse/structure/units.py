@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hwdse.arithmetic import signs
-from hwdse.memory import BLOCK_RAMS
 from hwdse.structure.blocks import (
     FABRICS,
     Counts,
@@ -22,11 +21,11 @@ from hwdse.structure.blocks import (
     distinct,
     each,
     part,
-    ram,
     rom,
     tree_bits,
 )
-from hwdse.structure.lanes import DECODE, DSP, PACKED, Lane, as_format, decoder, in_dsp, lane
+from hwdse.structure.memories import Ram, block_rams
+from hwdse.structure.lanes import DECODE, DSP, PACKED, Lane, as_format, decoder, in_dsp, in_half_dsp, lane
 
 Rule = Callable[[Table, Fabric], Parts]
 
@@ -61,19 +60,18 @@ def _matrix(p: Table, fabric: Fabric) -> Parts:
     tree = each(lambda n, w, b: tree_bits(n, w, b, fabric.pairs), simd, p["PRODUCT"], p["SUM"])
     found = {name: part(lanes * count) for name, count in _lanes(p, fabric).items()}
     packed = simd * (pe - ceil_div(pe, p["DSP_LANES"])) * (p["WM"] + 1) * (style == PACKED)
-    weights, buffer = _weights(p, lanes, terms, fabric), ram(terms, operand, fabric)
-    in_luts = kept * (p["BUFFER_BLOCK"] == 0)
+    weights, buffer = _weights(p, lanes, terms, fabric), _kept_vector(p, fabric)
     return {
         **found,
         "packing": part(packed),
-        "operands": part(ffs=operand * (1 + in_luts) + weights.ffs),
+        "operands": part(ffs=operand * (1 + buffer.registered) + weights.ffs),
         "products": part(late * pe * p["PRODUCT"] / 2, lanes * (p["PRODUCT"] + (carried & (style != PACKED)))),
         "adder trees": part(pe * tree, pe * (p["SUM"] + carried)),
         "accumulators": part(pe * adder(p["ACC"], fabric) * (terms > 1), pe * p["ACC"] * (1 + (terms > 1))),
         "last carries": part(pe * adder(p["SUM"], fabric) * ((terms == 1) & carried)),
         "weights": part(weights.luts),
-        "vector memory": part(in_luts * buffer[0]),
-        "vector multiplexers": part(in_luts * buffer[1] + kept * operand / (2 if fabric.lut_inputs == 6 else 1)),
+        **buffer.parts("vector memory"),
+        "kept vectors": part(kept * operand / (2 if fabric.lut_inputs == 6 else 1)),
         "control": _counters(terms, passes, *([_words(p)] if "BLOCK" in p else [])),
     }
 
@@ -88,7 +86,7 @@ def _lanes(p: Table, fabric: Fabric) -> dict[str, Counts]:
     def find(*row: int) -> Lane:
         style, method, we, wm, ws, ae, am, as_, bits, dsp_lanes = row
         pair = as_format(we, wm, ws), as_format(ae, am, as_)
-        return lane(style, method, *pair, bits, fabric.lut_inputs, fabric.pairs, dsp_lanes)
+        return lane(style, method, *pair, bits, fabric, dsp_lanes)
 
     keys = ("STYLE", "METHOD", "WE", "WM", "WS", "AE", "AM", "AS", "PRODUCT", "DSP_LANES")
     names = Lane.__slots__
@@ -103,6 +101,12 @@ def _operand(p: Table) -> Sizes:
     """Bits of a beat of activations."""
     lanes = np.where(p["SHARED"] == 1, 1, p["PE"]) * p["SIMD"]
     return np.asarray(lanes * (p["AS"] + p["AE"] + p["AM"]), np.int64)
+
+
+def _kept_vector(p: Table, fabric: Fabric) -> Ram:
+    """The memory of `passes.sv`."""
+    passes, terms = np.where(p["SHARED"] == 1, p["ROWS"] // p["PE"], 1), p["DOT"] // p["SIMD"]
+    return Ram(terms, _operand(p), (passes > 1) & (terms > 1), p["BUFFER_BLOCK"], fabric)
 
 
 def _words(p: Table) -> Sizes:
@@ -186,16 +190,20 @@ def _ring(p: Table) -> tuple[Sizes, Sizes, Sizes]:
     return cells, lead, room
 
 
+def _ring_memory(p: Table, fabric: Fabric) -> Ram:
+    clears = (p["PH"] + p["PW"]) > 0
+    return Ram(p["D"] * p["CF"], p["LANES"] * p["BITS"], np.ones_like(p["D"]), p["BLOCK"], fabric, clears)
+
+
 def _window_serial(p: Table, fabric: Fabric) -> Parts:
     cells, lead, room = _ring(p)
-    width, in_luts = p["LANES"] * p["BITS"], p["BLOCK"] == 0
-    memory = ram(p["D"] * p["CF"], width, fabric)
+    memory = _ring_memory(p, fabric)
     place = bits_for(p["W"] + 2 * p["PW"]) + bits_for(p["H"] + 2 * p["PH"])
     inside = sum((bits_for(p[key]) for key in ("CF", "GROUPS", "KW", "KH")), bits_for(p["CF"] // p["GROUPS"]))
     padded = (p["PH"] + p["PW"]) > 0
     return {
-        "memory": part(in_luts * memory[0], in_luts * width),
-        "memory multiplexers": part(in_luts * memory[1]),
+        **memory.parts("memory"),
+        "outputs": part(ffs=memory.registered * memory.bits),
         "pixel counts": part(lead + room, lead + room),
         "addresses": part(bits_for(cells), 2 * bits_for(cells)),
         "places": part(place, place),
@@ -204,9 +212,13 @@ def _window_serial(p: Table, fabric: Fabric) -> Parts:
     }
 
 
+def _lines(p: Table, fabric: Fabric) -> Ram:
+    line, bits = p["W"] * p["CF"], (p["KH"] - 1) * p["LANES"] * p["BITS"]
+    return Ram(line, bits, (line > 1) & (p["KH"] > 1), p["BLOCK"], fabric)
+
+
 def _window_parallel(p: Table, fabric: Fabric) -> Parts:
-    width, line, in_luts = p["LANES"] * p["BITS"], p["W"] * p["CF"], p["BLOCK"] == 0
-    memory = ram(line, (p["KH"] - 1) * width, fabric)
+    width, line, memory = p["LANES"] * p["BITS"], p["W"] * p["CF"], _lines(p, fabric)
     rows, columns = ((p[a] + 2 * p[q] - p[k]) // p[s] + 1 for a, q, k, s in (("H", "PH", "KH", "SH"), _ACROSS))
     first = (p["KH"] - 1 - p["PH"]) * p["W"] + p["KW"] - 1 - p["PW"]  # pixels before a window, as in the RTL
     next_row = p["SH"] * p["W"] - (columns - 1) * p["SW"]
@@ -217,8 +229,8 @@ def _window_parallel(p: Table, fabric: Fabric) -> Parts:
     shifted = p["KH"] * width * (p["KW"] - 1)
     srl = (p["CF"] >= SHIFT_REGISTER) & (fabric.lut_inputs == 6)
     return {
-        "memory": part(in_luts * memory[0], (p["KH"] - 1) * width * in_luts),
-        "memory multiplexers": part(in_luts * memory[1]),
+        **memory.parts("memory"),
+        "lines": part(ffs=memory.registered * memory.bits),
         "taps": part(shifted * srl, shifted * np.where(srl, 0, p["CF"])),
         "outputs": part(ffs=p["KH"] * p["KW"] * width),
         "masks": part(p["KH"] * p["KW"] * ((p["PH"] + p["PW"]) > 0)),
@@ -235,14 +247,18 @@ SHIFT_REGISTER = 3  # delays of as many beats are a LUT as shift register: `shre
 # ---- streams and channels ------------------------------------------------------------------------
 
 
+def _queue(p: Table, fabric: Fabric) -> Ram:
+    words = 1 << bits_for(np.maximum(p["DEPTH"] - 1, 1))
+    return Ram(words, p["BITS"], p["DEPTH"] > 2, p["BLOCK"], fabric)
+
+
 def _fifo(p: Table, fabric: Fabric) -> Parts:
     deep = p["DEPTH"] > 2
     pointers = bits_for(np.maximum(p["DEPTH"] - 1, 1)) * deep
-    in_luts = deep & (p["BLOCK"] == 0)
-    memory = ram(1 << pointers, p["BITS"], fabric)
+    memory = _queue(p, fabric)
     return {
-        "memory": part(in_luts * memory[0], p["BITS"] * (~deep | in_luts)),
-        "memory multiplexers": part(in_luts * memory[1]),
+        **memory.parts("memory"),
+        "output": part(ffs=p["BITS"] * (~deep | (memory.registered > 0))),
         "pointers": part(pointers, 2 * pointers),
         "spare": part(p["BITS"] * (p["DEPTH"] == 2), p["BITS"] * (p["DEPTH"] == 2)),
         "of a memory": part(deep * 1.0, deep * 1.0),
@@ -272,15 +288,18 @@ def _residual_add(p: Table, fabric: Fabric) -> Parts:
     }
 
 
+def _partial_sums(p: Table, fabric: Fabric) -> Ram:
+    return Ram(p["GROUPS"], p["LANES"] * p["SUM"], p["GROUPS"] > 1, p["BLOCK"], fabric)
+
+
 def _sum_pool(p: Table, fabric: Fabric) -> Parts:
     bits, several = p["SUM"] - (p["AS"] == 0), p["GROUPS"] > 1
-    sums, in_luts = p["LANES"] * bits, several & (p["BLOCK"] == 0)
-    memory = ram(p["GROUPS"], sums, fabric)
+    sums, memory = p["LANES"] * bits, _partial_sums(p, fabric)
     return {
-        "adders": part(p["LANES"] * adder(bits, fabric), sums * (1 + (~several | in_luts))),
+        "adders": part(p["LANES"] * adder(bits, fabric), sums * (1 + (~several | (memory.registered > 0)))),
         "first taps": part(sums * several),
         **_decoders(p, fabric, p["LANES"]),
-        "memory": part(in_luts * (memory[0] + memory[1])),
+        **memory.parts("memory"),
         "control": _counters(p["TAPS"], p["GROUPS"]),
     }
 
@@ -338,41 +357,41 @@ def blocks(module: str, table: Table, family: str) -> tuple[Sizes, Sizes]:
 
 
 def _dsps(p: Table, fabric: Fabric) -> Sizes:
-    """One for `DSP_LANES` products of an activation, where the tool makes one."""
+    """One for `DSP_LANES` products of an activation, where the tool makes one; some families have two in a block."""
 
-    def inside(we: int, wm: int, ws: int, ae: int, am: int, as_: int, dsp_lanes: int) -> float:
-        return float(in_dsp(as_format(we, wm, ws), as_format(ae, am, as_), dsp_lanes, fabric.lut_inputs))
+    def halves(we: int, wm: int, ws: int, ae: int, am: int, as_: int, dsp_lanes: int) -> float:
+        pair = as_format(we, wm, ws), as_format(ae, am, as_)
+        made = in_dsp(*pair, dsp_lanes, fabric.multipliers)
+        return made * (1.0 if in_half_dsp(*pair, dsp_lanes, fabric.multipliers) else 2.0)
 
-    made = each(inside, *(p[key] for key in ("WE", "WM", "WS", "AE", "AM", "AS", "DSP_LANES")))
-    own = p["SIMD"] * ceil_div(p["PE"], p["DSP_LANES"]) * ((p["STYLE"] >= DSP) & (made > 0))
-    return np.asarray(own, np.int64)
+    size = each(halves, *(p[key] for key in ("WE", "WM", "WS", "AE", "AM", "AS", "DSP_LANES"))).astype(np.int64)
+    return ceil_div(p["SIMD"] * ceil_div(p["PE"], p["DSP_LANES"]) * (p["STYLE"] >= DSP) * size, 2)
 
 
 def _brams(module: str, p: Table, family: str) -> Sizes:
-    """Of each memory that BLOCK puts there."""
-    return sum((there * memory_blocks(words, bits, family) for there, words, bits in _memories(module, p)), _NONE)
+    """Of memories that are written, and of read-only ones that BLOCK puts there."""
+    fabric = FABRICS[family]
+    written = _RAMS[module](p, fabric).blocks if module in _RAMS else _NONE
+    return sum((there * block_rams(words, bits, fabric, rom=True).count for there, words, bits in _roms(module, p)), written)
 
 
 _NONE = np.zeros((), np.int64)
+_RAMS: dict[str, Callable[[Table, Fabric], Ram]] = {
+    "mvu": _kept_vector,
+    "mvu_streamed": _kept_vector,
+    "window_serial": _ring_memory,
+    "window_parallel": _lines,
+    "fifo": _queue,
+    "sum_pool": _partial_sums,
+}
 
 
-def _memories(module: str, p: Table) -> Iterator[tuple[Sizes, Sizes, Sizes]]:
-    """How many of a memory are block RAM, its words and its bits."""
+def _roms(module: str, p: Table) -> Iterator[tuple[Sizes, Sizes, Sizes]]:
+    """How many of a read-only memory are block RAM, its words and its bits."""
     block = np.asarray(p.get("BLOCK", _NONE) > 0, np.int64)
     match module:
-        case "mvu" | "mvu_streamed":
-            passes, terms = np.where(p["SHARED"] == 1, p["ROWS"] // p["PE"], 1), p["DOT"] // p["SIMD"]
-            yield p["BUFFER_BLOCK"] * (passes > 1) * (terms > 1), terms, _operand(p)
-            if module == "mvu":
-                yield block, _words(p), p["PE"] * p["SIMD"] * (p["WS"] + p["WE"] + p["WM"])
-        case "window_serial":
-            yield block, p["D"] * p["CF"], p["LANES"] * p["BITS"]
-        case "window_parallel":
-            yield block, p["W"] * p["CF"], (p["KH"] - 1) * p["LANES"] * p["BITS"]
-        case "fifo":
-            yield block, 1 << bits_for(np.maximum(p["DEPTH"] - 1, 1)), p["BITS"]
-        case "sum_pool":
-            yield block * (p["GROUPS"] > 1), p["GROUPS"], p["LANES"] * p["SUM"]
+        case "mvu":
+            yield block, _words(p), p["PE"] * p["SIMD"] * (p["WS"] + p["WE"] + p["WM"])
         case "code_table":
             yield block * p["LANES"], 1 << p["IN"], p["OUT"]
         case "threshold_parallel":
@@ -383,9 +402,3 @@ def _memories(module: str, p: Table) -> Iterator[tuple[Sizes, Sizes, Sizes]]:
                 words = p["WORDS"] << step
                 there = block * (step < _code_bits(p)) * (words >= p["BLOCK"]) * (words > 1)
                 yield there * p["LANES"], words, p["ACC"] + p["WIDE"]
-
-
-def memory_blocks(words: ArrayLike, bits: ArrayLike, family: str) -> Sizes:
-    """Blocks of a memory in the aspect ratio that takes the fewest; none on a family without them."""
-    counts = [ceil_div(words, deep) * ceil_div(bits, wide) for deep, wide in BLOCK_RAMS.get(family, ())]
-    return np.asarray(np.minimum.reduce(counts), np.int64) if counts else _NONE

@@ -1,0 +1,116 @@
+"""Where a memory goes, and what it takes there: block RAM, RAM in LUTs, or flip-flops.
+
+The rules are those of yosys 0.70's `memory_libmap`, which maps a memory to what it finds cheapest: it compares the
+primitives that fit, each by its `cost` in the family's brams.txt or lutrams.txt, with half a point for each multiplexer
+between rows and for each enable of a row.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hwdse.memory import BLOCK_RAMS
+from hwdse.structure.blocks import FABRICS, Counts, Fabric, Part, Sizes, bits_for, ceil_div, part
+
+MULTIPLEXER = 0.5  # FACTOR_MUX and FACTOR_DEMUX of memory_libmap.cc
+EMULATION = 2  # FACTOR_EMU: once for a read port of its own, twice for a read that clears where no pin does
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Block RAMs of memories."""
+
+    count: Sizes
+    rows: Sizes  # one behind the other, between which the outputs are chosen
+    cost: Counts  # to the mapper
+
+
+def block_rams(words: ArrayLike, bits: ArrayLike, fabric: Fabric, *, rom: bool) -> Blocks:
+    """Of memories as yosys maps them.
+
+    Rows of an aspect lie side by side, so that the columns that are left of one row fill the block of another.
+    """
+    size, wide = np.asarray(words), np.asarray(bits)
+    count, least = np.zeros(np.broadcast(size, wide).shape, np.int64), np.asarray(np.inf)
+    best = count
+    for kind in fabric.blocks:
+        for deep, port in kind.aspects:
+            byte = 1 if rom else min(kind.byte, port)
+            rows, columns = ceil_div(size, deep), ceil_div(wide, byte) * byte
+            n = ceil_div(rows * columns, port)
+            cost = n * kind.cost + MULTIPLEXER * ((rows - 1) * wide + rows * (rows > 1) * (not rom))
+            count = np.where(cost < least, n * kind.blocks, count)
+            best = np.where(cost < least, rows, best)
+            least = np.minimum(cost, least)
+    return Blocks(count, best, least)
+
+
+def memory_blocks(words: ArrayLike, bits: ArrayLike, family: str, *, rom: bool = True) -> Sizes:
+    """Block RAMs of a memory; none on a family without them."""
+    if family not in BLOCK_RAMS:
+        return np.zeros((), np.int64)
+    return block_rams(words, bits, FABRICS[family], rom=rom).count
+
+
+@dataclass(frozen=True, slots=True)
+class Ram:
+    """A memory that is written while it works, by BLOCK 1 in block RAM, by BLOCK 0 in LUTs.
+
+    A fabric without RAM in LUTs has it in block RAM or, as long as that is cheaper to the mapper, in flip-flops.
+    """
+
+    words: Sizes
+    bits: Sizes
+    there: Sizes  # whether there is one
+    block: Sizes
+    fabric: Fabric
+    clears: Sizes | int = 0  # whether a read may give zero instead
+
+    @property
+    def in_blocks(self) -> Sizes:
+        """Whether it is block RAM."""
+        chosen = np.asarray(self.block) > 0
+        if not self.fabric.rams:
+            cost = block_rams(self.words, self.bits, self.fabric, rom=False).cost
+            chosen = chosen | (cost + EMULATION * (1 + 2 * np.asarray(self.clears)) < self.words * self.bits)
+        return np.asarray(chosen * self.there, np.int64)
+
+    @property
+    def registered(self) -> Sizes:
+        """Whether what it reads is kept in flip-flops of logic cells."""
+        return np.asarray(self.there - self.in_blocks, np.int64)
+
+    @property
+    def blocks(self) -> Sizes:
+        """Block RAMs."""
+        return self.in_blocks * block_rams(self.words, self.bits, self.fabric, rom=False).count
+
+    def parts(self, name: str) -> dict[str, Part]:
+        """Its cells, the choice between their rows, and what says which row is written."""
+        if self.fabric.rams:
+            cells, muxes = ram(self.words, self.bits, self.fabric)
+            return {name: part(self.registered * cells), f"{name} multiplexers": part(self.registered * muxes)}
+        # flip-flops with an enable for each word; a LUT4 less than two inputs of a multiplexer: 4 to 1 takes two
+        choices = (self.words - 1) * self.bits * 2 / 3
+        return {
+            name: part(ffs=self.registered * self.words * self.bits),
+            f"{name} multiplexers": part(self.registered * choices),
+            f"{name} enables": part(self.registered * self.words),
+        }
+
+
+def ram(words: ArrayLike, columns: ArrayLike, fabric: Fabric) -> tuple[Counts, Counts]:
+    """LUTs of a RAM in LUTs in the best primitive: of its primitives, and of the multiplexers between their rows."""
+    size, wide = np.asarray(words, np.float64), np.asarray(columns, np.float64)
+    choices = []
+    for deep, tile, luts in fabric.rams:
+        rows = np.ceil(size / deep)
+        choices.append((rows * np.ceil(wide / tile) * luts, wide * (rows - 1) / (3 if fabric.lut_inputs == 6 else 1)))
+    if not choices:
+        return np.zeros_like(size * wide), np.zeros_like(size * wide)
+    totals = np.stack([cells + muxes for cells, muxes in choices])
+    best = totals.argmin(0)
+    cells = np.choose(best, [c for c, _ in choices])
+    muxes = np.choose(best, [m for _, m in choices])
+    return np.asarray(cells), np.asarray(muxes)
