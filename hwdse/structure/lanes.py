@@ -6,6 +6,7 @@ from functools import cache
 from hwdse.arithmetic import booth_multiplier, functions, positions, row_multiplier, shifter, significand_bits, signs
 from hwdse.formats import FloatFormat, Format, IntFormat
 from hwdse.structure.blocks import Fabric, Multipliers
+from hwdse.structure.decoders import decoder
 
 SHIFT, DECODE, TABLE, DSP, PACKED = range(5)  # the RTL's STYLE
 
@@ -127,14 +128,6 @@ def _table(weight: Format, activation: Format, bits: int, lut_inputs: int) -> fl
 
 def _fixed_bits(fmt: Format) -> int:
     return fmt.bits if fmt.exponent == 0 else fmt.signed + fmt.mantissa + (1 << fmt.exponent) - 1
-
-
-def decoder(exponent: int, mantissa: int, signed: int, lut_inputs: int) -> tuple[float, float, float]:
-    """LUTs of `fixed_point.sv`: of the shifter, of the negation, of the exponent where it shifts."""
-    if exponent == 0:
-        return 0.0, 0.0, 0.0
-    most, width = positions(as_format(exponent, mantissa, signed)), mantissa + 1 + signed
-    return _shifter(width, most, width + most, lut_inputs), float(width * signed), float(exponent * (most > 0))
 
 
 def _decoder(fmt: Format, lut_inputs: int) -> float:

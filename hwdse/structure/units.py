@@ -25,7 +25,8 @@ from hwdse.structure.blocks import (
     tree_bits,
 )
 from hwdse.structure.memories import Ram, block_rams
-from hwdse.structure.lanes import DECODE, DSP, PACKED, Lane, as_format, decoder, in_dsp, in_half_dsp, lane
+from hwdse.structure.decoders import decoder
+from hwdse.structure.lanes import DECODE, DSP, PACKED, Lane, as_format, in_dsp, in_half_dsp, lane
 
 Rule = Callable[[Table, Fabric], Parts]
 
@@ -274,17 +275,24 @@ def _width(p: Table, fabric: Fabric) -> Parts:
     }
 
 
-def _decoders(p: Table, fabric: Fabric, lanes: Sizes) -> dict[str, Part]:
-    """Fixed point from codes: significands negated, then shifted by exponents."""
-    counts = each(lambda e, m, s: decoder(e, m, s, fabric.lut_inputs), p["AE"], p["AM"], p["AS"])
-    return {name: part(lanes * counts[..., i]) for i, name in enumerate(("shifters", "negations", "exponents"))}
+def _decoders(p: Table, fabric: Fabric, operands: int, absorbed: int) -> dict[str, Part]:
+    """Fixed point from the codes of one operand or two, as much of it as is not in the LUTs of their adder."""
+    lut6 = fabric.lut_inputs == 6
+    counts = each(
+        lambda e, m, s: decoder(e, m, s, fabric.lut_inputs, absorbed if lut6 else 0), p["AE"], p["AM"], p["AS"]
+    )
+    last = 1 if lut6 else operands  # of one of two numbers, the last level is in the adder
+    return {
+        "decoders": part(p["LANES"] * operands * counts[..., 0]),
+        "decoded bits": part(p["LANES"] * last * counts[..., 1]),
+    }
 
 
 def _residual_add(p: Table, fabric: Fabric) -> Parts:
     bits = p["SUM"] - (p["AS"] == 0)  # without a sign the top bit is no register
     return {
         "adders": part(p["LANES"] * adder(bits, fabric), p["LANES"] * bits),
-        **_decoders(p, fabric, 2 * p["LANES"]),
+        **_decoders(p, fabric, 2, 2),
     }
 
 
@@ -298,7 +306,7 @@ def _sum_pool(p: Table, fabric: Fabric) -> Parts:
     return {
         "adders": part(p["LANES"] * adder(bits, fabric), sums * (1 + (~several | (memory.registered > 0)))),
         "first taps": part(sums * several),
-        **_decoders(p, fabric, p["LANES"]),
+        **_decoders(p, fabric, 1, 5),
         **memory.parts("memory"),
         "control": _counters(p["TAPS"], p["GROUPS"]),
     }
