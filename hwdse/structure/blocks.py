@@ -34,6 +34,8 @@ class Fabric:
 
     lut_inputs: int  # 6 or 4
     pairs: bool  # whether carry chains come in pairs of bits: CCU2C of ECP5, CCU2 of Nexus
+    feed: int  # LUTs in front of a chain, which give it its first carry
+    free_carry: bool  # whether the last carry of a chain needs no LUT of the netlist to leave it
     rams: tuple[tuple[int, int, int], ...]  # RAM in LUTs: words, bits and LUTs of a primitive; empty: none
     multipliers: Multipliers
     blocks: tuple[BlockRam, ...]
@@ -51,17 +53,17 @@ Parts = Mapping[str, Part]
 
 _AMD = Multipliers(2, 9)
 _NINE = Multipliers(4, half=9)  # MULT9X9 of Nexus and Gowin, two in the place of one of 18 x 18
-AMD7 = Fabric(6, False, ((32, 6, 4), (64, 3, 4)), _AMD, BLOCK_RAMS["xc7"])  # RAM32M, RAM64M: UG474
-AMD = Fabric(6, False, ((32, 14, 8), (64, 7, 8)), _AMD, BLOCK_RAMS["xcup"])  # RAM32M16, RAM64M8: UG574
+AMD7 = Fabric(6, False, 0, True, ((32, 6, 4), (64, 3, 4)), _AMD, BLOCK_RAMS["xc7"])  # RAM32M, RAM64M: UG474
+AMD = Fabric(6, False, 0, True, ((32, 14, 8), (64, 7, 8)), _AMD, BLOCK_RAMS["xcup"])  # RAM32M16, RAM64M8: UG574
 FABRICS = {
     "xc7": AMD7,
     "xcup": AMD,
     "versal": replace(AMD, blocks=BLOCK_RAMS["versal"]),
     # A RAM of 16 x 4: four LUTs of data and two of its write port, or all eight of a Gowin's tile, as nextpnr keeps them.
-    "ecp5": Fabric(4, True, ((16, 4, 6),), Multipliers(2), BLOCK_RAMS["ecp5"]),  # TRELLIS_DPR16X4
-    "nexus": Fabric(4, True, ((16, 4, 6),), _NINE, BLOCK_RAMS["nexus"]),  # DPR16X4
-    "gowin": Fabric(4, False, ((16, 4, 8),), _NINE, BLOCK_RAMS["gowin"]),  # RAM16SDP4
-    "ice40": Fabric(4, False, (), Multipliers(2, 11), BLOCK_RAMS["ice40"]),
+    "ecp5": Fabric(4, True, 0, False, ((16, 4, 6),), Multipliers(2), BLOCK_RAMS["ecp5"]),  # TRELLIS_DPR16X4
+    "nexus": Fabric(4, True, 2, False, ((16, 4, 6),), _NINE, BLOCK_RAMS["nexus"]),  # DPR16X4
+    "gowin": Fabric(4, False, 0, False, ((16, 4, 8),), _NINE, BLOCK_RAMS["gowin"]),  # RAM16SDP4
+    "ice40": Fabric(4, False, 0, True, (), Multipliers(2, 11), BLOCK_RAMS["ice40"]),
 }
 
 
@@ -93,27 +95,42 @@ def each(function: Callable[..., float | Sequence[float]], *columns: ArrayLike) 
     return np.asarray(found[inverse.reshape(arrays[0].shape)])
 
 
+SOFT = 4  # bits of a sum that yosys makes of LUTs on Lattice, and not of pairs of a chain: its arith_map*.v
+
+
 def adder(bits: ArrayLike, fabric: Fabric) -> Counts:
-    """LUTs of one carry chain."""
+    """LUTs of a sum: one carry chain, or a few LUTs where pairs of a chain would be more."""
     array = np.asarray(bits, np.float64)
-    return array + array % 2 if fabric.pairs else array
+    if not fabric.pairs:
+        return array
+    return np.where(array > SOFT, array + array % 2 + fabric.feed, array + (array == SOFT))
 
 
 @cache
-def tree_bits(lanes: int, width: int, bits: int, pairs: bool) -> float:
-    """Bits of the chains of `adder_tree`: a bit wider at each level, up to `bits`."""
+def tree_bits(lanes: int, width: int, bits: int, fabric: Fabric) -> float:
+    """LUTs of the sums of `adder_tree`: a bit wider at each level, up to `bits`."""
     if lanes == 1:
         return 0.0
     low = 1 << (lanes - 1).bit_length() - 1
     ends = (min(width + (part - 1).bit_length(), bits) for part in (low, lanes - low))
-    below = sum(tree_bits(part, width, end, pairs) for part, end in zip((low, lanes - low), ends, strict=True))
-    own = min(min(width + (low - 1).bit_length(), bits) + 1, bits)
-    return below + own + (own % 2 if pairs else 0)
+    below = sum(tree_bits(part, width, end, fabric) for part, end in zip((low, lanes - low), ends, strict=True))
+    return below + float(adder(min(min(width + (low - 1).bit_length(), bits) + 1, bits), fabric))
 
 
 def comparator(bits: ArrayLike, fabric: Fabric) -> Counts:
     """LUTs of `a >= b`: two bits of each in a LUT6, one in a LUT4."""
     return np.asarray(bits, np.float64) / (2 if fabric.lut_inputs == 6 else 1)
+
+
+def codes_comparator(bits: ArrayLike, fabric: Fabric) -> Counts:
+    """LUTs of `a > b` of two codes in registers: two bits in a LUT6; in LUT4s a chain, and the inverse of its inputs."""
+    array = np.asarray(bits, np.float64)
+    if fabric.lut_inputs == 6:  # above six bits a chain, with a LUT before and one behind it
+        return array / 2 + 2 * (array > 6)
+    if not fabric.pairs:
+        return np.where(array > SOFT, 2 * array - 1, 2 * array)
+    chain = array + array + array % 2 + fabric.feed if fabric.feed else 2 * array - 1
+    return np.where(array > SOFT, chain, 2 * array - 3)
 
 
 def distinct(columns: ArrayLike, words: ArrayLike) -> Counts:

@@ -17,6 +17,7 @@ from hwdse.structure.blocks import (
     adder,
     bits_for,
     ceil_div,
+    codes_comparator,
     comparator,
     distinct,
     each,
@@ -58,7 +59,7 @@ def _matrix(p: Table, fabric: Fabric) -> Parts:
     operand = _operand(p)
     kept = (passes > 1) & (terms > 1)
     late = (simd == 1) & carried & (style != PACKED) & (fabric.lut_inputs == 6)
-    tree = each(lambda n, w, b: tree_bits(n, w, b, fabric.pairs), simd, p["PRODUCT"], p["SUM"])
+    tree = each(lambda n, w, b: tree_bits(n, w, b, fabric), simd, p["PRODUCT"], p["SUM"])
     found = {name: part(lanes * count) for name, count in _lanes(p, fabric).items()}
     packed = simd * (pe - ceil_div(pe, p["DSP_LANES"])) * (p["WM"] + 1) * (style == PACKED)
     weights, buffer = _weights(p, lanes, terms, fabric), _kept_vector(p, fabric)
@@ -289,9 +290,10 @@ def _decoders(p: Table, fabric: Fabric, operands: int, absorbed: int) -> dict[st
 
 
 def _residual_add(p: Table, fabric: Fabric) -> Parts:
-    bits = p["SUM"] - (p["AS"] == 0)  # without a sign the top bit is no register
+    unsigned = p["AS"] == 0  # without a sign the top bit is no register, and the next one a carry
+    chain = p["SUM"] - unsigned * (2 if fabric.free_carry else 1)
     return {
-        "adders": part(p["LANES"] * adder(bits, fabric), p["LANES"] * bits),
+        "adders": part(p["LANES"] * adder(chain, fabric), p["LANES"] * (p["SUM"] - unsigned)),
         **_decoders(p, fabric, 2, 2),
     }
 
@@ -314,9 +316,11 @@ def _sum_pool(p: Table, fabric: Fabric) -> Parts:
 
 def _max_pool(p: Table, fabric: Fabric) -> Parts:
     bits = p["AS"] + p["AE"] + p["AM"]
+    # of sign and magnitude, which are xored with the sign before and behind; a LUT6 that compares takes in the first
+    keys = (bits - 1) * (1 if fabric.lut_inputs == 6 else 2)
     return {
-        "comparators": part(p["LANES"] * comparator(bits - 1, fabric), p["LANES"] * bits),
-        "keys": part(p["LANES"] * bits * ((p["AE"] > 0) & (p["AS"] > 0))),
+        "comparators": part(p["LANES"] * codes_comparator(bits, fabric), p["LANES"] * bits),
+        "keys": part(p["LANES"] * keys * ((p["AE"] > 0) & (p["AS"] > 0))),
         "lanes": part(p["LANES"]),
         "control": _counters(p["TAPS"]),
     }
