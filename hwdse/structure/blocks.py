@@ -37,6 +37,7 @@ class Fabric:
     feed: int  # LUTs in front of a chain, which give it its first carry
     free_carry: bool  # whether the last carry of a chain needs no LUT of the netlist to leave it
     rams: tuple[tuple[int, int, int], ...]  # RAM in LUTs: words, bits and LUTs of a primitive; empty: none
+    joined: int  # words of a table of one bit whose LUTs the slice's own multiplexers join
     multipliers: Multipliers
     blocks: tuple[BlockRam, ...]
 
@@ -53,17 +54,17 @@ Parts = Mapping[str, Part]
 
 _AMD = Multipliers(2, 9)
 _NINE = Multipliers(4, half=9)  # MULT9X9 of Nexus and Gowin, two in the place of one of 18 x 18
-AMD7 = Fabric(6, False, 0, True, ((32, 6, 4), (64, 3, 4)), _AMD, BLOCK_RAMS["xc7"])  # RAM32M, RAM64M: UG474
-AMD = Fabric(6, False, 0, True, ((32, 14, 8), (64, 7, 8)), _AMD, BLOCK_RAMS["xcup"])  # RAM32M16, RAM64M8: UG574
+AMD7 = Fabric(6, False, 0, True, ((32, 6, 4), (64, 3, 4)), 256, _AMD, BLOCK_RAMS["xc7"])  # RAM32M, RAM64M: UG474
+AMD = Fabric(6, False, 0, True, ((32, 14, 8), (64, 7, 8)), 256, _AMD, BLOCK_RAMS["xcup"])  # RAM32M16, RAM64M8: UG574
 FABRICS = {
     "xc7": AMD7,
     "xcup": AMD,
     "versal": replace(AMD, blocks=BLOCK_RAMS["versal"]),
     # A RAM of 16 x 4: four LUTs of data and two of its write port, or all eight of a Gowin's tile, as nextpnr keeps them.
-    "ecp5": Fabric(4, True, 0, False, ((16, 4, 6),), Multipliers(2), BLOCK_RAMS["ecp5"]),  # TRELLIS_DPR16X4
-    "nexus": Fabric(4, True, 2, False, ((16, 4, 6),), _NINE, BLOCK_RAMS["nexus"]),  # DPR16X4
-    "gowin": Fabric(4, False, 0, False, ((16, 4, 8),), _NINE, BLOCK_RAMS["gowin"]),  # RAM16SDP4
-    "ice40": Fabric(4, False, 0, True, (), Multipliers(2, 11), BLOCK_RAMS["ice40"]),
+    "ecp5": Fabric(4, True, 0, False, ((16, 4, 6),), 64, Multipliers(2), BLOCK_RAMS["ecp5"]),  # TRELLIS_DPR16X4
+    "nexus": Fabric(4, True, 2, False, ((16, 4, 6),), 64, _NINE, BLOCK_RAMS["nexus"]),  # DPR16X4
+    "gowin": Fabric(4, False, 0, False, ((16, 4, 8),), 64, _NINE, BLOCK_RAMS["gowin"]),  # RAM16SDP4
+    "ice40": Fabric(4, False, 0, True, (), 16, Multipliers(2, 11), BLOCK_RAMS["ice40"]),
 }
 
 
@@ -143,11 +144,11 @@ def distinct(columns: ArrayLike, words: ArrayLike) -> Counts:
 def rom(words: ArrayLike, columns: ArrayLike, fabric: Fabric) -> tuple[Counts, Counts, Counts]:
     """LUTs of a ROM in LUTs with a data register: of small functions of the address, of rows of LUTs, and of choices.
 
-    The choice between two rows may be a multiplexer of the slice, which is no LUT: what is fitted says how often.
+    A choice between rows is a multiplexer of the slice, which is no LUT, as far as the slice has them.
     """
     size, found = np.asarray(words, np.float64), distinct(columns, words)
     full = 2.0**fabric.lut_inputs
     small = np.where(size <= full, found * np.where((size <= full / 2) & (fabric.lut_inputs == 6), 0.5, 1.0), 0.0)
     rows = np.where(size > full, np.ceil(size / full), 0.0)
-    choices = np.maximum(0.0, rows - 1) / (3 if fabric.lut_inputs == 6 else 1)
+    choices = np.maximum(0.0, np.ceil(size / fabric.joined) - 1) / (3 if fabric.lut_inputs == 6 else 1)
     return small * (size > 2), found * rows, found * choices
