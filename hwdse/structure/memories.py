@@ -14,6 +14,7 @@ from hwdse.memory import BLOCK_RAMS
 from hwdse.structure.blocks import FABRICS, Counts, Fabric, Part, Sizes, bits_for, ceil_div, part
 
 MULTIPLEXER = 0.5  # FACTOR_MUX and FACTOR_DEMUX of memory_libmap.cc
+PRIMITIVE = 16  # of AMD's RAM in LUTs, by the bits that are used; the other families have one each
 EMULATION = 2  # FACTOR_EMU: once for a read port of its own, twice for a read that clears where no pin does
 
 
@@ -87,30 +88,44 @@ class Ram:
         return self.in_blocks * block_rams(self.words, self.bits, self.fabric, rom=False).count
 
     def parts(self, name: str) -> dict[str, Part]:
-        """Its cells, the choice between their rows, and what says which row is written."""
+        """Its cells, the choices between their rows, what says which row is written, and what clears a read."""
+        found = {f"{name} choices": part(self.in_blocks * block_choices(self.words, self.bits, self.fabric, rom=False))}
         if self.fabric.rams:
             cells, muxes = ram(self.words, self.bits, self.fabric)
-            return {name: part(self.registered * cells), f"{name} multiplexers": part(self.registered * muxes)}
-        # flip-flops with an enable for each word; a LUT4 less than two inputs of a multiplexer: 4 to 1 takes two
-        choices = (self.words - 1) * self.bits * 2 / 3
-        return {
+            own = {name: part(self.registered * cells), f"{name} multiplexers": part(self.registered * muxes)}
+            return own | found
+        # flip-flops with an enable for each word
+        return found | {
             name: part(ffs=self.registered * self.words * self.bits),
-            f"{name} multiplexers": part(self.registered * choices),
+            f"{name} multiplexers": part(self.registered * self.bits * choices(self.words, self.fabric)),
             f"{name} enables": part(self.registered * self.words),
+            f"{name} clears": part(self.in_blocks * self.clears * self.bits),
         }
 
 
+def choices(ways: ArrayLike, fabric: Fabric) -> Counts:
+    """LUTs that choose one of some bits: four in a LUT6, or in two LUT4s."""
+    array = np.asarray(ways, np.float64)
+    return np.ceil((array - 1) / 3) if fabric.lut_inputs == 6 else np.ceil((array - 1) * 2 / 3)
+
+
+def block_choices(words: ArrayLike, bits: ArrayLike, fabric: Fabric, *, rom: bool) -> Counts:
+    """LUTs that choose between the rows of block RAMs."""
+    rows = np.maximum(1, block_rams(words, bits, fabric, rom=rom).rows)
+    return np.asarray(bits) * choices(rows, fabric)
+
+
 def ram(words: ArrayLike, columns: ArrayLike, fabric: Fabric) -> tuple[Counts, Counts]:
-    """LUTs of a RAM in LUTs in the best primitive: of its primitives, and of the multiplexers between their rows."""
+    """LUTs of a RAM in LUTs in the primitive that yosys finds cheapest: of its primitives, and between their rows."""
     size, wide = np.asarray(words, np.float64), np.asarray(columns, np.float64)
-    choices = []
+    cells, muxes, least = np.zeros_like(size * wide), np.zeros_like(size * wide), np.asarray(np.inf)
     for deep, tile, luts in fabric.rams:
         rows = np.ceil(size / deep)
-        choices.append((rows * np.ceil(wide / tile) * luts, wide * (rows - 1) / (3 if fabric.lut_inputs == 6 else 1)))
-    if not choices:
-        return np.zeros_like(size * wide), np.zeros_like(size * wide)
-    totals = np.stack([cells + muxes for cells, muxes in choices])
-    best = totals.argmin(0)
-    cells = np.choose(best, [c for c, _ in choices])
-    muxes = np.choose(best, [m for _, m in choices])
+        cost = PRIMITIVE * rows * wide / tile + MULTIPLEXER * ((rows - 1) * wide + rows * (rows > 1))
+        chosen = cost < least
+        # a LUT6 chooses between four, a LUT4 between two
+        between = np.ceil((rows - 1) / 3) if fabric.lut_inputs == 6 else rows - 1
+        cells = np.where(chosen, rows * np.ceil(wide / tile) * luts, cells)
+        muxes = np.where(chosen, between * wide, muxes)
+        least = np.minimum(cost, least)
     return np.asarray(cells), np.asarray(muxes)

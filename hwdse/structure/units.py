@@ -25,7 +25,7 @@ from hwdse.structure.blocks import (
     rom,
     tree_bits,
 )
-from hwdse.structure.memories import Ram, block_rams
+from hwdse.structure.memories import Ram, block_choices, block_rams
 from hwdse.structure.decoders import decoder
 from hwdse.structure.lanes import DECODE, DSP, PACKED, Lane, as_format, in_dsp, in_half_dsp, lane
 
@@ -138,7 +138,7 @@ def _code_bits(p: Table) -> Sizes:
 
 def _search(p: Table, fabric: Fabric) -> Parts:
     bits, width, lanes = _code_bits(p), p["ACC"] + p["WIDE"], p["LANES"]
-    small, large, chosen, ordered, registers = (np.zeros(np.broadcast(bits, lanes).shape) for _ in range(5))
+    small, large, chosen, ordered, registers, rows = (np.zeros(np.broadcast(bits, lanes).shape) for _ in range(6))
     constant = lanes * comparator(width, fabric) * (p["WORDS"] == 1)
     for step in range(int(np.max(bits))):
         words = p["WORDS"] << step
@@ -148,8 +148,11 @@ def _search(p: Table, fabric: Fabric) -> Parts:
         small, large, chosen = (a + in_luts * lanes * b for a, b in zip((small, large, chosen), found, strict=True))
         ordered = ordered + in_luts * lanes * sum(known)
         registers = registers + in_luts * lanes * distinct(width, words)
+        in_blocks = (step < bits) * (words > 1) * ((p["BLOCK"] > 0) & (words >= p["BLOCK"]))
+        rows = rows + in_blocks * block_choices(words, width, fabric, rom=True)
     several = p["WORDS"] > 1
     return {
+        "block choices": part(lanes * rows),
         "comparators": part(lanes * bits * comparator(width, fabric) - constant, lanes * (bits - 1) * p["ACC"]),
         "constant comparators": part(constant),
         "small memories": part(small, registers),
@@ -203,14 +206,17 @@ def _window_serial(p: Table, fabric: Fabric) -> Parts:
     place = bits_for(p["W"] + 2 * p["PW"]) + bits_for(p["H"] + 2 * p["PH"])
     inside = sum((bits_for(p[key]) for key in ("CF", "GROUPS", "KW", "KH")), bits_for(p["CF"] // p["GROUPS"]))
     padded = (p["PH"] + p["PW"]) > 0
+    # a window of one pixel that is every pixel moves by one constant, wherever it is
+    moving = (p["KW"] > 1) | (p["KH"] > 1) | (p["SW"] > 1) | (p["SH"] > 1)
     return {
         **memory.parts("memory"),
         "outputs": part(ffs=memory.registered * memory.bits),
         "pixel counts": part(lead + room, lead + room),
         "addresses": part(bits_for(cells), 2 * bits_for(cells)),
-        "places": part(place, place),
+        "moves": part(moving * bits_for(cells)),
+        "places": part(moving * place, moving * place),
         "counters": part(inside, inside),
-        "padding": part(padded * place, padded * 1.0),
+        "padding": part(padded * lead, padded * 1.0),
     }
 
 
@@ -226,6 +232,9 @@ def _window_parallel(p: Table, fabric: Fabric) -> Parts:
     next_row = p["SH"] * p["W"] - (columns - 1) * p["SW"]
     next_image = (p["H"] - (rows - 1) * p["SH"]) * p["W"] - (columns - 1) * p["SW"]
     gap = bits_for(np.maximum.reduce([first, next_image - 1, next_row - 1, p["SW"] - 1]) + 1)
+    last = first + (rows - 1) * p["SH"] * p["W"] + (columns - 1) * p["SW"]
+    drains = last >= p["H"] * p["W"]  # windows that are complete after the image: zeros follow from a certain place on
+    masked_y, masked_x = _masked(p, "H", "KH", "SH", "PH", rows), _masked(p, "W", "KW", "SW", "PW", columns)
     counters = bits_for(rows) + bits_for(columns) + bits_for(p["CF"])
     addresses = bits_for(line) * ((p["KH"] > 1) | (p["CF"] > 1))
     shifted = p["KH"] * width * (p["KW"] - 1)
@@ -235,11 +244,23 @@ def _window_parallel(p: Table, fabric: Fabric) -> Parts:
         "lines": part(ffs=memory.registered * memory.bits),
         "taps": part(shifted * srl, shifted * np.where(srl, 0, p["CF"])),
         "outputs": part(ffs=p["KH"] * p["KW"] * width),
-        "masks": part(p["KH"] * p["KW"] * ((p["PH"] + p["PW"]) > 0)),
+        "masks": part((masked_y + 1) * (masked_x + 1) - 1),  # of taps that are zero together
+        "borders": part(masked_y + masked_x, masked_y + masked_x),
+        "edge": part(drains * (counters + gap) / 3),
         "gaps": part(gap, gap),
         "addresses": part(addresses, addresses),
         "control": part(counters, counters),
     }
+
+
+def _masked(p: Table, size: str, taps: str, stride: str, padding: str, windows: Sizes) -> Sizes:
+    """How many rows or columns of taps lie outside of the image in some windows."""
+    count = np.zeros(np.shape(windows), np.int64)
+    for tap in range(int(np.max(p[taps]))):
+        before = p[padding] > tap
+        behind = (p[size] - 1 + p[padding] - tap) // p[stride] < windows - 1
+        count = count + ((tap < p[taps]) & (before | behind))
+    return count
 
 
 _ACROSS = ("W", "PW", "KW", "SW")
@@ -255,14 +276,15 @@ def _queue(p: Table, fabric: Fabric) -> Ram:
 
 
 def _fifo(p: Table, fabric: Fabric) -> Parts:
-    deep = p["DEPTH"] > 2
+    deep, two = p["DEPTH"] > 2, p["DEPTH"] == 2
     pointers = bits_for(np.maximum(p["DEPTH"] - 1, 1)) * deep
     memory = _queue(p, fabric)
     return {
         **memory.parts("memory"),
         "output": part(ffs=p["BITS"] * (~deep | (memory.registered > 0))),
         "pointers": part(pointers, 2 * pointers),
-        "spare": part(p["BITS"] * (p["DEPTH"] == 2), p["BITS"] * (p["DEPTH"] == 2)),
+        "spare": part(p["BITS"] * two / (2 if fabric.lut_inputs == 6 else 1), p["BITS"] * two),
+        "of two registers": part(two * 1.0, two * 1.0),
         "of a memory": part(deep * 1.0, deep * 1.0),
     }
 
