@@ -74,7 +74,7 @@ def _matrix(p: Table, fabric: Fabric) -> Parts:
         "weights": part(weights.luts),
         **buffer.parts("vector memory"),
         "kept vectors": part(kept * operand / (2 if fabric.lut_inputs == 6 else 1)),
-        "control": _counters(terms, passes, *([_words(p)] if "BLOCK" in p else [])),
+        **_counters(terms, passes, *([_words(p)] if "BLOCK" in p else [])),
     }
 
 
@@ -124,9 +124,16 @@ def _weights(p: Table, lanes: Sizes, terms: Sizes, fabric: Fabric) -> Part:
     return part(in_luts * sum(rom(_words(p), columns, fabric)), in_luts * distinct(columns, _words(p)))
 
 
-def _counters(*states: ArrayLike) -> Part:
+def _counters(*states: ArrayLike) -> dict[str, Part]:
+    """Counters that begin anew: where the states are a power of two, by themselves."""
     bits = sum((bits_for(count) for count in states), np.zeros((), np.int64))
-    return part(bits, bits)
+    return {"control": part(bits, bits), "wraps": part(_wraps(*states))}
+
+
+def _wraps(*states: ArrayLike) -> Sizes:
+    """Bits of counters that are set back before they would overflow."""
+    counts = [np.asarray(count, np.int64) for count in states]
+    return sum((bits_for(n) * (n & (n - 1) > 0) for n in counts), np.zeros((), np.int64))
 
 
 # ---- thresholds ----------------------------------------------------------------------------------
@@ -177,7 +184,7 @@ def _parallel(p: Table, fabric: Fabric) -> Parts:
         "large memories": part(in_luts * large),
         "memory choices": part(in_luts * chosen),
         "multiplexers": part(lanes * ((1 << bits) - 1 - bits), lanes * bits),
-        "control": _counters(p["WORDS"]),
+        **_counters(p["WORDS"]),
     }
 
 
@@ -216,6 +223,7 @@ def _window_serial(p: Table, fabric: Fabric) -> Parts:
         "moves": part(moving * bits_for(cells)),
         "places": part(moving * place, moving * place),
         "counters": part(inside, inside),
+        "wraps": part(_wraps(*(p[key] for key in ("CF", "GROUPS", "KW", "KH")), p["CF"] // p["GROUPS"])),
         "padding": part(padded * lead, padded * 1.0),
     }
 
@@ -250,6 +258,7 @@ def _window_parallel(p: Table, fabric: Fabric) -> Parts:
         "gaps": part(gap, gap),
         "addresses": part(addresses, addresses),
         "control": part(counters, counters),
+        "wraps": part(_wraps(rows, columns, p["CF"], np.where(addresses > 0, line, 1))),
     }
 
 
@@ -332,7 +341,7 @@ def _sum_pool(p: Table, fabric: Fabric) -> Parts:
         "first taps": part(sums * several),
         **_decoders(p, fabric, 1, 5),
         **memory.parts("memory"),
-        "control": _counters(p["TAPS"], p["GROUPS"]),
+        **_counters(p["TAPS"], p["GROUPS"]),
     }
 
 
@@ -344,7 +353,7 @@ def _max_pool(p: Table, fabric: Fabric) -> Parts:
         "comparators": part(p["LANES"] * codes_comparator(bits, fabric), p["LANES"] * bits),
         "keys": part(p["LANES"] * keys * ((p["AE"] > 0) & (p["AS"] > 0))),
         "lanes": part(p["LANES"]),
-        "control": _counters(p["TAPS"]),
+        **_counters(p["TAPS"]),
     }
 
 
