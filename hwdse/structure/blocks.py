@@ -54,15 +54,15 @@ Parts = Mapping[str, Part]
 
 _AMD = Multipliers(2, 9)
 _NINE = Multipliers(4, half=9)  # MULT9X9 of Nexus and Gowin, two in the place of one of 18 x 18
-AMD7 = Fabric(6, False, 0, True, ((32, 6, 4), (64, 3, 4)), 256, _AMD, BLOCK_RAMS["xc7"])  # RAM32M, RAM64M: UG474
-AMD = Fabric(6, False, 0, True, ((32, 14, 8), (64, 7, 8)), 256, _AMD, BLOCK_RAMS["xcup"])  # RAM32M16, RAM64M8: UG574
+AMD7 = Fabric(6, False, 0, True, ((32, 6, 4), (64, 3, 4)), 128, _AMD, BLOCK_RAMS["xc7"])  # RAM32M, RAM64M: UG474
+AMD = Fabric(6, False, 0, True, ((32, 14, 8), (64, 7, 8)), 128, _AMD, BLOCK_RAMS["xcup"])  # RAM32M16, RAM64M8: UG574
 FABRICS = {
     "xc7": AMD7,
     "xcup": AMD,
     "versal": replace(AMD, blocks=BLOCK_RAMS["versal"]),
     # A RAM of 16 x 4: four LUTs of data and two of its write port, or all eight of a Gowin's tile, as nextpnr keeps them.
     "ecp5": Fabric(4, True, 0, False, ((16, 4, 6),), 64, Multipliers(2), BLOCK_RAMS["ecp5"]),  # TRELLIS_DPR16X4
-    "nexus": Fabric(4, True, 2, False, ((16, 4, 6),), 64, _NINE, BLOCK_RAMS["nexus"]),  # DPR16X4
+    "nexus": Fabric(4, True, 2, False, ((16, 4, 6),), 32, _NINE, BLOCK_RAMS["nexus"]),  # DPR16X4
     "gowin": Fabric(4, False, 0, False, ((16, 4, 8),), 64, _NINE, BLOCK_RAMS["gowin"]),  # RAM16SDP4
     "ice40": Fabric(4, False, 0, True, (), 16, Multipliers(2, 11), BLOCK_RAMS["ice40"]),
 }
@@ -150,5 +150,10 @@ def rom(words: ArrayLike, columns: ArrayLike, fabric: Fabric) -> tuple[Counts, C
     full = 2.0**fabric.lut_inputs
     small = np.where(size <= full, found * np.where((size <= full / 2) & (fabric.lut_inputs == 6), 0.5, 1.0), 0.0)
     rows = np.where(size > full, np.ceil(size / full), 0.0)
-    choices = np.maximum(0.0, np.ceil(size / fabric.joined) - 1) / (3 if fabric.lut_inputs == 6 else 1)
-    return small * (size > 2), found * rows, found * choices
+    return small * (size > 2), found * rows, found * choices(np.ceil(size / fabric.joined), fabric)
+
+
+def choices(ways: ArrayLike, fabric: Fabric) -> Counts:
+    """LUTs that choose one of some bits: four in a LUT6, or in two LUT4s."""
+    array = np.maximum(1.0, np.asarray(ways, np.float64))
+    return np.ceil((array - 1) / 3) if fabric.lut_inputs == 6 else np.ceil((array - 1) * 2 / 3)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hwdse.memory import BLOCK_RAMS
-from hwdse.structure.blocks import FABRICS, Counts, Fabric, Part, Sizes, bits_for, ceil_div, part
+from hwdse.structure.blocks import FABRICS, Counts, Fabric, Part, Sizes, ceil_div, choices, part
 
 MULTIPLEXER = 0.5  # FACTOR_MUX and FACTOR_DEMUX of memory_libmap.cc
 PRIMITIVE = 16  # of AMD's RAM in LUTs, by the bits that are used; the other families have one each
@@ -101,12 +101,6 @@ class Ram:
             f"{name} enables": part(self.registered * self.words),
             f"{name} clears": part(self.in_blocks * self.clears * self.bits),
         }
-
-
-def choices(ways: ArrayLike, fabric: Fabric) -> Counts:
-    """LUTs that choose one of some bits: four in a LUT6, or in two LUT4s."""
-    array = np.asarray(ways, np.float64)
-    return np.ceil((array - 1) / 3) if fabric.lut_inputs == 6 else np.ceil((array - 1) * 2 / 3)
 
 
 def block_choices(words: ArrayLike, bits: ArrayLike, fabric: Fabric, *, rom: bool) -> Counts:

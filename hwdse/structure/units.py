@@ -207,10 +207,16 @@ def _ring_memory(p: Table, fabric: Fabric) -> Ram:
     return Ram(p["D"] * p["CF"], p["LANES"] * p["BITS"], np.ones_like(p["D"]), p["BLOCK"], fabric, clears)
 
 
+def _place(p: Table, size: str, stride: str, padding: str) -> Sizes:
+    """Bits of a column or row that change: without padding it moves by whole strides."""
+    bits = bits_for(p[size] + 2 * p[padding])
+    return bits - (p[padding] == 0) * bits_for(np.gcd(p[stride], 1 << bits))
+
+
 def _window_serial(p: Table, fabric: Fabric) -> Parts:
     cells, lead, room = _ring(p)
     memory = _ring_memory(p, fabric)
-    place = bits_for(p["W"] + 2 * p["PW"]) + bits_for(p["H"] + 2 * p["PH"])
+    place = _place(p, "W", "SW", "PW") + _place(p, "H", "SH", "PH")
     inside = sum((bits_for(p[key]) for key in ("CF", "GROUPS", "KW", "KH")), bits_for(p["CF"] // p["GROUPS"]))
     padded = (p["PH"] + p["PW"]) > 0
     # a window of one pixel that is every pixel moves by one constant, wherever it is
@@ -286,6 +292,7 @@ def _queue(p: Table, fabric: Fabric) -> Ram:
 
 def _fifo(p: Table, fabric: Fabric) -> Parts:
     deep, two = p["DEPTH"] > 2, p["DEPTH"] == 2
+    held = np.minimum(p["DEPTH"], 3)  # bits that say where beats are: in the output, the other register or the RAM, free
     pointers = bits_for(np.maximum(p["DEPTH"] - 1, 1)) * deep
     memory = _queue(p, fabric)
     return {
@@ -293,8 +300,7 @@ def _fifo(p: Table, fabric: Fabric) -> Parts:
         "output": part(ffs=p["BITS"] * (~deep | (memory.registered > 0))),
         "pointers": part(pointers, 2 * pointers),
         "spare": part(p["BITS"] * two / (2 if fabric.lut_inputs == 6 else 1), p["BITS"] * two),
-        "of two registers": part(two * 1.0, two * 1.0),
-        "of a memory": part(deep * 1.0, deep * 1.0),
+        "handshake": part(held, held),
     }
 
 
@@ -303,15 +309,16 @@ def _width(p: Table, fabric: Fabric) -> Parts:
     states = bits_for(wide // slim)
     return {
         "data": part((wide - slim) * (p["IN"] > p["OUT"]), wide),
-        "control": part(np.maximum(states - 2, 0), states),
+        # up to four states are in the LUTs that read them
+        "control": part((2 * states - 1) * (states > 2), states),
     }
 
 
-def _decoders(p: Table, fabric: Fabric, operands: int, absorbed: int) -> dict[str, Part]:
+def _decoders(p: Table, fabric: Fabric, operands: int, absorbed: ArrayLike) -> dict[str, Part]:
     """Fixed point from the codes of one operand or two, as much of it as is not in the LUTs of their adder."""
     lut6 = fabric.lut_inputs == 6
     counts = each(
-        lambda e, m, s: decoder(e, m, s, fabric.lut_inputs, absorbed if lut6 else 0), p["AE"], p["AM"], p["AS"]
+        lambda e, m, s, a: decoder(e, m, s, fabric.lut_inputs, a), p["AE"], p["AM"], p["AS"], np.asarray(absorbed) * lut6
     )
     last = 1 if lut6 else operands  # of one of two numbers, the last level is in the adder
     return {
@@ -339,7 +346,7 @@ def _sum_pool(p: Table, fabric: Fabric) -> Parts:
     return {
         "adders": part(p["LANES"] * adder(bits, fabric), sums * (1 + (~several | (memory.registered > 0)))),
         "first taps": part(sums * several),
-        **_decoders(p, fabric, 1, 5),
+        **_decoders(p, fabric, 1, np.where(several, 3, 5)),
         **memory.parts("memory"),
         **_counters(p["TAPS"], p["GROUPS"]),
     }
