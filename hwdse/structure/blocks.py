@@ -107,6 +107,12 @@ def adder(bits: ArrayLike, fabric: Fabric) -> Counts:
     return np.where(array > SOFT, array + array % 2 + fabric.feed, array + (array == SOFT))
 
 
+def increment(bits: ArrayLike, fabric: Fabric) -> Counts:
+    """LUTs that add one."""
+    array = np.asarray(bits, np.float64)
+    return np.where(array > SOFT, adder(array, fabric), array)
+
+
 @cache
 def tree_bits(lanes: int, width: int, bits: int, fabric: Fabric) -> float:
     """LUTs of the sums of `adder_tree`: a bit wider at each level, up to `bits`."""

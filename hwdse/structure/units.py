@@ -21,6 +21,7 @@ from hwdse.structure.blocks import (
     comparator,
     distinct,
     each,
+    increment,
     part,
     rom,
     tree_bits,
@@ -74,7 +75,7 @@ def _matrix(p: Table, fabric: Fabric) -> Parts:
         "weights": part(weights.luts),
         **buffer.parts("vector memory"),
         "kept vectors": part(kept * operand / (2 if fabric.lut_inputs == 6 else 1)),
-        **_counters(terms, passes, *([_words(p)] if "BLOCK" in p else [])),
+        **_counters(fabric, terms, passes, *([_words(p)] if "BLOCK" in p else [])),
     }
 
 
@@ -124,10 +125,15 @@ def _weights(p: Table, lanes: Sizes, terms: Sizes, fabric: Fabric) -> Part:
     return part(in_luts * sum(rom(_words(p), columns, fabric)), in_luts * distinct(columns, _words(p)))
 
 
-def _counters(*states: ArrayLike) -> dict[str, Part]:
+def _counters(fabric: Fabric, *states: ArrayLike) -> dict[str, Part]:
     """Counters that begin anew: where the states are a power of two, by themselves."""
     bits = sum((bits_for(count) for count in states), np.zeros((), np.int64))
-    return {"control": part(bits, bits), "wraps": part(_wraps(*states))}
+    return {"control": part(_increments(fabric, *states), bits), "wraps": part(_wraps(*states))}
+
+
+def _increments(fabric: Fabric, *states: ArrayLike) -> Counts:
+    """LUTs that count one on, to as many states each."""
+    return sum((increment(bits_for(count), fabric) for count in states), np.zeros(()))
 
 
 def _wraps(*states: ArrayLike) -> Sizes:
@@ -184,7 +190,7 @@ def _parallel(p: Table, fabric: Fabric) -> Parts:
         "large memories": part(in_luts * large),
         "memory choices": part(in_luts * chosen),
         "multiplexers": part(lanes * ((1 << bits) - 1 - bits), lanes * bits),
-        **_counters(p["WORDS"]),
+        **_counters(fabric, p["WORDS"]),
     }
 
 
@@ -216,20 +222,21 @@ def _place(p: Table, size: str, stride: str, padding: str) -> Sizes:
 def _window_serial(p: Table, fabric: Fabric) -> Parts:
     cells, lead, room = _ring(p)
     memory = _ring_memory(p, fabric)
-    place = _place(p, "W", "SW", "PW") + _place(p, "H", "SH", "PH")
-    inside = sum((bits_for(p[key]) for key in ("CF", "GROUPS", "KW", "KH")), bits_for(p["CF"] // p["GROUPS"]))
+    places = _place(p, "W", "SW", "PW"), _place(p, "H", "SH", "PH")
+    inside = *(p[key] for key in ("CF", "GROUPS", "KW", "KH")), p["CF"] // p["GROUPS"]
+    address = bits_for(cells)
     padded = (p["PH"] + p["PW"]) > 0
     # a window of one pixel that is every pixel moves by one constant, wherever it is
     moving = (p["KW"] > 1) | (p["KH"] > 1) | (p["SW"] > 1) | (p["SH"] > 1)
     return {
         **memory.parts("memory"),
         "outputs": part(ffs=memory.registered * memory.bits),
-        "pixel counts": part(lead + room, lead + room),
-        "addresses": part(bits_for(cells), 2 * bits_for(cells)),
-        "moves": part(moving * bits_for(cells)),
-        "places": part(moving * place, moving * place),
-        "counters": part(inside, inside),
-        "wraps": part(_wraps(*(p[key] for key in ("CF", "GROUPS", "KW", "KH")), p["CF"] // p["GROUPS"])),
+        "pixel counts": part(adder(lead, fabric) + adder(room, fabric), lead + room),
+        "addresses": part(2 * adder(address, fabric) + increment(address, fabric), 2 * address),
+        "moves": part(moving * address),
+        "places": part(moving * sum(adder(bits, fabric) for bits in places), moving * sum(places)),
+        "counters": part(_increments(fabric, *inside), sum((bits_for(n) for n in inside), _NONE)),
+        "wraps": part(_wraps(*inside)),
         "padding": part(padded * lead, padded * 1.0),
     }
 
@@ -262,8 +269,8 @@ def _window_parallel(p: Table, fabric: Fabric) -> Parts:
         "borders": part(masked_y + masked_x, masked_y + masked_x),
         "edge": part(drains * (counters + gap) / 3),
         "gaps": part(gap, gap),
-        "addresses": part(addresses, addresses),
-        "control": part(counters, counters),
+        "addresses": part(increment(addresses, fabric), addresses),
+        "control": part(_increments(fabric, rows, columns, p["CF"]) + increment(gap, fabric), counters),
         "wraps": part(_wraps(rows, columns, p["CF"], np.where(addresses > 0, line, 1))),
     }
 
@@ -348,7 +355,7 @@ def _sum_pool(p: Table, fabric: Fabric) -> Parts:
         "first taps": part(sums * several),
         **_decoders(p, fabric, 1, np.where(several, 3, 5)),
         **memory.parts("memory"),
-        **_counters(p["TAPS"], p["GROUPS"]),
+        **_counters(fabric, p["TAPS"], p["GROUPS"]),
     }
 
 
@@ -360,7 +367,7 @@ def _max_pool(p: Table, fabric: Fabric) -> Parts:
         "comparators": part(p["LANES"] * codes_comparator(bits, fabric), p["LANES"] * bits),
         "keys": part(p["LANES"] * keys * ((p["AE"] > 0) & (p["AS"] > 0))),
         "lanes": part(p["LANES"]),
-        **_counters(p["TAPS"]),
+        **_counters(fabric, p["TAPS"]),
     }
 
 
