@@ -160,6 +160,6 @@ def rom(words: ArrayLike, columns: ArrayLike, fabric: Fabric) -> tuple[Counts, C
 
 
 def choices(ways: ArrayLike, fabric: Fabric) -> Counts:
-    """LUTs that choose one of some bits: four in a LUT6, or in two LUT4s."""
+    """LUTs that choose one of some bits: of four in a LUT6, of two in a LUT4."""
     array = np.maximum(1.0, np.asarray(ways, np.float64))
-    return np.ceil((array - 1) / 3) if fabric.lut_inputs == 6 else np.ceil((array - 1) * 2 / 3)
+    return np.ceil((array - 1) / 3) if fabric.lut_inputs == 6 else array - 1

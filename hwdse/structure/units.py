@@ -375,10 +375,15 @@ def _code_table(p: Table, fabric: Fabric) -> Parts:
     small, large, chosen = rom(1 << p["IN"], p["OUT"], fabric)
     lanes, few = (p["BLOCK"] == 0) * p["LANES"], p["IN"] <= 3
     return {
-        "tables": part(lanes * (small + large) * ~few, lanes * p["OUT"]),
-        "small tables": part(lanes * small * few),  # functions of 3 inputs, of which fewer share a LUT6
+        # two outputs in a LUT6 are of the same lane
+        "tables": part(lanes * (np.ceil(small - ROUNDING) + large) * ~few, lanes * p["OUT"]),
+        # of three inputs: a flip-flop's reset takes one of them, and a LUT of its own
+        "small tables": part(lanes * distinct(p["OUT"], 1 << p["IN"]) * few),
         "table choices": part(lanes * chosen),
     }
+
+
+ROUNDING = 1e-3  # below which an expected number of tables is one that is certain
 
 
 def _branch(p: Table, fabric: Fabric) -> Parts:
