@@ -149,6 +149,11 @@ def _code_bits(p: Table) -> Sizes:
     return np.asarray(p["OS"] + p["OE"] + p["OM"], np.int64)
 
 
+# Bits from which a comparison, whose chain the address of the next step's memory waits for, is the longest path of a
+# unit on LUT4, so that the tool chooses by its result last, with LUTs of their own: seen on ECP5 and Gowin alike.
+LONG = 22
+
+
 def _search(p: Table, fabric: Fabric) -> Parts:
     bits, width, lanes = _code_bits(p), p["ACC"] + p["WIDE"], p["LANES"]
     small, large, chosen, ordered, registers, rows = (np.zeros(np.broadcast(bits, lanes).shape) for _ in range(6))
@@ -170,6 +175,7 @@ def _search(p: Table, fabric: Fabric) -> Parts:
         "constant comparators": part(constant),
         "small memories": part(small, registers),
         "large memories": part(large),
+        "late memories": part(large * (width > LONG) * (fabric.lut_inputs == 4)),
         "memory choices": part(chosen),
         "ordered columns": part(ordered),
         "indices": part(lanes * bits * ((p["OS"] > 0) & (p["OE"] > 0)), lanes * bits * (bits + 1) // 2),
