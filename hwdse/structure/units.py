@@ -271,10 +271,11 @@ def _window_parallel(p: Table, fabric: Fabric) -> Parts:
         "lines": part(ffs=memory.registered * memory.bits),
         "taps": part(shifted * srl, shifted * np.where(srl, 0, p["CF"])),
         "outputs": part(ffs=p["KH"] * p["KW"] * width),
-        "masks": part((masked_y + 1) * (masked_x + 1) - 1),  # of taps that are zero together
         "borders": part(masked_y + masked_x, masked_y + masked_x),
+        "corners": part(masked_y * masked_x),  # taps that are zero by either
         "edge": part(drains * (counters + gap) / 3),
         "gaps": part(gap, gap),
+        "restarts": part(gap * (next_row != next_image)),  # the gap after an image is another than that after a row
         "addresses": part(increment(addresses, fabric), addresses),
         "control": part(_increments(fabric, rows, columns, p["CF"]) + increment(gap, fabric), counters),
         "wraps": part(_wraps(rows, columns, p["CF"], np.where(addresses > 0, line, 1))),
