@@ -28,9 +28,9 @@ from hwdse.design import Design, Folding, Quantizer
 from hwdse.folding import check, cycles, multiplies
 from hwdse.matrix_vector import Style, table_bits
 from hwdse.memory import LUT_WORDS, utilization
-from hwdse.structure.blocks import FABRICS, Table, ram, rom
+from hwdse.structure.blocks import FABRICS, Table, rom
 from hwdse.structure.lanes import in_dsp
-from hwdse.structure.memories import memory_blocks
+from hwdse.structure.memories import memory_blocks, ram
 from hwdse.target import FpgaTarget
 from hwdse.thresholds import levels
 from hwdse.workload import OUTSIDE, Kind, Layer

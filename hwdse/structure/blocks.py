@@ -60,7 +60,7 @@ FABRICS = {
     "xc7": AMD7,
     "xcup": AMD,
     "versal": replace(AMD, blocks=BLOCK_RAMS["versal"]),
-    # A RAM of 16 x 4: four LUTs of data and two of its write port, or all eight of a Gowin's tile, as nextpnr keeps them.
+    # A RAM of 16 x 4: four LUTs of data and two of its write port, or all eight of a Gowin's tile, which nextpnr keeps.
     "ecp5": Fabric(4, True, 0, False, ((16, 4, 6),), 64, Multipliers(2), BLOCK_RAMS["ecp5"]),  # TRELLIS_DPR16X4
     "nexus": Fabric(4, True, 2, False, ((16, 4, 6),), 32, _NINE, BLOCK_RAMS["nexus"]),  # DPR16X4
     "gowin": Fabric(4, False, 0, False, ((16, 4, 8),), 64, _NINE, BLOCK_RAMS["gowin"]),  # RAM16SDP4
@@ -130,7 +130,7 @@ def comparator(bits: ArrayLike, fabric: Fabric) -> Counts:
 
 
 def codes_comparator(bits: ArrayLike, fabric: Fabric) -> Counts:
-    """LUTs of `a > b` of two codes in registers: two bits in a LUT6; in LUT4s a chain, and the inverse of its inputs."""
+    """LUTs of `a > b` of two codes in registers: two bits in a LUT6; in LUT4s a chain and the inverse of its inputs."""
     array = np.asarray(bits, np.float64)
     if fabric.lut_inputs == 6:  # above six bits a chain, with a LUT before and one behind it
         return array / 2 + 2 * (array > 6)
@@ -163,3 +163,20 @@ def choices(ways: ArrayLike, fabric: Fabric) -> Counts:
     """LUTs that choose one of some bits: of four in a LUT6, of two in a LUT4."""
     array = np.maximum(1.0, np.asarray(ways, np.float64))
     return np.ceil((array - 1) / 3) if fabric.lut_inputs == 6 else array - 1
+
+
+def counters(fabric: Fabric, *states: ArrayLike) -> dict[str, Part]:
+    """Counters that begin anew: where the states are a power of two, by themselves."""
+    bits = sum(bits_for(count) for count in states)
+    return {"control": part(increments(fabric, *states), bits), "wraps": part(wraps(*states))}
+
+
+def increments(fabric: Fabric, *states: ArrayLike) -> Counts:
+    """LUTs that count one on, to as many states each."""
+    return np.asarray(sum(increment(bits_for(count), fabric) for count in states))
+
+
+def wraps(*states: ArrayLike) -> Sizes:
+    """Bits of counters that are set back before they would overflow."""
+    counts = [np.asarray(count, np.int64) for count in states]
+    return np.asarray(sum(bits_for(n) * (n & (n - 1) > 0) for n in counts))

@@ -38,17 +38,16 @@ def _last(inputs: int, lut_inputs: int, absorbed: int) -> float:
     return 0.0 if inputs <= absorbed else function(inputs, lut_inputs)
 
 
-def _flat(
-    exponent: int, mantissa: int, signed: int, lut_inputs: int, absorbed: int
-) -> Iterator[tuple[float, float]]:
+def _flat(exponent: int, mantissa: int, signed: int, lut_inputs: int, absorbed: int) -> Iterator[tuple[float, float]]:
     """Every bit a function of the code; without a shift, also each a xor with whether a lower bit is set."""
     yield 0.0, sum(_last(inputs, lut_inputs, absorbed) for inputs in supports(exponent, mantissa, signed))
     if exponent == 1 and signed and mantissa > 1:
         if lut_inputs == 4:
             yield 0.0, 2.0 * mantissa - 1
         else:  # of four bits more in each LUT
-            yield ceil((mantissa - 3) / 4) / 2 if mantissa > 3 else 0.0, sum(
-                _last(min(bit + 2, 4), lut_inputs, absorbed) for bit in range(1, mantissa + 2)
+            yield (
+                ceil((mantissa - 3) / 4) / 2 if mantissa > 3 else 0.0,
+                sum(_last(min(bit + 2, 4), lut_inputs, absorbed) for bit in range(1, mantissa + 2)),
             )
 
 
