@@ -30,7 +30,7 @@ from hwdse.matrix_vector import Style, table_bits
 from hwdse.memory import LUT_WORDS, utilization
 from hwdse.structure.blocks import FABRICS, Table, rom
 from hwdse.structure.lanes import in_dsp
-from hwdse.structure.memories import memory_blocks, ram
+from hwdse.structure.memories import RAM_PARTS, memory_blocks, ram
 from hwdse.target import FpgaTarget
 from hwdse.thresholds import levels
 from hwdse.workload import OUTSIDE, Kind, Layer
@@ -53,8 +53,10 @@ PARTS = {
     **dict.fromkeys(("multiplier", "wide products", "packing", "products"), "multipliers"),
     **dict.fromkeys(("shifter", "exponents", "signs", "decoders"), "alignment"),
     **dict.fromkeys(("adder trees", "last carries"), "adder tree"),
-    **dict.fromkeys(("vector memory", "vector multiplexers", "operands"), "input buffer"),
-    **dict.fromkeys(("control", "rest"), "control"),
+    **dict.fromkeys((f"vector memory{part}" for part in ("", *RAM_PARTS)), "input buffer"),
+    **dict.fromkeys(("kept vectors", "operands"), "input buffer"),
+    "weight choices": "weights",
+    **dict.fromkeys(("control", "wraps", "rest"), "control"),
 }
 
 

@@ -24,6 +24,7 @@ class BlockRam:
     cost: int  # `cost` in brams.txt of the family
     byte: int  # bits that a write enables at least, where the port is not narrower
     blocks: int = 1  # as which it counts
+    shared: bool = True  # whether the columns that are left of one row fill the block of another
 
 
 # 18 Kib. UG473 (RAMB18E1), UG573 (RAMB18E2), FPGA-TN-02204 (DP16KD, PDPW16KD); Versal's RAMB18E5 has no port below
@@ -38,7 +39,8 @@ _LATTICE = (BlockRam(_ASPECTS, 128, 9),)
 BLOCK_RAMS = {
     "xc7": _AMD,
     "xcup": _AMD,
-    "versal": tuple(BlockRam(one.aspects[3:], one.cost, one.byte, one.blocks) for one in _AMD),
+    # which no open tool maps to: each row by itself
+    "versal": tuple(BlockRam(one.aspects[3:], one.cost, one.byte, one.blocks, shared=False) for one in _AMD),
     "ecp5": _LATTICE,
     "nexus": _LATTICE,
     "gowin": _LATTICE,

@@ -77,9 +77,9 @@ def _between(measured: Counts, predicted: Counts) -> tuple[float, float]:
     """
     count, likely = len(measured), np.maximum(predicted, 1.0)
     inner = min(count, ceil((1 + COVERED) / 2 * (count + 1)))
-    low = np.sort((measured + WITHIN) / likely)[count - inner]
-    high = np.sort((measured - WITHIN) / likely)[inner - 1]
-    return min(float(low), 1.0), max(float(high), 1.0)
+    low = float(np.sort((measured + WITHIN) / likely)[count - inner])
+    high = float(np.sort((measured - WITHIN) / likely)[inner - 1])
+    return (low, high) if low <= high else ((low + high) / 2, (low + high) / 2)
 
 
 def _covered(measured: Counts, predicted: Counts, group: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -58,7 +58,7 @@ class Job:
     @property
     def points(self) -> tuple[Point, ...]:
         """Its sample."""
-        return points(fpga(self.device), self.runs, SEED, matrices=self.matrices)
+        return points(fpga(self.device), self.runs, SEED, self.matrices)
 
 
 def table(family: str, counted: str) -> str:

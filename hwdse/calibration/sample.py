@@ -37,7 +37,7 @@ class Point:
 Draw = Callable[[Random, FpgaTarget], Unit]
 
 
-def points(target: FpgaTarget, runs: int, seed: int = 0, *, matrices: int | None = None) -> tuple[Point, ...]:
+def points(target: FpgaTarget, runs: int, seed: int = 0, matrices: int | None = None) -> tuple[Point, ...]:
     """`runs` units for `target`: `matrices` of them matrix-vector units, half if None; of each other kind equally many.
 
     Every kind is a sequence of its own, so that a smaller sample is a part of a larger one.

@@ -28,9 +28,7 @@ def queue_memory(p: Table, fabric: Fabric) -> Ram:
 
 def fifo(p: Table, fabric: Fabric) -> Parts:
     deep, two = p["DEPTH"] > 2, p["DEPTH"] == 2
-    held = np.minimum(
-        p["DEPTH"], 3
-    )  # bits that say where beats are: in the output, the other register or the RAM, free
+    held = np.minimum(p["DEPTH"], 3)  # bits that say where beats are
     pointers = bits_for(np.maximum(p["DEPTH"] - 1, 1)) * deep
     memory = queue_memory(p, fabric)
     return {

@@ -13,8 +13,8 @@ from math import ceil
 def decoder(exponent: int, mantissa: int, signed: int, lut_inputs: int, absorbed: int = 0) -> tuple[float, float]:
     """LUTs before the last level, and of the last level, of whose functions the adder's LUTs take in the smallest.
 
-    `absorbed`: inputs that such a function may have. None on LUT4; 5 on LUT6, whose adder adds it to a register, 3 where
-    that may be cleared, and 2 where two decoded numbers are added. There the second one's last level is in the adder.
+    `absorbed`: inputs that such a function may have. None on LUT4; 5 on LUT6, whose adder adds it to a register, 3
+    where that may be cleared, and 2 where two decoded numbers are added, of which the second's last level is there.
     """
     if exponent == 0:
         return 0.0, 0.0

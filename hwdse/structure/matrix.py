@@ -20,7 +20,7 @@ from hwdse.structure.blocks import (
     tree_bits,
 )
 from hwdse.structure.lanes import DECODE, DSP, PACKED, Lane, as_format, in_dsp, in_half_dsp, lane
-from hwdse.structure.memories import Ram
+from hwdse.structure.memories import Ram, block_choices
 
 
 def matrix(p: Table, fabric: Fabric) -> Parts:
@@ -46,6 +46,7 @@ def matrix(p: Table, fabric: Fabric) -> Parts:
         "accumulators": part(pe * adder(p["ACC"], fabric) * (terms > 1), pe * p["ACC"] * (1 + (terms > 1))),
         "last carries": part(pe * adder(p["SUM"], fabric) * ((terms == 1) & carried)),
         "weights": part(weights.luts),
+        "weight choices": part(_weight_choices(p, fabric)),
         **buffer.parts("vector memory"),
         "kept vectors": part(kept * operand / (2 if fabric.lut_inputs == 6 else 1)),
         **counters(fabric, terms, passes, *([weight_words(p)] if "BLOCK" in p else [])),
@@ -96,6 +97,14 @@ def _weights(p: Table, lanes: Sizes, terms: Sizes, fabric: Fabric) -> Part:
         return part(ffs=columns)
     in_luts = p["BLOCK"] == 0
     return part(in_luts * sum(rom(weight_words(p), columns, fabric)), in_luts * distinct(columns, weight_words(p)))
+
+
+def _weight_choices(p: Table, fabric: Fabric) -> Counts:
+    """Between the rows of weights in block RAM."""
+    if "BLOCK" not in p:
+        return np.zeros(())
+    columns = p["PE"] * p["SIMD"] * (p["WS"] + p["WE"] + p["WM"])
+    return np.asarray(p["BLOCK"] * block_choices(weight_words(p), columns, fabric, rom=True))
 
 
 def dsps(p: Table, fabric: Fabric) -> Sizes:

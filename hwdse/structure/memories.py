@@ -8,10 +8,12 @@ between rows and for each enable of a row.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from hwdse.memory import BLOCK_RAMS
 from hwdse.structure.blocks import FABRICS, Counts, Fabric, Part, Sizes, ceil_div, choices, part
+
+Truths = NDArray[np.bool_]
 
 MULTIPLEXER = 0.5  # FACTOR_MUX and FACTOR_DEMUX of memory_libmap.cc
 PRIMITIVE = 16  # of AMD's RAM in LUTs, by the bits that are used; the other families have one each
@@ -39,7 +41,7 @@ def block_rams(words: ArrayLike, bits: ArrayLike, fabric: Fabric, *, rom: bool) 
         for deep, port in kind.aspects:
             byte = 1 if rom else min(kind.byte, port)
             rows, columns = ceil_div(size, deep), ceil_div(wide, byte) * byte
-            n = ceil_div(rows * columns, port)
+            n = ceil_div(rows * columns, port) if kind.shared else rows * ceil_div(columns, port)
             cost = n * kind.cost + MULTIPLEXER * ((rows - 1) * wide + rows * (rows > 1) * (not rom))
             count = np.where(cost < least, n * kind.blocks, count)
             best = np.where(cost < least, rows, best)
@@ -54,6 +56,9 @@ def memory_blocks(words: ArrayLike, bits: ArrayLike, family: str, *, rom: bool =
     return block_rams(words, bits, FABRICS[family], rom=rom).count
 
 
+RAM_PARTS = (" multiplexers", " choices", " enables", " clears")  # after the name of a memory
+
+
 @dataclass(frozen=True, slots=True)
 class Ram:
     """A memory that is written while it works, by BLOCK 1 in block RAM, by BLOCK 0 in LUTs.
@@ -63,10 +68,10 @@ class Ram:
 
     words: Sizes
     bits: Sizes
-    there: Sizes  # whether there is one
+    there: Truths  # whether there is one
     block: Sizes
     fabric: Fabric
-    clears: Sizes | int = 0  # whether a read may give zero instead
+    clears: Truths | bool = False  # whether a read may give zero instead
 
     @property
     def in_blocks(self) -> Sizes:
@@ -80,7 +85,7 @@ class Ram:
     @property
     def registered(self) -> Sizes:
         """Whether what it reads is kept in flip-flops of logic cells."""
-        return np.asarray(self.there - self.in_blocks, np.int64)
+        return np.asarray(self.there * 1 - self.in_blocks, np.int64)
 
     @property
     def blocks(self) -> Sizes:

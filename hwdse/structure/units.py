@@ -70,9 +70,9 @@ def _brams(module: str, p: Table, family: str) -> Sizes:
     """Of memories that are written, and of read-only ones that BLOCK puts there."""
     fabric = FABRICS[family]
     written = _RAMS[module](p, fabric).blocks if module in _RAMS else _NONE
-    return sum(
-        (there * block_rams(words, bits, fabric, rom=True).count for there, words, bits in _roms(module, p)), written
-    )
+    for there, words, bits in _roms(module, p):
+        written = written + there * block_rams(words, bits, fabric, rom=True).count
+    return written
 
 
 _NONE = np.zeros((), np.int64)

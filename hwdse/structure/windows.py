@@ -30,13 +30,13 @@ def _ring(p: Table) -> tuple[Sizes, Sizes, Sizes]:
 
 def ring_memory(p: Table, fabric: Fabric) -> Ram:
     clears = (p["PH"] + p["PW"]) > 0
-    return Ram(p["D"] * p["CF"], p["LANES"] * p["BITS"], np.ones_like(p["D"]), p["BLOCK"], fabric, clears)
+    return Ram(p["D"] * p["CF"], p["LANES"] * p["BITS"], np.ones_like(p["D"], np.bool_), p["BLOCK"], fabric, clears)
 
 
 def _place(p: Table, size: str, stride: str, padding: str) -> Sizes:
     """Bits of a column or row that change: without padding it moves by whole strides."""
     bits = bits_for(p[size] + 2 * p[padding])
-    return bits - (p[padding] == 0) * bits_for(np.gcd(p[stride], 1 << bits))
+    return np.asarray(bits - (p[padding] == 0) * bits_for(np.gcd(p[stride], 1 << bits)))
 
 
 def window_serial(p: Table, fabric: Fabric) -> Parts:
@@ -55,7 +55,7 @@ def window_serial(p: Table, fabric: Fabric) -> Parts:
         "addresses": part(2 * adder(address, fabric) + increment(address, fabric), 2 * address),
         "moves": part(moving * address),
         "places": part(moving * sum(adder(bits, fabric) for bits in places), moving * sum(places)),
-        "counters": part(increments(fabric, *inside), sum((bits_for(n) for n in inside), _NONE)),
+        "counters": part(increments(fabric, *inside), sum(bits_for(n) for n in inside)),
         "wraps": part(wraps(*inside)),
         "padding": part(padded * lead, padded * 1.0),
     }
