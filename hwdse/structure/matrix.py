@@ -104,7 +104,7 @@ def _weight_choices(p: Table, fabric: Fabric) -> Counts:
     if "BLOCK" not in p:
         return np.zeros(())
     columns = p["PE"] * p["SIMD"] * (p["WS"] + p["WE"] + p["WM"])
-    return np.asarray(p["BLOCK"] * block_choices(weight_words(p), columns, fabric, rom=True))
+    return block_choices(p["BLOCK"], weight_words(p), columns, fabric, rom=True)
 
 
 def dsps(p: Table, fabric: Fabric) -> Sizes:

@@ -90,11 +90,11 @@ class Ram:
     @property
     def blocks(self) -> Sizes:
         """Block RAMs."""
-        return self.in_blocks * block_rams(self.words, self.bits, self.fabric, rom=False).count
+        return blocks_there(self.in_blocks, self.words, self.bits, self.fabric, rom=False)
 
     def parts(self, name: str) -> dict[str, Part]:
         """Its cells, the choices between their rows, what says which row is written, and what clears a read."""
-        found = {f"{name} choices": part(self.in_blocks * block_choices(self.words, self.bits, self.fabric, rom=False))}
+        found = {f"{name} choices": part(block_choices(self.in_blocks, self.words, self.bits, self.fabric, rom=False))}
         if self.fabric.rams:
             cells, muxes = ram(self.words, self.bits, self.fabric)
             own = {name: part(self.registered * cells), f"{name} multiplexers": part(self.registered * muxes)}
@@ -108,10 +108,22 @@ class Ram:
         }
 
 
-def block_choices(words: ArrayLike, bits: ArrayLike, fabric: Fabric, *, rom: bool) -> Counts:
-    """LUTs that choose between the rows of block RAMs."""
-    rows = np.maximum(1, block_rams(words, bits, fabric, rom=rom).rows)
-    return np.asarray(bits) * choices(rows, fabric)
+def blocks_there(there: ArrayLike, words: ArrayLike, bits: ArrayLike, fabric: Fabric, *, rom: bool) -> Sizes:
+    """Block RAMs of as many memories as there are."""
+    if not np.any(there):
+        return np.zeros((), np.int64)
+    return np.asarray(there) * block_rams(words, bits, fabric, rom=rom).count
+
+
+def block_choices(there: ArrayLike, words: ArrayLike, bits: ArrayLike, fabric: Fabric, *, rom: bool) -> Counts:
+    """LUTs that choose between the rows of block RAMs, of as many memories as there are."""
+    if not np.any(there):
+        return np.zeros(())
+    return (
+        np.asarray(there)
+        * np.asarray(bits, np.float64)
+        * choices(block_rams(words, bits, fabric, rom=rom).rows, fabric)
+    )
 
 
 def ram(words: ArrayLike, columns: ArrayLike, fabric: Fabric) -> tuple[Counts, Counts]:

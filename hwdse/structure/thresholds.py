@@ -28,7 +28,7 @@ def search(p: Table, fabric: Fabric) -> Parts:
         ordered = ordered + in_luts * lanes * sum(known)
         registers = registers + in_luts * lanes * distinct(width, words)
         in_blocks = (step < bits) * (words > 1) * ((p["BLOCK"] > 0) & (words >= p["BLOCK"]))
-        rows = rows + in_blocks * block_choices(words, width, fabric, rom=True)
+        rows = rows + block_choices(in_blocks, words, width, fabric, rom=True)
     several = p["WORDS"] > 1
     return {
         "block choices": part(lanes * rows),

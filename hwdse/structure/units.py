@@ -17,7 +17,7 @@ from hwdse.structure.channels import (
     width,
 )
 from hwdse.structure.matrix import dsps, kept_vector, matrix, weight_words
-from hwdse.structure.memories import Ram, block_rams
+from hwdse.structure.memories import Ram, blocks_there
 from hwdse.structure.thresholds import code_bits, parallel, search
 from hwdse.structure.windows import line_memory, ring_memory, window_parallel, window_serial
 
@@ -71,7 +71,7 @@ def _brams(module: str, p: Table, family: str) -> Sizes:
     fabric = FABRICS[family]
     written = _RAMS[module](p, fabric).blocks if module in _RAMS else _NONE
     for there, words, bits in _roms(module, p):
-        written = written + there * block_rams(words, bits, fabric, rom=True).count
+        written = written + blocks_there(there, words, bits, fabric, rom=True)
     return written
 
 

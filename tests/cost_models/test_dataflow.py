@@ -173,7 +173,7 @@ def test_blocks_are_counted_once() -> None:
     large = linear("fc", "x", ("y",), 4 * LUT_WORDS, 4096)  # a vector that is kept in LUTs
     for model, target in ((Dataflow(), TARGET), (DSP, TARGET), (DSP, PACKING)):
         found = price(large, alone(large, "int8", "uint8", Folding(4, 4)), target, model)
-        # 2**17 words of 128 bits are rows of 2048 or 4096 words, which lie side by side in blocks of 18 Kib, or in pairs.
+        # 2**17 words of 128 bits are rows of 2048 or 4096 words, side by side in blocks of 18 Kib, or in pairs of them.
         least = -(-(2**17) * 128 // (18 * 1024))
         assert term(found, "weights").brams in (least, least + least % 2)
         others = [part.area.brams for part in found.terms if part.name not in ("weights", "thresholds")]

@@ -391,7 +391,7 @@ def test_columns_that_are_left_share_a_block() -> None:
     # Two rows of 2048 x 9: 22 columns each, so that 44 fill five ports of 9, where 4096 x 4 would take six blocks.
     words, bits = [256, 512, 1024, 2048, 4096], 22
     assert memory_blocks(words, bits, "gowin").tolist() == [1, 1, 2, 3, 5]
-    assert rounded([block_choices(n, bits, FABRICS["gowin"], rom=True) for n in (2048, 4096)]) == [0, 22]
+    assert rounded([block_choices(1, n, bits, FABRICS["gowin"], rom=True) for n in (2048, 4096)]) == [0, 22]
     # What is written has a byte of 9 bits for each enable: 22 columns are 27.
     assert memory_blocks(4096, bits, "gowin", rom=False) == 6
     # 4 Kib: 192 bits of 256 words are 12 ports of 16; 512 words that are never written fill 512 x 8 just as well.
@@ -400,8 +400,8 @@ def test_columns_that_are_left_share_a_block() -> None:
 
 def test_an_ice40_has_ram_in_blocks_or_in_registers() -> None:
     def memory(words: int, bits: int, *, block: int = 0, clears: bool = False, family: str = "ice40") -> Ram:
-        values = [np.array(value) for value in (words, bits)]
-        return Ram(*values, np.array(True), np.array(block), FABRICS[family], np.array(clears))
+        sizes = np.array(words), np.array(bits), np.array(True), np.array(block)
+        return Ram(*sizes, FABRICS[family], np.array(clears))
 
     # A block costs 64 bits and its read port two; what clears a read, four more.
     assert [int(memory(11, bits).blocks) for bits in (6, 7)] == [0, 1]

@@ -60,7 +60,9 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def test_from_units_to_fits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(plan, "points", lambda target, runs, seed, matrices: tuple(Point(u, target.name) for u in FOUR[:runs]))
+    monkeypatch.setattr(
+        plan, "points", lambda target, runs, seed, matrices: tuple(Point(u, target.name) for u in FOUR[:runs])
+    )
     measured, fitted = answers(capsys, words(tmp_path, "--runs", "4"))
     assert measured["rows"] == [{"device": "ecp5_25f", "table": "ecp5.netlist.csv", "units": 4, "failed": 0}]
     table = tmp_path / "data" / "ecp5.netlist.csv"
