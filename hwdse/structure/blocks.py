@@ -36,6 +36,7 @@ class Fabric:
     pairs: bool  # whether carry chains come in pairs of bits: CCU2C of ECP5, CCU2 of Nexus
     feed: int  # LUTs in front of a chain, which give it its first carry
     free_carry: bool  # whether the last carry of a chain needs no LUT of the netlist to leave it
+    inverter: int  # LUTs of the inverse of a register at a port
     rams: tuple[tuple[int, int, int], ...]  # RAM in LUTs: words, bits and LUTs of a primitive; empty: none
     joined: int  # words of a table of one bit whose LUTs the slice's own multiplexers join
     multipliers: Multipliers
@@ -54,17 +55,17 @@ Parts = Mapping[str, Part]
 
 _AMD = Multipliers(2, 9)
 _NINE = Multipliers(4, half=9)  # MULT9X9 of Nexus and Gowin, two in the place of one of 18 x 18
-AMD7 = Fabric(6, False, 0, True, ((32, 6, 4), (64, 3, 4)), 128, _AMD, BLOCK_RAMS["xc7"])  # RAM32M, RAM64M: UG474
-AMD = Fabric(6, False, 0, True, ((32, 14, 8), (64, 7, 8)), 128, _AMD, BLOCK_RAMS["xcup"])  # RAM32M16, RAM64M8: UG574
+AMD7 = Fabric(6, False, 0, True, 0, ((32, 6, 4), (64, 3, 4)), 128, _AMD, BLOCK_RAMS["xc7"])  # RAM32M, RAM64M: UG474
+AMD = Fabric(6, False, 0, True, 0, ((32, 14, 8), (64, 7, 8)), 128, _AMD, BLOCK_RAMS["xcup"])  # RAM32M16, RAM64M8: UG574
 FABRICS = {
     "xc7": AMD7,
     "xcup": AMD,
     "versal": replace(AMD, blocks=BLOCK_RAMS["versal"]),
     # A RAM of 16 x 4: four LUTs of data and two of its write port, or all eight of a Gowin's tile, which nextpnr keeps.
-    "ecp5": Fabric(4, True, 0, False, ((16, 4, 6),), 64, Multipliers(2), BLOCK_RAMS["ecp5"]),  # TRELLIS_DPR16X4
-    "nexus": Fabric(4, True, 2, False, ((16, 4, 6),), 32, _NINE, BLOCK_RAMS["nexus"]),  # DPR16X4
-    "gowin": Fabric(4, False, 0, False, ((16, 4, 8),), 64, _NINE, BLOCK_RAMS["gowin"]),  # RAM16SDP4
-    "ice40": Fabric(4, False, 0, True, (), 16, Multipliers(2, 11), BLOCK_RAMS["ice40"]),
+    "ecp5": Fabric(4, True, 0, False, 1, ((16, 4, 6),), 64, Multipliers(2), BLOCK_RAMS["ecp5"]),  # TRELLIS_DPR16X4
+    "nexus": Fabric(4, True, 2, False, 0, ((16, 4, 6),), 32, _NINE, BLOCK_RAMS["nexus"]),  # DPR16X4
+    "gowin": Fabric(4, False, 0, False, 1, ((16, 4, 8),), 64, _NINE, BLOCK_RAMS["gowin"]),  # RAM16SDP4
+    "ice40": Fabric(4, False, 0, True, 1, (), 16, Multipliers(2, 11), BLOCK_RAMS["ice40"]),
 }
 
 

@@ -14,6 +14,7 @@ from hwdse.structure.blocks import (
     counters,
     distinct,
     each,
+    increment,
     part,
     rom,
 )
@@ -29,14 +30,18 @@ def queue_memory(p: Table, fabric: Fabric) -> Ram:
 def fifo(p: Table, fabric: Fabric) -> Parts:
     deep, two = p["DEPTH"] > 2, p["DEPTH"] == 2
     held = np.minimum(p["DEPTH"], 3)  # bits that say where beats are
+    # beside the LUT of the first: the inverse that says that it is free, or what the others say of each other
+    few, several = (1, 2) if fabric.lut_inputs == 6 else (2.5, 6)
+    handshake = np.where(deep, several, np.where(two, few, fabric.inverter))
     pointers = bits_for(np.maximum(p["DEPTH"] - 1, 1)) * deep
     memory = queue_memory(p, fabric)
     return {
         **memory.parts("memory"),
         "output": part(ffs=p["BITS"] * (~deep | (memory.registered > 0))),
-        "pointers": part(pointers, 2 * pointers),
+        "pointers": part(2 * increment(pointers, fabric), 2 * pointers),
+        "comparisons": part(pointers),
         "spare": part(p["BITS"] * two / (2 if fabric.lut_inputs == 6 else 1), p["BITS"] * two),
-        "handshake": part(held, held),
+        "handshake": part(handshake, held),
     }
 
 
@@ -46,7 +51,8 @@ def width(p: Table, fabric: Fabric) -> Parts:
     return {
         "data": part((wide - slim) * (p["IN"] > p["OUT"]), wide),
         # up to four states are in the LUTs that read them
-        "control": part((2 * states - 1) * (states > 2), states),
+        "control": part(2 * np.maximum(states - 2, 0), states),
+        "last state": part(3 * (states > 2)),
     }
 
 

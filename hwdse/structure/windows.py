@@ -9,6 +9,7 @@ from hwdse.structure.blocks import (
     Table,
     adder,
     bits_for,
+    ceil_div,
     increment,
     increments,
     part,
@@ -97,12 +98,19 @@ def window_parallel(p: Table, fabric: Fabric) -> Parts:
 
 
 def _masked(p: Table, size: str, taps: str, stride: str, padding: str, windows: Sizes) -> Sizes:
-    """How many rows or columns of taps lie outside of the image in some windows."""
+    """How many conditions there are on which some row or column of taps lies outside of the image."""
     count = np.zeros(np.shape(windows), np.int64)
+
+    def first(tap: int) -> Sizes:  # window in which it is inside
+        return np.maximum(0, ceil_div(p[padding] - tap, p[stride]))
+
+    def last(tap: int) -> Sizes:
+        return np.asarray((p[size] - 1 + p[padding] - tap) // p[stride])
+
     for tap in range(int(np.max(p[taps]))):
-        before = p[padding] > tap
-        behind = (p[size] - 1 + p[padding] - tap) // p[stride] < windows - 1
-        count = count + ((tap < p[taps]) & (before | behind))
+        before = (first(tap) > 0) & ((tap == 0) | (first(tap) != first(tap - 1)))
+        behind = (last(tap) < windows - 1) & ((tap == p[taps] - 1) | (last(tap) != last(tap + 1)))
+        count = count + (tap < p[taps]) * (before * 1 + behind)
     return count
 
 

@@ -280,22 +280,25 @@ def test_window_in_series() -> None:
 
 def test_queue() -> None:
     # Of 33 beats: one in the output register, so 32 in the RAM.
-    assert luts(of(units.fifo(8, 33), "ecp5"), "memory", "memory multiplexers", "pointers") == [24, 8, 5]
-    assert luts(of(units.fifo(8, 33), "xcup"), "memory", "memory multiplexers", "pointers") == [8, 0, 5]
+    assert luts(of(units.fifo(8, 33), "ecp5"), "memory", "memory multiplexers", "pointers") == [24, 8, 2 * 6]
+    assert luts(of(units.fifo(8, 33), "xcup"), "memory", "memory multiplexers", "pointers") == [8, 0, 2 * 5]
     assert ffs(of(units.fifo(8, 33), "ecp5"), "output", "pointers", "spare", "handshake") == [8, 10, 0, 3]
+    assert luts(of(units.fifo(8, 33), "ecp5"), "comparisons", "handshake") == [5, 6]
     # Of 2: two registers, one behind a multiplexer. Of 1: a register.
     assert luts(of(units.fifo(8, 2), "ecp5"), "memory", "pointers", "spare") == [0, 0, 8]
     assert luts(of(units.fifo(8, 2), "xcup"), "spare") == [4]  # two in a LUT6
     assert ffs(of(units.fifo(8, 2), "ecp5"), "output", "pointers", "spare", "handshake") == [8, 0, 8, 2]
     assert ffs(of(units.fifo(8, 1), "ecp5"), "output", "spare", "handshake") == [8, 0, 1]
+    # That it is free is the inverse of that it is full: on Nexus an inverter at a port, on AMD in the LUT beside.
+    assert [luts(of(units.fifo(8, 1), f), "handshake") for f in ("ecp5", "nexus", "xcup")] == [[1], [0], [0]]
 
 
 def test_change_of_width() -> None:
     # 8 elements of 8 bits one by one: 64 registers, of which 56 take the next element or the new beat; counted by 3
-    # bits, with 5 LUTs. Up to four elements are counted in LUTs that are there anyway.
+    # bits. Up to four elements are counted in LUTs that are there anyway; eight take two more, and three for the last.
     for family in ("ecp5", "xcup"):
         found = of(units.width(8, 8, 1), family)
-        assert luts(found, "data", "control") == [56, 5]
+        assert luts(found, "data", "control", "last state") == [56, 2, 3]
         assert luts(of(units.width(8, 4, 1), family), "control") == [0]
         assert ffs(found, "data", "control") == [64, 3]
     assert luts(of(units.width(8, 1, 4), "ecp5"), "data") == [0]  # registers with enables

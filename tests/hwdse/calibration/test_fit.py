@@ -15,7 +15,15 @@ from hwdse.structure import parts
 from hwdse.structure.blocks import FABRICS
 from hwdse.target import fpga
 
-LUTS = {"memory": 1.5, "memory multiplexers": 0.75, "pointers": 2.0, "spare": 0.5, "handshake": 3.0, "rest": 4.0}
+LUTS = {
+    "memory": 1.5,
+    "memory multiplexers": 0.75,
+    "pointers": 2.0,
+    "comparisons": 1.0,
+    "spare": 0.5,
+    "handshake": 3.0,
+    "rest": 4.0,
+}
 
 
 def row(module: str, **parameters: int) -> Measurement:
