@@ -28,9 +28,9 @@ from hwdse.design import Design, Folding, Quantizer
 from hwdse.folding import check, cycles, multiplies
 from hwdse.matrix_vector import Style, table_bits
 from hwdse.memory import LUT_WORDS, utilization
-from hwdse.structure.blocks import FABRICS, Table, ram, rom
+from hwdse.structure.blocks import FABRICS, Table, rom
 from hwdse.structure.lanes import in_dsp
-from hwdse.structure.units import memory_blocks
+from hwdse.structure.memories import RAM_PARTS, memory_blocks, ram
 from hwdse.target import FpgaTarget
 from hwdse.thresholds import levels
 from hwdse.workload import OUTSIDE, Kind, Layer
@@ -54,8 +54,10 @@ PARTS = {
     **dict.fromkeys(("multiplier", "wide products", "packing", "products"), "multipliers"),
     **dict.fromkeys(("shifter", "exponents", "signs", "decoders"), "alignment"),
     **dict.fromkeys(("adder trees", "last carries"), "adder tree"),
-    **dict.fromkeys(("vector memory", "vector multiplexers", "operands"), "input buffer"),
-    **dict.fromkeys(("control", "rest"), "control"),
+    **dict.fromkeys((f"vector memory{part}" for part in ("", *RAM_PARTS)), "input buffer"),
+    **dict.fromkeys(("kept vectors", "operands"), "input buffer"),
+    "weight choices": "weights",
+    **dict.fromkeys(("control", "wraps", "rest"), "control"),
 }
 
 
@@ -174,7 +176,7 @@ def _choices(q: Quantised, multiplier: Multiplier) -> Iterator[Choice]:
     styles: list[Style] = ["shift"]
     if multiplies(q.layer):
         weight, activation = q.operands[1].format, q.operands[0].format
-        if multiplier == "dsp" and in_dsp(weight, activation, 1, q.target.lut_inputs):
+        if multiplier == "dsp" and in_dsp(weight, activation, 1, FABRICS[q.target.family].multipliers):
             styles = ["dsp"]
         elif table_bits(weight, activation) <= TABLE_INPUTS:
             styles.append("table")

@@ -38,6 +38,15 @@ class Fit:
         """Each part's share of the prediction; `count` is `luts` or `ffs`."""
         return {name: factor * np.asarray(getattr(found[name], count)) for name, factor in self.coefficients.items()}
 
+    def bounds(self, predicted: Counts) -> tuple[Counts, Counts]:
+        """What 90 % of units lie between, which take whole LUTs and flip-flops."""
+        return bounds(predicted, self.low, self.high)
+
+
+def bounds(predicted: Counts, low: float | Counts, high: float | Counts) -> tuple[Counts, Counts]:
+    """`low` and `high` times the prediction, as whole numbers."""
+    return np.rint(predicted * low), np.rint(predicted * high)
+
 
 @dataclass(frozen=True, slots=True)
 class Fits:
@@ -75,11 +84,9 @@ def price(module: str, table: Table, family: str) -> Price:
     total_luts, total_ffs = sum(luts.values(), nothing), sum(ffs.values(), nothing)
     return Price(
         total_luts,
-        total_luts * fits.luts.low,
-        total_luts * fits.luts.high,
+        *fits.luts.bounds(total_luts),
         total_ffs,
-        total_ffs * fits.ffs.low,
-        total_ffs * fits.ffs.high,
+        *fits.ffs.bounds(total_ffs),
         *blocks(module, table, family),
         {name: (luts.get(name, nothing), ffs.get(name, nothing)) for name in {**luts, **ffs}},
     )

@@ -5,12 +5,13 @@ by as much as one measurement of each part alone would: a part that the sample h
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from hwdse.calibrated import Fit, Fits
+from hwdse.calibrated import Fit, Fits, bounds
 from hwdse.measurements import Measurement
 from hwdse.netlist import rtl_digest
 from hwdse.structure import parts
@@ -20,7 +21,7 @@ FOLDS = 10
 FEWEST = 2  # units of a module that is fitted
 SMALL = 10.0  # LUTs or flip-flops below which errors count as absolute ones
 PRIOR = 0.02  # weight of a coefficient's distance from 1, beside relative errors of units
-ROUNDING = 1e-6  # of ratios: many counts are predicted exactly
+WITHIN = 0.499  # of a LUT: bounds are rounded to whole ones
 COVERED = 0.9  # of measurements, by an interval
 
 
@@ -50,11 +51,10 @@ def fit(rows: Sequence[Measurement], family: str, count: str, groups: Sequence[N
     """The coefficients for `count` (`luts` or `ffs`); errors with each fold of each of `groups` left out in turn."""
     names, columns, measured = _equations(rows, family, count)
     left_out = [_left_out(columns, measured, group) for group in groups]
-    ratios = [measured / np.maximum(predicted, 1.0) for predicted in left_out]
-    bounds = [between(ratio) for ratio in ratios]
-    low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
+    intervals = [between(measured, predicted) for predicted in left_out]
+    low, high = min(low for low, _ in intervals), max(high for _, high in intervals)
     errors = [np.abs(predicted - measured) / np.maximum(measured, 1.0) for predicted in left_out]
-    inside = [covered(ratio, group) for ratio, group in zip(ratios, groups, strict=True)]
+    inside = [covered(measured, predicted, group) for predicted, group in zip(left_out, groups, strict=True)]
     kept = _solve(columns, measured)
     return Fit(
         {name: round(float(value), 4) for name, value in zip(names, kept, strict=True)},
@@ -80,23 +80,26 @@ def _equations(rows: Sequence[Measurement], family: str, count: str) -> tuple[li
     return names, columns, np.array([float(getattr(row.area, count)) for row in rows])
 
 
-def between(ratios: Counts) -> tuple[float, float]:
-    """What 90 % of ratios like these, measured / predicted, lie between.
+def between(measured: Counts, predicted: Counts) -> tuple[float, float]:
+    """By what to multiply predictions like these so that 90 % of units lie between them, as whole numbers.
 
-    A new one is above the k-th of n in k of n + 1 cases, so quantiles are taken a little further out: split conformal
-    prediction, Vovk et al., 'Algorithmic Learning in a Random World', 2005.
+    A new one is above the k-th of n in k of n + 1 cases, so that of fewer than 39 it is the largest that counts: split
+    conformal prediction, Vovk et al., 'Algorithmic Learning in a Random World', 2005.
     """
-    upper = min(1.0, (1 + COVERED) / 2 * (len(ratios) + 1) / len(ratios))
-    return float(np.quantile(ratios, 1 - upper)), float(np.quantile(ratios, upper))
+    count, likely = len(measured), np.maximum(predicted, 1.0)
+    inner = min(count, ceil((1 + COVERED) / 2 * (count + 1)))
+    low = float(np.sort((measured + WITHIN) / likely)[count - inner])
+    high = float(np.sort((measured - WITHIN) / likely)[inner - 1])
+    return (low, high) if low <= high else ((low + high) / 2, (low + high) / 2)
 
 
-def covered(ratios: Counts, group: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether each ratio lies in the interval that the ratios of the other folds give."""
-    inside = np.zeros(len(ratios), np.bool_)
+def covered(measured: Counts, predicted: Counts, group: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether each unit lies in the interval that the units of the other folds give."""
+    inside = np.zeros(len(measured), np.bool_)
     for fold in np.unique(group):
         test = group == fold
-        low, high = between(ratios[~test])
-        inside[test] = (low - ROUNDING <= ratios[test]) & (ratios[test] <= high + ROUNDING)
+        low, high = bounds(predicted[test], *between(measured[~test], predicted[~test]))
+        inside[test] = (low <= measured[test]) & (measured[test] <= high)
     return inside
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares, nnls
 
+from hwdse.calibrated import bounds
 from hwdse.calibration import plan
 from hwdse.calibration.campaign import current, write
 from hwdse.calibration.fit import SMALL, between, by, covered, folds, formats, modules, predictions, sizes, table
@@ -24,6 +25,7 @@ from hwdse.structure.depth import paths
 Groups = Sequence[NDArray[np.int64]]
 # Where the search for nanoseconds begins: of a LUT with its routing, of a chain, ... (order of `COUNTS`, START, SIZE).
 FIRST = (0.8, 1.0, 0.05, 3.0, 4.0, 0.3, 1.0, 0.2)
+KHZ = 1e6  # kHz of a nanosecond: intervals are of whole numbers, which kHz may be
 ROBUST = 0.1  # relative error from which an outlier counts less than by its square
 
 
@@ -84,10 +86,11 @@ def fit_cells(placed: Sequence[Measurement], netlists: Sequence[Measurement], fa
         start = np.array([one.luts for one in found])
         group = np.array([one.fold for one in found], np.int64)
         extra, known = (_predicted(columns, at, after, before, group) for at in (start, before))
-        ratio = after / np.maximum(start + extra, 1.0)
+        low, high = (np.array([getattr(one, end) for one in found]) for end in ("low", "high"))
+        least, most = bounds(start + extra, low, high)
         errors.append(np.abs(start + extra - after) / after)
         placing.append(np.abs(before + known - after) / after)
-        inside.append(np.array([one.low <= r <= one.high for one, r in zip(found, ratio, strict=True)], np.float64))
+        inside.append(np.asarray((least <= after) & (after <= most), np.float64))
     return Cells(
         {name: round(float(value), 4) for name, value in zip(CHAINS, kept[:-2], strict=True)},
         round(float(kept[-2]), 4),
@@ -142,10 +145,10 @@ def _unseen(
     for own in modules(rows).values():
         group = folds(own, key)
         luts = predictions(own, family, "luts", group)
-        ratios = np.array([row.area.luts for row in own]) / np.maximum(luts, 1.0)
-        bounds = {fold: between(ratios[group != fold]) for fold in np.unique(group)}
+        measured = np.array([float(row.area.luts) for row in own])
+        ends = {fold: between(measured[group != fold], luts[group != fold]) for fold in np.unique(group)}
         for row, value, fold in zip(own, luts, group, strict=True):
-            found[_unit(row)] = _Unseen(float(value), *bounds[fold], int(fold))
+            found[_unit(row)] = _Unseen(float(value), *ends[fold], int(fold))
     return found
 
 
@@ -160,7 +163,7 @@ def fit_delays(rows: Sequence[Measurement], family: str) -> Delays:
     kept = _nanoseconds(counts, size, period)
     named = zip((*COUNTS, START, SIZE), kept, strict=True)
     varied = {START, SIZE, *(name for i, name in enumerate(COUNTS) if np.any(counts[..., i]))}
-    ratios, errors, inside = [], [], []
+    ends, errors, inside = list[tuple[float, float]](), list[Counts](), list[Counts]()
     for key in (formats, sizes):
         group = by(timed, key)
         predicted = np.zeros(len(timed))
@@ -168,16 +171,16 @@ def fit_delays(rows: Sequence[Measurement], family: str) -> Delays:
             test = group == fold
             costs = _nanoseconds(counts[~test], size[~test], period[~test])
             predicted[test] = _slowest(costs, counts[test], size[test])
-        ratios.append(predicted / period)  # of clocks: measured / predicted
-        errors.append(np.abs(period - predicted) / predicted)
-        inside.append(covered(ratios[-1], group))
-    bounds = [between(ratio) for ratio in ratios]
+        measured, said = KHZ / period, KHZ / predicted
+        ends.append(between(measured, said))
+        errors.append(np.abs(said - measured) / measured)
+        inside.append(np.asarray(covered(measured, said, group), np.float64))
     return Delays(
         {name: round(float(value), 4) for name, value in named if name in varied},
-        round(min(low for low, _ in bounds), 4),
-        round(max(high for _, high in bounds), 4),
-        round(float(np.mean(np.concatenate(errors))), 4),
-        round(float(np.mean(np.concatenate(inside))), 4),
+        round(min(low for low, _ in ends), 4),
+        round(max(high for _, high in ends), 4),
+        _mean(errors),
+        _mean(inside),
         len(timed),
     )
 

@@ -37,14 +37,15 @@ class Point:
 Draw = Callable[[Random, FpgaTarget], Unit]
 
 
-def points(target: FpgaTarget, runs: int, seed: int = 0) -> tuple[Point, ...]:
-    """`runs` units for `target`: half of them matrix-vector units, and of each other kind equally many.
+def points(target: FpgaTarget, runs: int, seed: int = 0, matrices: int | None = None) -> tuple[Point, ...]:
+    """`runs` units for `target`: `matrices` of them matrix-vector units, half if None; of each other kind equally many.
 
-    A smaller sample is a part of a larger one.
+    Every kind is a sequence of its own, so that a smaller sample is a part of a larger one.
     """
-    matrices = islice(_matrices(Random(f"{seed} {target.family}"), target), runs // 2)
+    few = runs // 2 if matrices is None else matrices
+    first = islice(_matrices(Random(f"{seed} {target.family}"), target), few)
     others = [_drawn(draw, target, f"{seed} {target.family} {kind}") for kind, draw in _OTHERS.items()]
-    found = [*matrices, *islice(chain.from_iterable(zip(*others, strict=True)), runs - runs // 2)]
+    found = [*first, *islice(chain.from_iterable(zip(*others, strict=True)), runs - few)]
     Random(seed).shuffle(found)  # so that whatever is measured first is a sample too
     return tuple(Point(unit, target.name) for unit in found)
 
@@ -219,3 +220,4 @@ _OTHERS: dict[str, Draw] = {
     "table": _table,
     "branch": _branch,
 }
+KINDS = len(_OTHERS)  # beside matrix-vector units

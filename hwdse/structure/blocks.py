@@ -6,15 +6,26 @@ logic. It is 4 on the others: a bit of a chain adds two signals, and what makes 
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hwdse.memory import BLOCK_RAMS, BlockRam
+
 Counts = NDArray[np.float64]
 Sizes = NDArray[np.int64]
 Table = Mapping[str, Sizes]  # parameter -> a value for each unit
+
+
+@dataclass(frozen=True, slots=True)
+class Multipliers:
+    """Which products yosys 0.70 puts into DSP blocks: DSP_A_MINWIDTH and DSP_Y_MINWIDTH of its `mul2dsp`."""
+
+    operand: int  # bits of either operand, at least
+    product: int = 0  # of the product
+    half: int = 0  # operands of at most as many bits, in two's complement or not, take half of a block
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +34,13 @@ class Fabric:
 
     lut_inputs: int  # 6 or 4
     pairs: bool  # whether carry chains come in pairs of bits: CCU2C of ECP5, CCU2 of Nexus
+    feed: int  # LUTs in front of a chain, which give it its first carry
+    free_carry: bool  # whether the last carry of a chain needs no LUT of the netlist to leave it
+    inverter: int  # LUTs of the inverse of a register at a port
     rams: tuple[tuple[int, int, int], ...]  # RAM in LUTs: words, bits and LUTs of a primitive; empty: none
+    joined: int  # words of a table of one bit whose LUTs the slice's own multiplexers join
+    multipliers: Multipliers
+    blocks: tuple[BlockRam, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +53,19 @@ class Part:
 
 Parts = Mapping[str, Part]
 
-AMD7 = Fabric(6, False, ((32, 6, 4), (64, 3, 4)))  # RAM32M, RAM64M: UG474
-AMD = Fabric(6, False, ((32, 14, 8), (64, 7, 8)))  # RAM32M16, RAM64M8: UG574
+_AMD = Multipliers(2, 9)
+_NINE = Multipliers(4, half=9)  # MULT9X9 of Nexus and Gowin, two in the place of one of 18 x 18
+AMD7 = Fabric(6, False, 0, True, 0, ((32, 6, 4), (64, 3, 4)), 128, _AMD, BLOCK_RAMS["xc7"])  # RAM32M, RAM64M: UG474
+AMD = Fabric(6, False, 0, True, 0, ((32, 14, 8), (64, 7, 8)), 128, _AMD, BLOCK_RAMS["xcup"])  # RAM32M16, RAM64M8: UG574
 FABRICS = {
     "xc7": AMD7,
     "xcup": AMD,
-    "versal": AMD,
-    "ecp5": Fabric(4, True, ((16, 4, 6),)),  # TRELLIS_DPR16X4: four LUTs of data, two of its write port
-    "nexus": Fabric(4, True, ((16, 4, 6),)),
-    "gowin": Fabric(4, False, ((16, 4, 8),)),  # RAM16SDP4: nextpnr keeps eight LUTs for it
-    "ice40": Fabric(4, False, ()),
+    "versal": replace(AMD, blocks=BLOCK_RAMS["versal"]),
+    # A RAM of 16 x 4: four LUTs of data and two of its write port, or all eight of a Gowin's tile, which nextpnr keeps.
+    "ecp5": Fabric(4, True, 0, False, 1, ((16, 4, 6),), 64, Multipliers(2), BLOCK_RAMS["ecp5"]),  # TRELLIS_DPR16X4
+    "nexus": Fabric(4, True, 2, False, 0, ((16, 4, 6),), 32, _NINE, BLOCK_RAMS["nexus"]),  # DPR16X4
+    "gowin": Fabric(4, False, 0, False, 1, ((16, 4, 8),), 64, _NINE, BLOCK_RAMS["gowin"]),  # RAM16SDP4
+    "ice40": Fabric(4, False, 0, True, 1, (), 16, Multipliers(2, 11), BLOCK_RAMS["ice40"]),
 }
 
 
@@ -77,27 +97,48 @@ def each(function: Callable[..., float | Sequence[float]], *columns: ArrayLike) 
     return np.asarray(found[inverse.reshape(arrays[0].shape)])
 
 
+SOFT = 4  # bits of a sum that yosys makes of LUTs on Lattice, and not of pairs of a chain: its arith_map*.v
+
+
 def adder(bits: ArrayLike, fabric: Fabric) -> Counts:
-    """LUTs of one carry chain."""
+    """LUTs of a sum: one carry chain, or a few LUTs where pairs of a chain would be more."""
     array = np.asarray(bits, np.float64)
-    return array + array % 2 if fabric.pairs else array
+    if not fabric.pairs:
+        return array
+    return np.where(array > SOFT, array + array % 2 + fabric.feed, array + (array == SOFT))
+
+
+def increment(bits: ArrayLike, fabric: Fabric) -> Counts:
+    """LUTs that add one."""
+    array = np.asarray(bits, np.float64)
+    return np.where(array > SOFT, adder(array, fabric), array)
 
 
 @cache
-def tree_bits(lanes: int, width: int, bits: int, pairs: bool) -> float:
-    """Bits of the chains of `adder_tree`: a bit wider at each level, up to `bits`."""
+def tree_bits(lanes: int, width: int, bits: int, fabric: Fabric) -> float:
+    """LUTs of the sums of `adder_tree`: a bit wider at each level, up to `bits`."""
     if lanes == 1:
         return 0.0
     low = 1 << (lanes - 1).bit_length() - 1
     ends = (min(width + (part - 1).bit_length(), bits) for part in (low, lanes - low))
-    below = sum(tree_bits(part, width, end, pairs) for part, end in zip((low, lanes - low), ends, strict=True))
-    own = min(min(width + (low - 1).bit_length(), bits) + 1, bits)
-    return below + own + (own % 2 if pairs else 0)
+    below = sum(tree_bits(part, width, end, fabric) for part, end in zip((low, lanes - low), ends, strict=True))
+    return below + float(adder(min(min(width + (low - 1).bit_length(), bits) + 1, bits), fabric))
 
 
 def comparator(bits: ArrayLike, fabric: Fabric) -> Counts:
     """LUTs of `a >= b`: two bits of each in a LUT6, one in a LUT4."""
     return np.asarray(bits, np.float64) / (2 if fabric.lut_inputs == 6 else 1)
+
+
+def codes_comparator(bits: ArrayLike, fabric: Fabric) -> Counts:
+    """LUTs of `a > b` of two codes in registers: two bits in a LUT6; in LUT4s a chain and the inverse of its inputs."""
+    array = np.asarray(bits, np.float64)
+    if fabric.lut_inputs == 6:  # above six bits a chain, with a LUT before and one behind it
+        return array / 2 + 2 * (array > 6)
+    if not fabric.pairs:
+        return np.where(array > SOFT, 2 * array - 1, 2 * array)
+    chain = array + array + array % 2 + fabric.feed if fabric.feed else 2 * array - 1
+    return np.where(array > SOFT, chain, 2 * array - 3)
 
 
 def distinct(columns: ArrayLike, words: ArrayLike) -> Counts:
@@ -110,27 +151,33 @@ def distinct(columns: ArrayLike, words: ArrayLike) -> Counts:
 def rom(words: ArrayLike, columns: ArrayLike, fabric: Fabric) -> tuple[Counts, Counts, Counts]:
     """LUTs of a ROM in LUTs with a data register: of small functions of the address, of rows of LUTs, and of choices.
 
-    The choice between two rows may be a multiplexer of the slice, which is no LUT: what is fitted says how often.
+    A choice between rows is a multiplexer of the slice, which is no LUT, as far as the slice has them.
     """
     size, found = np.asarray(words, np.float64), distinct(columns, words)
     full = 2.0**fabric.lut_inputs
     small = np.where(size <= full, found * np.where((size <= full / 2) & (fabric.lut_inputs == 6), 0.5, 1.0), 0.0)
     rows = np.where(size > full, np.ceil(size / full), 0.0)
-    choices = np.maximum(0.0, rows - 1) / (3 if fabric.lut_inputs == 6 else 1)
-    return small * (size > 2), found * rows, found * choices
+    return small * (size > 2), found * rows, found * choices(np.ceil(size / fabric.joined), fabric)
 
 
-def ram(words: ArrayLike, columns: ArrayLike, fabric: Fabric) -> tuple[Counts, Counts]:
-    """LUTs of a RAM in LUTs in the best primitive: of its primitives, and of the multiplexers between their rows."""
-    size, wide = np.asarray(words, np.float64), np.asarray(columns, np.float64)
-    choices = []
-    for deep, tile, luts in fabric.rams:
-        rows = np.ceil(size / deep)
-        choices.append((rows * np.ceil(wide / tile) * luts, wide * (rows - 1) / (3 if fabric.lut_inputs == 6 else 1)))
-    if not choices:
-        return np.zeros_like(size * wide), np.zeros_like(size * wide)
-    totals = np.stack([cells + muxes for cells, muxes in choices])
-    best = totals.argmin(0)
-    cells = np.choose(best, [c for c, _ in choices])
-    muxes = np.choose(best, [m for _, m in choices])
-    return np.asarray(cells), np.asarray(muxes)
+def choices(ways: ArrayLike, fabric: Fabric) -> Counts:
+    """LUTs that choose one of some bits: of four in a LUT6, of two in a LUT4."""
+    array = np.maximum(1.0, np.asarray(ways, np.float64))
+    return np.ceil((array - 1) / 3) if fabric.lut_inputs == 6 else array - 1
+
+
+def counters(fabric: Fabric, *states: ArrayLike) -> dict[str, Part]:
+    """Counters that begin anew: where the states are a power of two, by themselves."""
+    bits = sum(bits_for(count) for count in states)
+    return {"control": part(increments(fabric, *states), bits), "wraps": part(wraps(*states))}
+
+
+def increments(fabric: Fabric, *states: ArrayLike) -> Counts:
+    """LUTs that count one on, to as many states each."""
+    return np.asarray(sum(increment(bits_for(count), fabric) for count in states))
+
+
+def wraps(*states: ArrayLike) -> Sizes:
+    """Bits of counters that are set back before they would overflow."""
+    counts = [np.asarray(count, np.int64) for count in states]
+    return np.asarray(sum(bits_for(n) * (n & (n - 1) > 0) for n in counts))

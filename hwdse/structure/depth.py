@@ -7,6 +7,7 @@ fitted to place and route (`hwdse.calibration.placement`), and the slowest path 
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -104,7 +105,7 @@ def _matrix(p: Table, fabric: Fabric) -> tuple[Path, ...]:
     terms = p["DOT"] // p["SIMD"]
     passes = np.where(p["SHARED"] == 1, p["ROWS"] // p["PE"], 1)
     kept = (passes > 1) & (terms > 1)
-    levels = each(product_depth, *(p[key] for key in KEYS), fabric.lut_inputs)
+    levels = each(partial(product_depth, multipliers=fabric.multipliers), *(p[key] for key in KEYS))
     block = np.asarray(p.get("BLOCK", np.zeros((), np.int64)) > 0)
     product = _path(
         levels[..., 0] + kept * 1.0,

@@ -5,9 +5,10 @@ from functools import cache
 
 from hwdse.arithmetic import booth_multiplier, functions, positions, row_multiplier, shifter, significand_bits, signs
 from hwdse.formats import FloatFormat, Format, IntFormat
+from hwdse.structure.blocks import Fabric, Multipliers
+from hwdse.structure.decoders import decoder
 
 SHIFT, DECODE, TABLE, DSP, PACKED = range(5)  # the RTL's STYLE
-AMD_DSP_BITS = 9  # of a product
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +31,25 @@ def as_format(exponent: int, mantissa: int, signed: int) -> Format:
     return FloatFormat(exponent, mantissa, signed=bool(signed))
 
 
-def in_dsp(weight: Format, activation: Format, dsp_lanes: int, lut_inputs: int) -> bool:
-    """Whether yosys puts a `*` of significands into a DSP block: on AMD one of 9 bits and more.
+def in_dsp(weight: Format, activation: Format, dsp_lanes: int, multipliers: Multipliers) -> bool:
+    """Whether yosys puts a `*` of significands into a DSP block: always, where an operand holds several weights."""
+    if dsp_lanes > 1:
+        return True
+    widths = _factors(weight, activation)
+    bits = significand_bits(weight) + significand_bits(activation)
+    return min(widths) >= multipliers.operand and bits >= multipliers.product
 
-    `synth_xilinx` maps with DSP_Y_MINWIDTH=9; a magnitude times a single bit is an AND on every family.
-    """
+
+def in_half_dsp(weight: Format, activation: Format, dsp_lanes: int, multipliers: Multipliers) -> bool:
+    """Whether a block holds two such products."""
+    return dsp_lanes == 1 and max(_factors(weight, activation)) <= multipliers.half
+
+
+def _factors(weight: Format, activation: Format) -> tuple[int, int]:
+    """Bits of the operands: a magnitude beside a number with a sign has a zero on top."""
     bits = [significand_bits(fmt) for fmt in (weight, activation)]
-    magnitudes = [fmt.exponent > 0 or not fmt.signed for fmt in (weight, activation)]
-    if any(bits[i] == 1 and magnitudes[1 - i] for i in (0, 1)):
-        return False
-    return lut_inputs == 4 or dsp_lanes > 1 or sum(bits) >= AMD_DSP_BITS
+    signed = [fmt.exponent == 0 and fmt.signed for fmt in (weight, activation)]
+    return bits[0] + (signed[1] and not signed[0]), bits[1] + (signed[0] and not signed[1])
 
 
 @cache
@@ -49,13 +59,12 @@ def lane(
     weight: Format,
     activation: Format,
     bits: int,
-    lut_inputs: int,
-    paired: bool,
+    fabric: Fabric,
     dsp_lanes: int = 1,
 ) -> Lane:
     """The parts of a product of `bits` bits."""
-    plain = 0.0
-    if style in (DSP, PACKED) and not in_dsp(weight, activation, dsp_lanes, lut_inputs):
+    plain, lut_inputs, paired = 0.0, fabric.lut_inputs, fabric.pairs
+    if style in (DSP, PACKED) and not in_dsp(weight, activation, dsp_lanes, fabric.multipliers):
         plain = float(significand_bits(weight) * significand_bits(activation))
     negative = signs(weight, activation)
     loose_xors = bits * (negative > 0) * (lut_inputs == 4)  # on LUT6 they are in the adders'
@@ -119,14 +128,6 @@ def _table(weight: Format, activation: Format, bits: int, lut_inputs: int) -> fl
 
 def _fixed_bits(fmt: Format) -> int:
     return fmt.bits if fmt.exponent == 0 else fmt.signed + fmt.mantissa + (1 << fmt.exponent) - 1
-
-
-def decoder(exponent: int, mantissa: int, signed: int, lut_inputs: int) -> tuple[float, float, float]:
-    """LUTs of `fixed_point.sv`: of the shifter, of the negation, of the exponent where it shifts."""
-    if exponent == 0:
-        return 0.0, 0.0, 0.0
-    most, width = positions(as_format(exponent, mantissa, signed)), mantissa + 1 + signed
-    return _shifter(width, most, width + most, lut_inputs), float(width * signed), float(exponent * (most > 0))
 
 
 def _decoder(fmt: Format, lut_inputs: int) -> float:

@@ -2,6 +2,7 @@
 
 from hwdse.arithmetic import positions, significand_bits, signs
 from hwdse.formats import Format
+from hwdse.structure.blocks import Multipliers
 from hwdse.structure.lanes import DECODE, DSP, PACKED, TABLE, as_format, in_dsp
 
 KEYS = ("STYLE", "METHOD", "WE", "WM", "WS", "AE", "AM", "AS", "DSP_LANES")  # of the RTL
@@ -9,7 +10,17 @@ BOOTH_B, BOOTH_A = 2, 3  # of METHOD
 
 
 def product_depth(
-    style: int, method: int, we: int, wm: int, ws: int, ae: int, am: int, as_: int, dsp_lanes: int, lut_inputs: int
+    style: int,
+    method: int,
+    we: int,
+    wm: int,
+    ws: int,
+    ae: int,
+    am: int,
+    as_: int,
+    dsp_lanes: int,
+    *,
+    multipliers: Multipliers,
 ) -> tuple[float, float, float, float]:
     """Levels of LUTs, carry chains, carried bits and DSP blocks that follow each other in a product."""
     pair = as_format(we, wm, ws), as_format(ae, am, as_)
@@ -23,7 +34,7 @@ def product_depth(
     else:
         luts += any(fmt.exponent > 1 for fmt in floats)  # hidden bits
         luts += most == 0 and any(fmt.signed for fmt in floats)  # signs, else in the shifter's LUTs
-    if style in (DSP, PACKED) and in_dsp(*pair, dsp_lanes, lut_inputs):
+    if style in (DSP, PACKED) and in_dsp(*pair, dsp_lanes, multipliers):
         return luts, 0.0, 0.0, 1.0
     (a, _), (b, _) = factors = [_factor(fmt, style) for fmt in pair]
     if min(a, b) == 1:

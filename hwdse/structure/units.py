@@ -3,30 +3,23 @@
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from hwdse.arithmetic import signs
-from hwdse.memory import BLOCK_RAMS
-from hwdse.structure.blocks import (
-    FABRICS,
-    Counts,
-    Fabric,
-    Part,
-    Parts,
-    Sizes,
-    Table,
-    adder,
-    bits_for,
-    ceil_div,
-    comparator,
-    distinct,
-    each,
-    part,
-    ram,
-    rom,
-    tree_bits,
+from hwdse.structure.blocks import FABRICS, Fabric, Part, Parts, Sizes, Table, part
+from hwdse.structure.channels import (
+    branch,
+    code_table,
+    fifo,
+    max_pool,
+    partial_sums,
+    queue_memory,
+    residual_add,
+    sum_pool,
+    width,
 )
-from hwdse.structure.lanes import DECODE, DSP, PACKED, Lane, as_format, decoder, in_dsp, lane
+from hwdse.structure.matrix import dsps, kept_vector, matrix, weight_words
+from hwdse.structure.memories import Ram, blocks_there
+from hwdse.structure.thresholds import code_bits, parallel, search
+from hwdse.structure.windows import line_memory, ring_memory, window_parallel, window_serial
 
 Rule = Callable[[Table, Fabric], Parts]
 
@@ -45,284 +38,20 @@ def parts(module: str, table: Table, fabric: Fabric) -> Parts:
     return {name: Part(np.broadcast_to(one.luts, size), np.broadcast_to(one.ffs, size)) for name, one in found.items()}
 
 
-# ---- the matrix-vector unit ----------------------------------------------------------------------
-
-
-def _matrix(p: Table, fabric: Fabric) -> Parts:
-    """`mvu.sv`, and `mvu_streamed.sv`, which has no memory of weights."""
-    pe, simd, style = p["PE"], p["SIMD"], p["STYLE"]
-    lanes, terms = pe * simd, p["DOT"] // simd
-    passes = np.where(p["SHARED"] == 1, p["ROWS"] // pe, 1)
-    minus = each(_has_minus, p["WE"], p["WM"], p["WS"], p["AE"], p["AM"], p["AS"])
-    carried = np.where(style == PACKED, p["DSP_LANES"] > 1, (style != DECODE) & (minus > 0))
-    operand = _operand(p)
-    kept = (passes > 1) & (terms > 1)
-    late = (simd == 1) & carried & (style != PACKED) & (fabric.lut_inputs == 6)
-    tree = each(lambda n, w, b: tree_bits(n, w, b, fabric.pairs), simd, p["PRODUCT"], p["SUM"])
-    found = {name: part(lanes * count) for name, count in _lanes(p, fabric).items()}
-    packed = simd * (pe - ceil_div(pe, p["DSP_LANES"])) * (p["WM"] + 1) * (style == PACKED)
-    weights, buffer = _weights(p, lanes, terms, fabric), ram(terms, operand, fabric)
-    in_luts = kept * (p["BUFFER_BLOCK"] == 0)
-    return {
-        **found,
-        "packing": part(packed),
-        "operands": part(ffs=operand * (1 + in_luts) + weights.ffs),
-        "products": part(late * pe * p["PRODUCT"] / 2, lanes * (p["PRODUCT"] + (carried & (style != PACKED)))),
-        "adder trees": part(pe * tree, pe * (p["SUM"] + carried)),
-        "accumulators": part(pe * adder(p["ACC"], fabric) * (terms > 1), pe * p["ACC"] * (1 + (terms > 1))),
-        "last carries": part(pe * adder(p["SUM"], fabric) * ((terms == 1) & carried)),
-        "weights": part(weights.luts),
-        "vector memory": part(in_luts * buffer[0]),
-        "vector multiplexers": part(in_luts * buffer[1] + kept * operand / (2 if fabric.lut_inputs == 6 else 1)),
-        "control": _counters(terms, passes, *([_words(p)] if "BLOCK" in p else [])),
-    }
-
-
-def _has_minus(we: int, wm: int, ws: int, ae: int, am: int, as_: int) -> float:
-    return float(signs(as_format(we, wm, ws), as_format(ae, am, as_)) > 0)
-
-
-def _lanes(p: Table, fabric: Fabric) -> dict[str, Counts]:
-    """LUTs of each part of one product."""
-
-    def find(*row: int) -> Lane:
-        style, method, we, wm, ws, ae, am, as_, bits, dsp_lanes = row
-        pair = as_format(we, wm, ws), as_format(ae, am, as_)
-        return lane(style, method, *pair, bits, fabric.lut_inputs, fabric.pairs, dsp_lanes)
-
-    keys = ("STYLE", "METHOD", "WE", "WM", "WS", "AE", "AM", "AS", "PRODUCT", "DSP_LANES")
-    names = Lane.__slots__
-    counts = each(lambda *row: [getattr(find(*row), name) for name in names], *(p[key] for key in keys))
-    decoded = p["STYLE"] == DECODE
-    found = {name: counts[..., i] for i, name in enumerate(names)}
-    # decoded operands are wide and sparse, so that synthesis finds more in their products: a part of its own
-    return {**found, "multiplier": found["multiplier"] * ~decoded, "wide products": found["multiplier"] * decoded}
-
-
-def _operand(p: Table) -> Sizes:
-    """Bits of a beat of activations."""
-    lanes = np.where(p["SHARED"] == 1, 1, p["PE"]) * p["SIMD"]
-    return np.asarray(lanes * (p["AS"] + p["AE"] + p["AM"]), np.int64)
-
-
-def _words(p: Table) -> Sizes:
-    return np.asarray(p["GROUPS"] * (p["ROWS"] // p["PE"]) * (p["DOT"] // p["SIMD"]), np.int64)
-
-
-def _weights(p: Table, lanes: Sizes, terms: Sizes, fabric: Fabric) -> Part:
-    """The memory of weights and the register after it; in block RAM, or a stream's register alone."""
-    columns = lanes * (p["WS"] + p["WE"] + p["WM"])
-    if "BLOCK" not in p:
-        return part(ffs=columns)
-    in_luts = p["BLOCK"] == 0
-    return part(in_luts * sum(rom(_words(p), columns, fabric)), in_luts * distinct(columns, _words(p)))
-
-
-def _counters(*states: ArrayLike) -> Part:
-    bits = sum((bits_for(count) for count in states), np.zeros((), np.int64))
-    return part(bits, bits)
-
-
-# ---- thresholds ----------------------------------------------------------------------------------
-
-
-def _code_bits(p: Table) -> Sizes:
-    return np.asarray(p["OS"] + p["OE"] + p["OM"], np.int64)
-
-
-def _search(p: Table, fabric: Fabric) -> Parts:
-    bits, width, lanes = _code_bits(p), p["ACC"] + p["WIDE"], p["LANES"]
-    small, large, chosen, ordered, registers = (np.zeros(np.broadcast(bits, lanes).shape) for _ in range(5))
-    constant = lanes * comparator(width, fabric) * (p["WORDS"] == 1)
-    for step in range(int(np.max(bits))):
-        words = p["WORDS"] << step
-        in_luts = (step < bits) * (words > 1) * ~((p["BLOCK"] > 0) & (words >= p["BLOCK"]))
-        follow = np.minimum(step, width)  # columns that the address nearly gives, because thresholds ascend
-        found, known = rom(words, width - follow, fabric), rom(words, follow, fabric)
-        small, large, chosen = (a + in_luts * lanes * b for a, b in zip((small, large, chosen), found, strict=True))
-        ordered = ordered + in_luts * lanes * sum(known)
-        registers = registers + in_luts * lanes * distinct(width, words)
-    several = p["WORDS"] > 1
-    return {
-        "comparators": part(lanes * bits * comparator(width, fabric) - constant, lanes * (bits - 1) * p["ACC"]),
-        "constant comparators": part(constant),
-        "small memories": part(small, registers),
-        "large memories": part(large),
-        "memory choices": part(chosen),
-        "ordered columns": part(ordered),
-        "indices": part(lanes * bits * ((p["OS"] > 0) & (p["OE"] > 0)), lanes * bits * (bits + 1) // 2),
-        "control": part(bits_for(p["WORDS"]), bits + several * (bits - 1) * bits_for(p["WORDS"])),
-    }
-
-
-def _parallel(p: Table, fabric: Fabric) -> Parts:
-    bits, width, lanes = _code_bits(p), p["ACC"] + p["WIDE"], p["LANES"]
-    compared = lanes * p["COUNT"] * comparator(width, fabric)
-    columns, several = p["COUNT"] * width, p["WORDS"] > 1
-    in_luts = several & ~((p["BLOCK"] > 0) & (p["WORDS"] >= p["BLOCK"]))
-    small, large, chosen = rom(p["WORDS"], lanes * columns, fabric)
-    return {
-        "comparators": part(several * compared),
-        "constant comparators": part(~several * compared),
-        "small memories": part(in_luts * small, in_luts * distinct(lanes * columns, p["WORDS"])),
-        "large memories": part(in_luts * large),
-        "memory choices": part(in_luts * chosen),
-        "multiplexers": part(lanes * ((1 << bits) - 1 - bits), lanes * bits),
-        "control": _counters(p["WORDS"]),
-    }
-
-
-# ---- windows -------------------------------------------------------------------------------------
-
-
-def _ring(p: Table) -> tuple[Sizes, Sizes, Sizes]:
-    """Cells of the ring, and bits of the two counts of pixels: as in `window_serial.sv`."""
-    beats = p["CF"] // p["GROUPS"]
-    inner = beats & -beats
-    cells = p["D"] * (p["CF"] // (inner * np.where(inner == beats, p["GROUPS"] & -p["GROUPS"], 1)))
-    ahead = (p["PH"] + p["SH"]) * p["W"] + p["KW"] + p["SW"]
-    lead = bits_for(np.maximum(p["D"], ahead)) + 1
-    room = bits_for(np.where(p["SH"] * p["SW"] > 1, p["D"] + ahead, p["D"])) + 1
-    return cells, lead, room
-
-
-def _window_serial(p: Table, fabric: Fabric) -> Parts:
-    cells, lead, room = _ring(p)
-    width, in_luts = p["LANES"] * p["BITS"], p["BLOCK"] == 0
-    memory = ram(p["D"] * p["CF"], width, fabric)
-    place = bits_for(p["W"] + 2 * p["PW"]) + bits_for(p["H"] + 2 * p["PH"])
-    inside = sum((bits_for(p[key]) for key in ("CF", "GROUPS", "KW", "KH")), bits_for(p["CF"] // p["GROUPS"]))
-    padded = (p["PH"] + p["PW"]) > 0
-    return {
-        "memory": part(in_luts * memory[0], in_luts * width),
-        "memory multiplexers": part(in_luts * memory[1]),
-        "pixel counts": part(lead + room, lead + room),
-        "addresses": part(bits_for(cells), 2 * bits_for(cells)),
-        "places": part(place, place),
-        "counters": part(inside, inside),
-        "padding": part(padded * place, padded * 1.0),
-    }
-
-
-def _window_parallel(p: Table, fabric: Fabric) -> Parts:
-    width, line, in_luts = p["LANES"] * p["BITS"], p["W"] * p["CF"], p["BLOCK"] == 0
-    memory = ram(line, (p["KH"] - 1) * width, fabric)
-    rows, columns = ((p[a] + 2 * p[q] - p[k]) // p[s] + 1 for a, q, k, s in (("H", "PH", "KH", "SH"), _ACROSS))
-    first = (p["KH"] - 1 - p["PH"]) * p["W"] + p["KW"] - 1 - p["PW"]  # pixels before a window, as in the RTL
-    next_row = p["SH"] * p["W"] - (columns - 1) * p["SW"]
-    next_image = (p["H"] - (rows - 1) * p["SH"]) * p["W"] - (columns - 1) * p["SW"]
-    gap = bits_for(np.maximum.reduce([first, next_image - 1, next_row - 1, p["SW"] - 1]) + 1)
-    counters = bits_for(rows) + bits_for(columns) + bits_for(p["CF"])
-    addresses = bits_for(line) * ((p["KH"] > 1) | (p["CF"] > 1))
-    shifted = p["KH"] * width * (p["KW"] - 1)
-    srl = (p["CF"] >= SHIFT_REGISTER) & (fabric.lut_inputs == 6)
-    return {
-        "memory": part(in_luts * memory[0], (p["KH"] - 1) * width * in_luts),
-        "memory multiplexers": part(in_luts * memory[1]),
-        "taps": part(shifted * srl, shifted * np.where(srl, 0, p["CF"])),
-        "outputs": part(ffs=p["KH"] * p["KW"] * width),
-        "masks": part(p["KH"] * p["KW"] * ((p["PH"] + p["PW"]) > 0)),
-        "gaps": part(gap, gap),
-        "addresses": part(addresses, addresses),
-        "control": part(counters, counters),
-    }
-
-
-_ACROSS = ("W", "PW", "KW", "SW")
-SHIFT_REGISTER = 3  # delays of as many beats are a LUT as shift register: `shreg -minlen 3` in synth_xilinx
-
-
-# ---- streams and channels ------------------------------------------------------------------------
-
-
-def _fifo(p: Table, fabric: Fabric) -> Parts:
-    deep = p["DEPTH"] > 2
-    pointers = bits_for(np.maximum(p["DEPTH"] - 1, 1)) * deep
-    in_luts = deep & (p["BLOCK"] == 0)
-    memory = ram(1 << pointers, p["BITS"], fabric)
-    return {
-        "memory": part(in_luts * memory[0], p["BITS"] * (~deep | in_luts)),
-        "memory multiplexers": part(in_luts * memory[1]),
-        "pointers": part(pointers, 2 * pointers),
-        "spare": part(p["BITS"] * (p["DEPTH"] == 2), p["BITS"] * (p["DEPTH"] == 2)),
-        "of a memory": part(deep * 1.0, deep * 1.0),
-    }
-
-
-def _width(p: Table, fabric: Fabric) -> Parts:
-    wide, slim = (choose(p["IN"], p["OUT"]) * p["ELEMENT"] for choose in (np.maximum, np.minimum))
-    states = bits_for(wide // slim)
-    return {
-        "data": part((wide - slim) * (p["IN"] > p["OUT"]), wide),
-        "control": part(np.maximum(states - 2, 0), states),
-    }
-
-
-def _decoders(p: Table, fabric: Fabric, lanes: Sizes) -> dict[str, Part]:
-    """Fixed point from codes: significands negated, then shifted by exponents."""
-    counts = each(lambda e, m, s: decoder(e, m, s, fabric.lut_inputs), p["AE"], p["AM"], p["AS"])
-    return {name: part(lanes * counts[..., i]) for i, name in enumerate(("shifters", "negations", "exponents"))}
-
-
-def _residual_add(p: Table, fabric: Fabric) -> Parts:
-    bits = p["SUM"] - (p["AS"] == 0)  # without a sign the top bit is no register
-    return {
-        "adders": part(p["LANES"] * adder(bits, fabric), p["LANES"] * bits),
-        **_decoders(p, fabric, 2 * p["LANES"]),
-    }
-
-
-def _sum_pool(p: Table, fabric: Fabric) -> Parts:
-    bits, several = p["SUM"] - (p["AS"] == 0), p["GROUPS"] > 1
-    sums, in_luts = p["LANES"] * bits, several & (p["BLOCK"] == 0)
-    memory = ram(p["GROUPS"], sums, fabric)
-    return {
-        "adders": part(p["LANES"] * adder(bits, fabric), sums * (1 + (~several | in_luts))),
-        "first taps": part(sums * several),
-        **_decoders(p, fabric, p["LANES"]),
-        "memory": part(in_luts * (memory[0] + memory[1])),
-        "control": _counters(p["TAPS"], p["GROUPS"]),
-    }
-
-
-def _max_pool(p: Table, fabric: Fabric) -> Parts:
-    bits = p["AS"] + p["AE"] + p["AM"]
-    return {
-        "comparators": part(p["LANES"] * comparator(bits - 1, fabric), p["LANES"] * bits),
-        "keys": part(p["LANES"] * bits * ((p["AE"] > 0) & (p["AS"] > 0))),
-        "lanes": part(p["LANES"]),
-        "control": _counters(p["TAPS"]),
-    }
-
-
-def _code_table(p: Table, fabric: Fabric) -> Parts:
-    small, large, chosen = rom(1 << p["IN"], p["OUT"], fabric)
-    lanes, few = (p["BLOCK"] == 0) * p["LANES"], p["IN"] <= 3
-    return {
-        "tables": part(lanes * (small + large) * ~few, lanes * p["OUT"]),
-        "small tables": part(lanes * small * few),  # functions of 3 inputs, of which fewer share a LUT6
-        "table choices": part(lanes * chosen),
-    }
-
-
-def _branch(p: Table, fabric: Fabric) -> Parts:
-    return {}
-
-
 _RULES: dict[str, Rule] = {
-    "mvu": _matrix,
-    "mvu_streamed": _matrix,
-    "threshold_search": _search,
-    "threshold_parallel": _parallel,
-    "window_serial": _window_serial,
-    "window_parallel": _window_parallel,
-    "fifo": _fifo,
-    "width": _width,
-    "residual_add": _residual_add,
-    "sum_pool": _sum_pool,
-    "max_pool": _max_pool,
-    "code_table": _code_table,
-    "branch": _branch,
+    "mvu": matrix,
+    "mvu_streamed": matrix,
+    "threshold_search": search,
+    "threshold_parallel": parallel,
+    "window_serial": window_serial,
+    "window_parallel": window_parallel,
+    "fifo": fifo,
+    "width": width,
+    "residual_add": residual_add,
+    "sum_pool": sum_pool,
+    "max_pool": max_pool,
+    "code_table": code_table,
+    "branch": branch,
 }
 
 
@@ -332,60 +61,44 @@ _RULES: dict[str, Rule] = {
 def blocks(module: str, table: Table, family: str) -> tuple[Sizes, Sizes]:
     """DSP blocks and block RAMs of each unit."""
     size = np.broadcast_shapes(*(np.shape(column) for column in table.values()))
-    dsps = _dsps(table, FABRICS[family]) if module in ("mvu", "mvu_streamed") else _NONE
+    found = dsps(table, FABRICS[family]) if module in ("mvu", "mvu_streamed") else _NONE
     brams = _brams(module, table, family)
-    return np.broadcast_to(dsps, size), np.broadcast_to(brams, size)
-
-
-def _dsps(p: Table, fabric: Fabric) -> Sizes:
-    """One for `DSP_LANES` products of an activation, where the tool makes one."""
-
-    def inside(we: int, wm: int, ws: int, ae: int, am: int, as_: int, dsp_lanes: int) -> float:
-        return float(in_dsp(as_format(we, wm, ws), as_format(ae, am, as_), dsp_lanes, fabric.lut_inputs))
-
-    made = each(inside, *(p[key] for key in ("WE", "WM", "WS", "AE", "AM", "AS", "DSP_LANES")))
-    own = p["SIMD"] * ceil_div(p["PE"], p["DSP_LANES"]) * ((p["STYLE"] >= DSP) & (made > 0))
-    return np.asarray(own, np.int64)
+    return np.broadcast_to(found, size), np.broadcast_to(brams, size)
 
 
 def _brams(module: str, p: Table, family: str) -> Sizes:
-    """Of each memory that BLOCK puts there."""
-    return sum((there * memory_blocks(words, bits, family) for there, words, bits in _memories(module, p)), _NONE)
+    """Of memories that are written, and of read-only ones that BLOCK puts there."""
+    fabric = FABRICS[family]
+    written = _RAMS[module](p, fabric).blocks if module in _RAMS else _NONE
+    for there, words, bits in _roms(module, p):
+        written = written + blocks_there(there, words, bits, fabric, rom=True)
+    return written
 
 
 _NONE = np.zeros((), np.int64)
+_RAMS: dict[str, Callable[[Table, Fabric], Ram]] = {
+    "mvu": kept_vector,
+    "mvu_streamed": kept_vector,
+    "window_serial": ring_memory,
+    "window_parallel": line_memory,
+    "fifo": queue_memory,
+    "sum_pool": partial_sums,
+}
 
 
-def _memories(module: str, p: Table) -> Iterator[tuple[Sizes, Sizes, Sizes]]:
-    """How many of a memory are block RAM, its words and its bits."""
+def _roms(module: str, p: Table) -> Iterator[tuple[Sizes, Sizes, Sizes]]:
+    """How many of a read-only memory are block RAM, its words and its bits."""
     block = np.asarray(p.get("BLOCK", _NONE) > 0, np.int64)
     match module:
-        case "mvu" | "mvu_streamed":
-            passes, terms = np.where(p["SHARED"] == 1, p["ROWS"] // p["PE"], 1), p["DOT"] // p["SIMD"]
-            yield p["BUFFER_BLOCK"] * (passes > 1) * (terms > 1), terms, _operand(p)
-            if module == "mvu":
-                yield block, _words(p), p["PE"] * p["SIMD"] * (p["WS"] + p["WE"] + p["WM"])
-        case "window_serial":
-            yield block, p["D"] * p["CF"], p["LANES"] * p["BITS"]
-        case "window_parallel":
-            yield block, p["W"] * p["CF"], (p["KH"] - 1) * p["LANES"] * p["BITS"]
-        case "fifo":
-            yield block, 1 << bits_for(np.maximum(p["DEPTH"] - 1, 1)), p["BITS"]
-        case "sum_pool":
-            yield block * (p["GROUPS"] > 1), p["GROUPS"], p["LANES"] * p["SUM"]
+        case "mvu":
+            yield block, weight_words(p), p["PE"] * p["SIMD"] * (p["WS"] + p["WE"] + p["WM"])
         case "code_table":
             yield block * p["LANES"], 1 << p["IN"], p["OUT"]
         case "threshold_parallel":
             there = block * (p["WORDS"] >= p["BLOCK"]) * (p["WORDS"] > 1)
             yield there * p["LANES"], p["WORDS"], p["COUNT"] * (p["ACC"] + p["WIDE"])
         case "threshold_search":
-            for step in range(int(np.max(_code_bits(p)))):
+            for step in range(int(np.max(code_bits(p)))):
                 words = p["WORDS"] << step
-                there = block * (step < _code_bits(p)) * (words >= p["BLOCK"]) * (words > 1)
+                there = block * (step < code_bits(p)) * (words >= p["BLOCK"]) * (words > 1)
                 yield there * p["LANES"], words, p["ACC"] + p["WIDE"]
-
-
-def memory_blocks(words: ArrayLike, bits: ArrayLike, family: str) -> Sizes:
-    """Blocks of a memory in the aspect ratio that takes the fewest; none on a family without them."""
-    counts = [ceil_div(words, deep) * ceil_div(bits, wide) for deep, wide in BLOCK_RAMS.get(family, ())]
-    return np.asarray(np.minimum.reduce(counts), np.int64) if counts else _NONE

@@ -31,7 +31,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tiny:
     """The flow that counts letters, and a sample of 3 queues, in the place of yosys and of its sample."""
     flow = Tiny(str(tmp_path / "log"))
     monkeypatch.setattr(plan, "Yosys", lambda: flow)
-    monkeypatch.setattr(plan, "points", lambda target, runs, seed: tuple(queues(1, 2, 3)))
+    monkeypatch.setattr(plan, "points", lambda target, runs, seed, matrices: tuple(queues(1, 2, 3)))
     return flow
 
 
@@ -60,7 +60,9 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def test_from_units_to_fits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(plan, "points", lambda target, runs, seed: tuple(Point(u, target.name) for u in FOUR[:runs]))
+    monkeypatch.setattr(
+        plan, "points", lambda target, runs, seed, matrices: tuple(Point(u, target.name) for u in FOUR[:runs])
+    )
     measured, fitted = answers(capsys, words(tmp_path, "--runs", "4"))
     assert measured["rows"] == [{"device": "ecp5_25f", "table": "ecp5.netlist.csv", "units": 4, "failed": 0}]
     table = tmp_path / "data" / "ecp5.netlist.csv"
@@ -224,7 +226,7 @@ from tests.hwdse.calibration.tiny import Tiny, queues
 
 folder = Path(sys.argv[1])
 plan.Yosys = lambda: Tiny(str(folder / "log"), seconds=0.1)
-plan.points = lambda target, runs, seed: tuple(queues(*range(1, 201)))
+plan.points = lambda target, runs, seed, matrices: tuple(queues(*range(1, 201)))
 sys.exit(main(sys.argv[2:]))
 """
 

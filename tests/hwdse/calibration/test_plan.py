@@ -1,10 +1,12 @@
 """What the built-in campaign runs, and what is refused before anything runs."""
 
 import re
+from collections import Counter
 
 import pytest
 
-from hwdse.calibration.plan import PLACED_RUNS, RUNS, Job, jobs
+from hwdse.calibration.plan import MATRICES, PLACED_RUNS, RUNS, Job, jobs
+from hwdse.calibration.sample import points
 from hwdse.flows.nextpnr import Nextpnr
 from hwdse.flows.yosys import Yosys
 from hwdse.target import fpga
@@ -34,6 +36,24 @@ def test_devices_and_runs_are_chosen() -> None:
     )
     assert [job.runs for job in jobs(["u250", "ecp5_85f"])] == [RUNS["u250"], 220]
     assert [job.runs for job in jobs(["ecp5_85f"], placed=True)] == [60]
+
+
+def test_every_kind_of_unit_has_its_share() -> None:
+    for job in jobs():
+        drawn = Counter(point.unit.module for point in job.points)
+        assert drawn.pop("mvu") == MATRICES[job.device] == job.matrices
+        search = drawn.pop("threshold_search")
+        assert (search, set(drawn.values())) == ((6, {2, 3}) if job.device == "xc7z020" else (84, {42}))
+
+
+def test_more_of_one_kind_leaves_the_others_as_they_are() -> None:
+    target = fpga("gw1nr9")
+    few, matrices, others = (
+        Counter(p.unit for p in points(target, *n)) for n in ((20, 0, 10), (30, 0, 20), (40, 0, 10))
+    )
+    assert few < matrices
+    assert few < others
+    assert few == Counter(p.unit for p in points(target, 20))
 
 
 def test_a_placed_sample_is_a_part_of_the_other() -> None:
