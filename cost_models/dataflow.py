@@ -19,12 +19,13 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from hwdse import calibrated
+from hwdse import calibrated, energy_model
 from hwdse.accelerator import Choice, Element, Quantised, elements
 from hwdse.arithmetic import paper_bits
 from hwdse.cost import LayerCost, Resources, Term
 from hwdse.cost_model import CostModel
 from hwdse.design import Design, Folding, Quantizer
+from hwdse.energy import Stated
 from hwdse.folding import check, cycles, multiplies
 from hwdse.matrix_vector import Style, table_bits
 from hwdse.memory import LUT_WORDS, utilization
@@ -84,6 +85,10 @@ class Dataflow(CostModel):
     def calibration(self, target: FpgaTarget) -> str:
         """What was measured, the error, and what has no price."""
         return f"{calibrated.summary(target.family)} Latency is an estimate. Not priced: {UNPRICED}"
+
+    def stated(self, target: FpgaTarget) -> Stated:
+        """That of `hwdse.energy_model`."""
+        return energy_model.stated(target)
 
     def layer(self, layer: Layer, design: Design, target: FpgaTarget) -> LayerCost:
         """The cost of one layer's units; ValueError names the layer where the design leaves it open."""
@@ -196,6 +201,7 @@ def _price(q: Quantised, units: Sequence[Element], accumulator: Accumulator) -> 
         PIPELINE_STAGES + max((_steps(unit) for unit in units), default=0),
         q.folding if multiplies(layer) else None,
         _accumulator_bits(q, accumulator),
+        energy_model.layer_energy(q, units),
     )
 
 

@@ -68,9 +68,10 @@ def _build_value(cls: type, data: object) -> object:
 
 def _build_fields(cls: type, data: Mapping[str, object]) -> object:
     hints = _hints(cls)
-    if set(data) != set(hints):
+    later = {f.name for f in fields(cls) if f.metadata.get("later")}  # values kept before lack them: see `hwdse.cost`
+    if not set(hints) - later <= set(data) <= set(hints):
         raise ValueError(f"a {cls.__name__} has {', '.join(hints)}, not {', '.join(data)}")
-    return cls(**{name: _build(hint, data[name]) for name, hint in hints.items()})
+    return cls(**{name: _build(hint, data[name]) for name, hint in hints.items() if name in data})
 
 
 @cache

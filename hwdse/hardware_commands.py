@@ -73,10 +73,11 @@ def synth(path: Path, design: str, only: str | None, cache: Path, workers: int |
 def _measured(predicted: FpgaCost, found: Sequence[Compared]) -> FpgaCost:
     """The predicted cost with the area that was measured."""
     layers = tuple(
-        replace(layer, terms=tuple(_terms(one for one in found if one.layer == layer.layer)))
+        replace(layer, energy=None, terms=tuple(_terms(one for one in found if one.layer == layer.layer)))
         for layer in predicted.layers
     )
-    return replace(predicted, layers=layers, model=FLOW, calibration="measured before placement; random memories")
+    calibration = "measured before placement; random memories"
+    return replace(predicted, layers=layers, model=FLOW, calibration=calibration, stated=None)
 
 
 def _terms(found: Iterable[Compared]) -> Iterator[Term]:

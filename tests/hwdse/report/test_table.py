@@ -14,7 +14,8 @@ def test_one_line_in_full(result: Result) -> None:
     assert head == (
         "trial,origin,family,on_front,feasible,search_top1,search_loss,search_sqnr_db,"
         "test_top1,test_loss,test_difference,test_difference_low,test_difference_high,"
-        "lut,ff,dsp,bram,uram,frames_per_second,latency_seconds,weight_bits,mean_weight_bits,weights,activations,digest"
+        "lut,ff,dsp,bram,uram,frames_per_second,latency_seconds,energy_joules,energy_label,"
+        "weight_bits,mean_weight_bits,weights,activations,digest"
     )
     digest = result.trial(2).evaluation.design.digest
     assert line == (
@@ -50,7 +51,7 @@ def test_what_the_page_shows(result: Result) -> None:
     digest = result.trial(2).evaluation.design.digest[:8]
     assert [column.cell(tested).text for column in COLUMNS] == [
         *("2", "integer", "int8, 3 x int5, int8", "front", "95.50 %", "95.30 %", "-2.20 [-3.24, -1.15]"),
-        *("2,880", "0", "2", "43,403", "27.05 us", "5.14", "uint8, 3 x uint5, uint8", "uniform", digest),
+        *("2,880", "0", "2", "43,403", "27.05 us", "", "5.14", "uint8, 3 x uint5, uint8", "uniform", digest),
     ]
     assert [column.cell(untested).text for column in COLUMNS[3:7]] == ["", "95.75 %", "", ""]
     assert [column.cell(untested).key for column in COLUMNS[3:7]] == ["", "0.9575", "", ""]
