@@ -126,7 +126,11 @@ NAMES = "technology, cite, add, multiply, memory, logic, blocks, static"
             "[0.2, 4.0]",
             "the energy of [multiply] is negative at no width, unlike through [0.2, 4.0] pJ at [8, 32] bits",
         ),
-        ("capacity_bytes = 8192", "capacity_bytes = 8e3", "'capacity_bytes' of [memory] is a positive whole number, not 8000.0"),
+        (
+            "capacity_bytes = 8192",
+            "capacity_bytes = 8e3",
+            "'capacity_bytes' of [memory] is a positive whole number, not 8000.0",
+        ),
         ('source = "adds"', "source = 7", "'source' of [add] is a text, not 7"),
         ('source = "adds"', 'source = ""', "'source' of [add] is a text, not ''"),
         ("[static.mine]\n", "[static]\n", "[static.watts] is a table, not 0.5"),
