@@ -83,6 +83,20 @@ def test_every_figure_has_a_source_that_says_what_was_read() -> None:
         assert "typical" in static.source or "estimate" in static.source
 
 
+def test_the_page_says_the_same() -> None:
+    page, found = (Path(__file__).parents[2] / "docs" / "energy.md").read_text(), figures()
+    for operator in (found.add, found.multiply):
+        (low, high), (first, last) = operator.bits, operator.pj
+        assert f"| {first} pJ at {low} bits, {last} pJ at {high} |" in page
+    assert f"| {found.memory.pj} pJ for {found.memory.bits} bits of 8 KB |" in page
+    a, b = found.add.coefficients(1)
+    assert f"`{a:.7f} n + {b:.7f}` | x {found.logic.ratio:g} |" in page
+    a, b = found.multiply.coefficients(2)
+    assert f"`{a:.7f} n m + {b:.7f} (n + m) / 2` | x {found.logic.ratio:g}, in a DSP block x 1 |" in page
+    known = dict(re.findall(r"^\| (\w+) \| ([\d.e-]+) W \|", page, re.MULTILINE))
+    assert {device: float(watts) for device, watts in known.items()} == {n: s.watts for n, s in found.static.items()}
+
+
 def test_a_file_in_full() -> None:
     found = parse(GOOD)
     assert (found.technology, found.cite) == ("a node", "a paper")
