@@ -201,7 +201,7 @@ def _price(q: Quantised, units: Sequence[Element], accumulator: Accumulator) -> 
         PIPELINE_STAGES + max((_steps(unit) for unit in units), default=0),
         q.folding if multiplies(layer) else None,
         _accumulator_bits(q, accumulator),
-        energy_model.layer_energy(q, units),
+        energy=energy_model.layer_energy(q, units),
     )
 
 

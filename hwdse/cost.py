@@ -104,7 +104,7 @@ class FpgaCost:
 
     @property
     def energy(self) -> FrameEnergy | None:
-        """Of one frame when frames follow each other; None where it is not said of every layer, as if measured."""
+        """Of one frame when frames follow each other; None where a layer says nothing of it, as a measured one."""
         layers = [layer.energy for layer in self.layers if layer.energy is not None]
         if self.stated is None or len(layers) < len(self.layers):
             return None
@@ -139,4 +139,5 @@ def dataflow(
     interval = max(layer.cycles for layer in layers)
     if latency_cycles is None:
         latency_cycles = interval + sum(layer.fill_cycles for layer in layers)
-    return FpgaCost(tuple(layers), interval, latency_cycles, clock_mhz, device, model, calibration, outside, stated)
+    made = tuple(layers), interval, latency_cycles, clock_mhz, device, model, calibration, outside
+    return FpgaCost(*made, stated=stated)
