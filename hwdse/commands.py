@@ -99,7 +99,7 @@ def layers_of(cost: FpgaCost, design: Design, workload: Workload) -> tables.Tabl
     """One row per layer and one for the total."""
     bram = f"BRAM{fpga(cost.device).bram_kib}"
     columns: list[str | tables.Column] = ["layer", "weights", "inputs", "folding", "accumulator"]
-    columns += ["LUT", "FF", "DSP", bram, "cycles", tables.Column("dynamic_joules", "dynamic nJ", _nanojoules)]
+    columns += ["LUT", "FF", "DSP", bram, "cycles", tables.Column("dynamic_joules", "stated nJ, dynamic", _nanojoules)]
     weights, sites = dict(design.weights), dict(design.activations)
     rows: list[tuple[tables.Cell, ...]] = []
     for layer in cost.layers:

@@ -60,7 +60,7 @@ _ALL = (
     Metric("utilization", "utilization", "%", "minimize", _utilization),
     Metric("latency", "latency", "s", "minimize", lambda e, s: e.predicted.latency_seconds),
     Metric("throughput", "throughput", "frame/s", "maximize", lambda e, s: e.predicted.frames_per_second),
-    Metric("energy", "energy per frame", "J", "minimize", _energy),
+    Metric("energy", "stated energy per frame", "J", "minimize", _energy),
     Metric("weight_bits", "weight memory", "bit", "minimize", lambda e, s: e.weight_bits),
 )
 METRICS = {metric.name: metric for metric in _ALL}

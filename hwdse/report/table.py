@@ -157,7 +157,7 @@ COLUMNS = (
     Column("BRAM18", "blocks of 18 Kib, predicted", lambda r: number(r.bram), lambda r: r.bram),
     Column("frame/s", "predicted", lambda r: number(r.frames_per_second), lambda r: r.frames_per_second),
     Column("latency", "of one frame, predicted", lambda r: seconds(r.latency_seconds), lambda r: r.latency_seconds),
-    Column("energy", "of one frame, by a stated model, not calibrated", _energy, lambda r: r.energy_joules),
+    Column("stated energy", "of one frame, by a stated model, not calibrated", _energy, lambda r: r.energy_joules),
     Column("bits/weight", "mean", lambda r: f"{r.mean_weight_bits:.2f}", lambda r: r.mean_weight_bits),
     Column("activations", "formats by site", lambda r: r.activations),
     Column("origin", "who proposed it", lambda r: r.origin),

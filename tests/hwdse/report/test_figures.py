@@ -100,7 +100,7 @@ def test_an_axis_of_energies(result: Result) -> None:
 
     spent = replace(result, trials=tuple(spending(trial) for trial in result.trials))
     plot = against(spent, Objective("energy", "minimize"))
-    assert plot.x_label == "energy per frame (nJ) on small7"
+    assert plot.x_label == "stated energy per frame (nJ) on small7"
     drawn = [mark.x for one in plot.series for mark in one.marks if one.name != "FP32"]
     assert drawn == pytest.approx([10.0] * len(drawn), rel=1e-14)  # nJ
 

@@ -59,7 +59,7 @@ def test_energy_where_the_cost_has_one(result: Result) -> None:
     (row,) = rows(replace(result, trials=(trial,), front=()))
     assert row.energy_joules == pytest.approx(1e-8, rel=1e-15)
     assert row.energy_label == "dynamic only"
-    (column,) = (column for column in COLUMNS if column.title == "energy")
+    (column,) = (column for column in COLUMNS if column.title == "stated energy")
     assert column.cell(row).text == "10 nJ"
     assert "stated model" in column.meaning
 
