@@ -19,12 +19,13 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from hwdse import calibrated, placement
+from hwdse import calibrated, energy_model, placement
 from hwdse.accelerator import Choice, Element, Quantised, elements
 from hwdse.arithmetic import paper_bits
 from hwdse.cost import Clock, LayerCost, Resources, Term
 from hwdse.cost_model import CostModel
 from hwdse.design import Design, Folding, Quantizer
+from hwdse.energy import Stated
 from hwdse.folding import check, cycles, multiplies
 from hwdse.matrix_vector import Style, table_bits
 from hwdse.memory import LUT_WORDS, utilization
@@ -88,6 +89,10 @@ class Dataflow(CostModel):
         """What was measured, the error, and what has no price."""
         what = calibrated.summary(target.family), placement.summary(target)
         return f"{' '.join(what)} Latency is an estimate. Not priced: {UNPRICED}"
+
+    def stated(self, target: FpgaTarget) -> Stated:
+        """That of `hwdse.energy_model`."""
+        return energy_model.stated(target)
 
     def layer(self, layer: Layer, design: Design, target: FpgaTarget) -> LayerCost:
         """The cost of one layer's units; ValueError names the layer where the design leaves it open."""
@@ -204,6 +209,7 @@ def _price(q: Quantised, units: Sequence[Element], accumulator: Accumulator) -> 
         q.folding if multiplies(layer) else None,
         _accumulator_bits(q, accumulator),
         _clock(units, sum((term.area for term in kept), Resources()), q.target),
+        energy=energy_model.layer_energy(q, units),
     )
 
 

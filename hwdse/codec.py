@@ -68,9 +68,9 @@ def _build_value(cls: type, data: object) -> object:
 
 def _build_fields(cls: type, data: Mapping[str, object]) -> object:
     hints = _hints(cls)
-    if set(data) != set(hints):
+    if not set(hints) - _later(cls) <= set(data) <= set(hints):
         raise ValueError(f"a {cls.__name__} has {', '.join(hints)}, not {', '.join(data)}")
-    return cls(**{name: _build(hint, data[name]) for name, hint in hints.items()})
+    return cls(**{name: _build(hint, data[name]) for name, hint in hints.items() if name in data})
 
 
 @cache
@@ -78,6 +78,12 @@ def _hints(cls: type) -> dict[str, object]:
     """The annotations of the fields of a dataclass, in their order."""
     hints = get_type_hints(cls)
     return {f.name: hints[f.name] for f in fields(cls)}
+
+
+@cache
+def _later(cls: type) -> set[str]:
+    """The fields that came after values had been kept, so that old ones lack them: `LATER` of `hwdse.cost`."""
+    return {f.name for f in fields(cls) if f.metadata.get("later")}
 
 
 def _checked(cls: type[T] | tuple[type[T], ...], data: object) -> T:

@@ -10,11 +10,13 @@ from hwdse import run as runs
 from hwdse import study, tables
 from hwdse.cost import FpgaCost
 from hwdse.design import Design, Quantizer
+from hwdse.energy import PICO
 from hwdse.evaluation import paired
 from hwdse.export import export as export_model
 from hwdse.metrics import Metric, metric
 from hwdse.pricing import Question, price, read_design
 from hwdse.report import write as write_report
+from hwdse.report.describe import energy_in_words
 from hwdse.result import Result, Trial
 from hwdse.search import Progress as Step
 from hwdse.target import fpga, uses
@@ -97,19 +99,27 @@ def layers(path: Path, design: str) -> tables.Table:
 def layers_of(cost: FpgaCost, design: Design, workload: Workload) -> tables.Table:
     """One row per layer and one for the total."""
     bram = f"BRAM{fpga(cost.device).bram_kib}"
-    columns = ("layer", "weights", "inputs", "folding", "accumulator", "LUT", "FF", "DSP", bram, "cycles")
+    columns: list[str | tables.Column] = ["layer", "weights", "inputs", "folding", "accumulator"]
+    columns += ["LUT", "FF", "DSP", bram, "cycles", tables.Column("dynamic_joules", "stated nJ, dynamic", _nanojoules)]
     weights, sites = dict(design.weights), dict(design.activations)
     rows: list[tuple[tables.Cell, ...]] = []
     for layer in cost.layers:
         inputs = ", ".join(dict.fromkeys(sites[site].name for site in workload.layer(layer.layer).inputs))
         own = weights[layer.layer].name if layer.layer in weights else None
         folding, area = layer.folding.name if layer.folding is not None else None, layer.area
-        counts = (area.luts, area.ffs, area.dsps, area.brams, layer.cycles)
+        spent = None if layer.energy is None else layer.energy.dynamic_pj * PICO
+        counts = (area.luts, area.ffs, area.dsps, area.brams, layer.cycles, spent)
         rows.append((layer.layer, own, inputs, folding, layer.accumulator_bits, *counts))
-    area = cost.area
-    rows.append(("total", None, None, None, None, area.luts, area.ffs, area.dsps, area.brams, cost.interval_cycles))
+    area, energy = cost.area, cost.energy
+    spent = None if energy is None else energy.dynamic.dynamic_pj * PICO
+    counts = (area.luts, area.ffs, area.dsps, area.brams, cost.interval_cycles, spent)
+    rows.append(("total", None, None, None, None, *counts))
     title = f"{workload.name} as design {design.digest}"
     return tables.of(title, columns, rows, summary_of(cost), facts_of(cost))
+
+
+def _nanojoules(cell: tables.Cell) -> str:
+    return "-" if cell is None else f"{1e9 * _number(cell):,.4g}"
 
 
 def summary_of(cost: FpgaCost) -> str:
@@ -118,10 +128,12 @@ def summary_of(cost: FpgaCost) -> str:
     used = ", ".join(f"{use.used:,} of {use.available:,} {use.name}" for use in found)
     rate = f"{cost.frames_per_second:,.0f} frames/s, {1e6 * cost.latency_seconds:,.1f} us latency"
     outside = f"The total is {cost.label}.\n" if cost.outside else ""
+    energy = energy_in_words(cost)
+    stated = f"Energy: {energy}\n" if energy is not None else ""
     verdict = "fits" if _fits(cost) else "DOES NOT FIT"
     return (
         f"{cost.device} at an assumed {cost.clock_mhz:g} MHz{_reached(cost)}: {rate}; {verdict}: {used}.\n"
-        f"{outside}Predicted, {cost.calibration}"
+        f"{outside}{stated}Predicted, {cost.calibration}"
     )
 
 
@@ -138,6 +150,7 @@ def _fits(cost: FpgaCost) -> bool:
 
 def facts_of(cost: FpgaCost) -> tuple[tuple[str, tables.Cell], ...]:
     """What it says, for programs."""
+    energy, stated = cost.energy, cost.stated
     return (
         ("device", cost.device),
         ("clock_mhz", cost.clock_mhz),
@@ -147,6 +160,10 @@ def facts_of(cost: FpgaCost) -> tuple[tuple[str, tables.Cell], ...]:
         ("fits", _fits(cost)),
         ("outside", cost.label),
         ("calibration", cost.calibration),
+        ("energy_joules", None if energy is None else energy.joules),
+        ("energy_dynamic_joules", None if energy is None else energy.dynamic.dynamic_pj * PICO),
+        ("energy_label", None if energy is None else energy.label),
+        ("energy_source", None if stated is None else stated.source),
     )
 
 

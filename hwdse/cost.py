@@ -1,10 +1,14 @@
 """What a design costs on an FPGA, predicted or measured: one type for both, so that an error is a subtraction."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from hwdse.design import Folding
+from hwdse.energy import PICO, Energy, FrameEnergy, Stated
+
+# Of a field that came after values had been kept: where one of those lacks it, it has its default (`hwdse.codec`).
+LATER = {"later": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,9 @@ class LayerCost:
     fill_cycles: int  # through its pipeline: from the end of the work on an output to that output
     folding: Folding | None = None  # of the layers that multiply
     accumulator_bits: int | None = None
-    clock: Clock | None = None  # of its slowest unit; None where no open tool places the device
+    # of its slowest unit; None where no open tool places the device
+    clock: Clock | None = field(default=None, metadata=LATER)
+    energy: Energy | None = field(default=None, metadata=LATER)  # of one frame; None: nothing is said of it
 
     @property
     def area(self) -> Resources:
@@ -84,6 +90,7 @@ class FpgaCost:
     model: str  # the cost model or the flow that says so
     calibration: str  # how far to trust it, in words
     outside: tuple[str, ...] = ()  # layers that are not in the accelerator
+    stated: Stated | None = field(default=None, metadata=LATER)  # the model of its energy; None: it has none
 
     @property
     def area(self) -> Resources:
@@ -113,6 +120,16 @@ class FpgaCost:
         return self.latency_cycles / (self.clock_mhz * 1e6)
 
     @property
+    def energy(self) -> FrameEnergy | None:
+        """Of one frame when frames follow each other; None where a layer says nothing of it, as a measured one."""
+        layers = [layer.energy for layer in self.layers if layer.energy is not None]
+        if self.stated is None or len(layers) < len(self.layers):
+            return None
+        static = self.stated.static_watts
+        between = None if static is None else static / PICO / self.frames_per_second
+        return FrameEnergy(sum(layers, Energy()), between)
+
+    @property
     def label(self) -> str:
         """What the total leaves out: '' or 'without attn.softmax, norm1'."""
         return f"without {', '.join(self.outside)}" if self.outside else ""
@@ -127,6 +144,7 @@ def dataflow(
     calibration: str,
     outside: tuple[str, ...] = (),
     latency_cycles: int | None = None,
+    stated: Stated | None = None,
 ) -> FpgaCost:
     """One engine per layer, all busy at once: area adds, the slowest layer sets the pace.
 
@@ -138,4 +156,5 @@ def dataflow(
     interval = max(layer.cycles for layer in layers)
     if latency_cycles is None:
         latency_cycles = interval + sum(layer.fill_cycles for layer in layers)
-    return FpgaCost(tuple(layers), interval, latency_cycles, clock_mhz, device, model, calibration, outside)
+    made = tuple(layers), interval, latency_cycles, clock_mhz, device, model, calibration, outside
+    return FpgaCost(*made, stated=stated)

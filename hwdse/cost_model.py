@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from hwdse.cost import FpgaCost, LayerCost, dataflow
 from hwdse.design import Design
+from hwdse.energy import Stated
 from hwdse.latency import latency_cycles
 from hwdse.target import FpgaTarget
 from hwdse.workload import OUTSIDE, Layer, Workload
@@ -34,6 +35,10 @@ class CostModel(ABC):
     def layer(self, layer: Layer, design: Design, target: FpgaTarget) -> LayerCost:
         """The cost of one layer; ValueError that names the layer where it has no price."""
 
+    def stated(self, target: FpgaTarget) -> Stated | None:
+        """By which model it says the energy of a frame on `target`; None, as here: it says nothing of it."""
+        return None
+
     def cost(self, workload: Workload, design: Design, target: FpgaTarget, clock_mhz: float) -> FpgaCost:
         """The cost of the network: one engine per layer, layers outside the accelerator listed."""
         if not self.claims(target):
@@ -48,6 +53,7 @@ class CostModel(ABC):
             calibration=self.calibration(target),
             outside=outside,
             latency_cycles=latency_cycles(workload, inside),
+            stated=self.stated(target),
         )
 
     def prices(self, layer: Layer, workload: Workload) -> bool:

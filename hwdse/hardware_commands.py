@@ -87,14 +87,14 @@ def synth(
 def _measured(predicted: FpgaCost, found: Sequence[Compared], name: str, *, placed: bool) -> FpgaCost:
     """The predicted cost with the area, and where units were placed the clock, that was measured."""
     layers = tuple(_layer(layer, [one for one in found if one.layer == layer.layer]) for layer in predicted.layers)
-    what = "unit by unit as placed" if placed else "before placement"
-    return replace(predicted, layers=layers, model=name, calibration=f"measured {what}; random memories")
+    calibration = f"measured {'unit by unit as placed' if placed else 'before placement'}; random memories"
+    return replace(predicted, layers=layers, model=name, calibration=calibration, stated=None)
 
 
 def _layer(predicted: LayerCost, found: Sequence[Compared]) -> LayerCost:
     slowest = min((one.mhz for one in found if one.mhz is not None), default=None)
     clock = None if slowest is None else Clock(slowest, slowest, slowest)
-    return replace(predicted, terms=tuple(_terms(found)), clock=clock)
+    return replace(predicted, terms=tuple(_terms(found)), clock=clock, energy=None)
 
 
 def _terms(found: Iterable[Compared]) -> Iterator[Term]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from hwdse.energy import joules
 from hwdse.evaluation import Evaluation
 from hwdse.memory import utilization
 from hwdse.target import fpga
@@ -24,12 +25,21 @@ class Metric:
             return f"{100 * value:.2f} %"
         if self.unit == "s":
             return f"{1e6 * value:,.1f} us"
+        if self.unit == "J":
+            return joules(value)
         whole = float(value).is_integer() or abs(value) >= 1000
         return f"{value:{',.0f' if whole else '.4g'}}" + f" {self.unit}" * bool(self.unit)
 
 
 def _utilization(evaluation: Evaluation, _: str) -> float:
     return utilization(evaluation.predicted.area, fpga(evaluation.predicted.device))
+
+
+def _energy(evaluation: Evaluation, _: str) -> float:
+    energy = evaluation.predicted.energy
+    if energy is None:
+        raise ValueError(f"the cost of {evaluation.predicted.model!r} has no energy: its model states none")
+    return energy.joules
 
 
 def _sqnr(evaluation: Evaluation, split: str) -> float:
@@ -58,6 +68,7 @@ _ALL = (
     Metric("latency", "latency", "s", "minimize", lambda e, s: e.predicted.latency_seconds),
     Metric("throughput", "throughput", "frame/s", "maximize", lambda e, s: e.predicted.frames_per_second),
     Metric("mhz", "predicted clock", "MHz", "maximize", _mhz),
+    Metric("energy", "stated energy per frame", "J", "minimize", _energy),
     Metric("weight_bits", "weight memory", "bit", "minimize", lambda e, s: e.weight_bits),
 )
 METRICS = {metric.name: metric for metric in _ALL}

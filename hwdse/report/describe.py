@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import groupby
 
+from hwdse.cost import FpgaCost
 from hwdse.design import Design, Quantizer
+from hwdse.energy import PICO, joules
 from hwdse.evaluation import Evaluation
 from hwdse.formats import Format, family
 from hwdse.result import Result, Trial
@@ -93,6 +95,17 @@ def roles(result: Result) -> tuple[tuple[str, Trial], ...]:
     named = [("best", result.best), ("knee", result.knee), ("most accurate", most_accurate(result))]
     named += [("baseline", result.baseline)] if result.baseline is not None else []
     return tuple((role, result.trial(number)) for role, number in named)
+
+
+def energy_in_words(cost: FpgaCost) -> str | None:
+    """The energy of a frame with its parts, and that it is by a stated model; None where the cost has none."""
+    energy, stated = cost.energy, cost.stated
+    if energy is None or stated is None:
+        return None
+    spent = [f"{name} {joules(value * PICO)}" for name, value in energy.dynamic.parts if value]
+    if energy.static_pj is not None:
+        spent.append(f"static {joules(energy.static_pj * PICO)}")
+    return f"{joules(energy.joules)} per frame, {energy.label} ({', '.join(spent)}): {stated.source}"
 
 
 def consumers_in_words(site: Site) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from hwdse.energy import energy_unit
 from hwdse.evaluation import Evaluation
 from hwdse.metrics import metric
 from hwdse.report.describe import family_of, formats_in_words, mean_weight_bits, roles
@@ -37,8 +38,9 @@ def axis(objective: Objective, trials: Iterable[Trial]) -> Axis:
     unit, factor = shown.unit, 1.0
     if shown.unit == "%":
         factor = 100.0
-    if shown.unit == "s":
-        unit, size = time_unit(max(shown.read(trial.evaluation, "search") for trial in trials))
+    if shown.unit in ("s", "J"):
+        suits = time_unit if shown.unit == "s" else energy_unit
+        unit, size = suits(max(shown.read(trial.evaluation, "search") for trial in trials))
         factor = 1 / size
     return Axis(objective, shown.label + f" ({unit})" * bool(unit), factor)
 

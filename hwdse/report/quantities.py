@@ -1,5 +1,6 @@
 """Numbers with their units, as people read them."""
 
+from hwdse.energy import joules
 from hwdse.metrics import Metric
 
 
@@ -34,4 +35,6 @@ def show(quantity: Metric, value: float) -> str:
     """A metric's value with its unit."""
     if quantity.unit in ("%", "s"):
         return percent(value) if quantity.unit == "%" else seconds(value)
+    if quantity.unit == "J":
+        return joules(value)
     return number(value) + f" {quantity.unit}" * bool(quantity.unit)

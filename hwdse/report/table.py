@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from hwdse.energy import joules
 from hwdse.evaluation import Difference, paired
 from hwdse.report.describe import activation_quantizers, family_of, mean_weight_bits, runs, weight_quantizers
 from hwdse.report.quantities import number, percent, seconds
@@ -36,6 +37,8 @@ class Row:
     uram: int
     frames_per_second: float
     latency_seconds: float
+    energy_joules: float | None  # of one frame, by a stated model; None: the cost model states none
+    energy_label: str  # whether static power is in it
     weight_bits: int
     mean_weight_bits: float
     weights: str  # formats in the order of the layers
@@ -52,7 +55,7 @@ def _row(result: Result, trial: Trial) -> Row:
     evaluation, workload = trial.evaluation, result.workload
     search, test = evaluation.accuracy("search"), tested_accuracy(evaluation)
     difference = tested_difference(result, trial)
-    cost, area = evaluation.predicted, evaluation.predicted.area
+    cost, area, energy = evaluation.predicted, evaluation.predicted.area, evaluation.predicted.energy
     return Row(
         trial=trial.number,
         origin=trial.origin,
@@ -74,6 +77,8 @@ def _row(result: Result, trial: Trial) -> Row:
         uram=area.urams,
         frames_per_second=cost.frames_per_second,
         latency_seconds=cost.latency_seconds,
+        energy_joules=None if energy is None else energy.joules,
+        energy_label="" if energy is None else energy.label,
         weight_bits=evaluation.weight_bits,
         mean_weight_bits=mean_weight_bits(evaluation, workload),
         weights=runs(weight_quantizers(evaluation.design, workload)),
@@ -126,6 +131,10 @@ def _test(row: Row) -> str:
     return "" if row.test_top1 is None else percent(row.test_top1)
 
 
+def _energy(row: Row) -> str:
+    return "" if row.energy_joules is None else joules(row.energy_joules)
+
+
 def _difference(row: Row) -> str:
     if row.test_difference is None or row.test_difference_low is None or row.test_difference_high is None:
         return ""
@@ -148,6 +157,7 @@ COLUMNS = (
     Column("BRAM18", "blocks of 18 Kib, predicted", lambda r: number(r.bram), lambda r: r.bram),
     Column("frame/s", "predicted", lambda r: number(r.frames_per_second), lambda r: r.frames_per_second),
     Column("latency", "of one frame, predicted", lambda r: seconds(r.latency_seconds), lambda r: r.latency_seconds),
+    Column("stated energy", "of one frame, by a stated model, not calibrated", _energy, lambda r: r.energy_joules),
     Column("bits/weight", "mean", lambda r: f"{r.mean_weight_bits:.2f}", lambda r: r.mean_weight_bits),
     Column("activations", "formats by site", lambda r: r.activations),
     Column("origin", "who proposed it", lambda r: r.origin),

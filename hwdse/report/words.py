@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hwdse.cost import FpgaCost
 from hwdse.evaluation import Accuracy, Difference, Evaluation, paired
 from hwdse.metrics import metric
-from hwdse.report.describe import family_of, formats_in_words, mean_weight_bits
+from hwdse.report.describe import energy_in_words, family_of, formats_in_words, mean_weight_bits
 from hwdse.report.quantities import number, percent, points, seconds, show
 from hwdse.result import Result, Trial
 from hwdse.target import FpgaTarget, Use, uses
@@ -237,8 +237,10 @@ def trust(cost: FpgaCost) -> tuple[Claim, ...]:
     """How far to trust the costs, and what they leave out."""
     names = ", ".join(cost.outside) if len(cost.outside) <= NAMED_OUTSIDE else f"{len(cost.outside)} layers"
     outside = f"{names}; not in any cost." if cost.outside else "Nothing: every layer is inside."
+    energy = energy_in_words(cost)
     return (
         Claim("Predicted, not measured", f"Area and time come from the cost model {cost.model}."),
         Claim("Calibration", cost.calibration[:1].upper() + cost.calibration[1:]),
+        *(() if energy is None else (Claim("Energy", energy),)),
         Claim("Outside the accelerator", outside),
     )

@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING
 
 from hwdse import (
     accelerator,
+    activity,
     arithmetic,
     calibrated,
     cost,
     cost_model,
+    energy,
+    energy_figures,
+    energy_model,
     folding,
     latency,
     matrix_vector,
@@ -85,12 +89,13 @@ def run(
 
 
 def prices(study: Study) -> str:
-    """A digest of all that decides a design's price: the cost model, the core's formulas, the fits, the device."""
+    """A digest of all that decides a design's price: the cost model, the formulas, the fits, energies, the device."""
     formulas = (accelerator, arithmetic, calibrated, cost, cost_model, folding, latency, matrix_vector, memory)
     shapes = (serial_window, thresholds, units, window)
+    stated = (activity, energy, energy_figures, energy_model)
     named = (*(f"hwdse.structure.{name}" for name in ("blocks", "lanes", "units")), type(study.target.model).__module__)
-    modules = (*formulas, *shapes, *map(import_module, named))
-    text = "".join(map(getsource, modules)) + calibrated.content() + repr(study.target.fpga)
+    modules = (*formulas, *shapes, *stated, *map(import_module, named))
+    text = "".join(map(getsource, modules)) + calibrated.content() + energy_figures.content() + repr(study.target.fpga)
     return blake2b(text.encode(), digest_size=8).hexdigest()
 
 

@@ -61,12 +61,19 @@ class Study(Section):
             raise ValueError("model.checkpoint: the weights of one network, but model.name has several")
         self._check_baseline()
         self._check_budget()
+        self._check_energy()
         return self
 
     def _check_baseline(self) -> None:
         if self.baseline not in self.formats.uniform:
             known = dict.fromkeys(w.format.name for w, a in self.formats.uniform if w.format == a.format)
             raise ValueError(f"choice.baseline: it is one of the uniform designs; known: {', '.join(known)}")
+
+    def _check_energy(self) -> None:
+        asked = [objective.metric for objective in self.objectives]
+        asked += [constraint.metric for constraint in self.constraints]
+        if "energy" in asked and self.target.model.stated(self.target.fpga) is None:
+            raise ValueError(f"metric 'energy' needs a cost model that states one, unlike {self.target.cost_model!r}")
 
     def _check_budget(self) -> None:
         if self.search.sampler == "grid" and not self.search.uniform:

@@ -41,6 +41,33 @@ def test_terms_add_up_and_lie_in_their_bounds(capsys: pytest.CaptureFixture[str]
     assert total["LUT from"] <= total["LUT"] <= total["to"]
 
 
+def test_the_energy_of_a_price_and_what_it_is_by(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("cost", "digits-mlp", "--device", "ecp5_25f", "--fps", "1000", "--clock", "100")
+    *layers, total = told(capsys, *arguments)
+    assert sum(row["dynamic_joules"] for row in layers) == pytest.approx(total["dynamic_joules"], rel=1e-12)
+    assert main([*arguments, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["energy_dynamic_joules"] == total["dynamic_joules"]
+    static = 0.1247 * total["cycles"] / 100e6
+    assert facts["energy_joules"] - facts["energy_dynamic_joules"] == pytest.approx(static, rel=1e-9)
+    assert facts["energy_label"] == "dynamic and static"
+    for explain in ((), ("--explain",)):
+        assert main([*arguments, *explain]) == 0
+        said = capsys.readouterr().out
+        assert re.search(r"^Energy: [\d.]+ uJ per frame, dynamic and static \(products ", said, re.MULTILINE)
+        assert facts["energy_source"] in said
+        assert "a stated model, not calibrated" in said
+
+
+def test_the_energy_of_a_design_of_a_run(capsys: pytest.CaptureFixture[str], finished: Path) -> None:
+    assert main(["show", str(finished), "best"]) == 0
+    assert "per frame, dynamic and static (products" in capsys.readouterr().out
+    page = (finished / "report.html").read_text()
+    assert "<dt>Energy</dt><dd>" in page
+    assert "a stated model, not calibrated and without an interval" in page
+    assert "energy_joules,energy_label" in (finished / "trials.csv").read_text()
+
+
 def test_a_layer_synthesised(capsys: pytest.CaptureFixture[str], finished: Path, tmp_path: Path) -> None:
     layer = told(capsys, "show", str(finished), "best")[0]["layer"]
     arguments = ("synth", str(finished), "best", "--unit", str(layer), "--cache", str(tmp_path))
@@ -58,6 +85,7 @@ def test_a_whole_design_is_in_the_report(capsys: pytest.CaptureFixture[str], fin
     result = load(finished)
     (measured,) = result.trial(result.best).evaluation.measured
     assert measured.model == "yosys 0.70"
+    assert measured.energy is None  # nothing of it was measured
     assert (measured.area.luts, measured.area.ffs) == (total["synthesised"], total["synthesised "])
     assert [layer.layer for layer in measured.layers] == list(dict.fromkeys(row["layer"] for row in rows))
     page = (finished / "report.html").read_text()

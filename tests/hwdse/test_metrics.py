@@ -9,16 +9,19 @@ import pytest
 
 from hwdse.cost import Clock, LayerCost, Resources, Term, dataflow
 from hwdse.design import Design
+from hwdse.energy import Energy, Stated
 from hwdse.evaluation import Accuracy, Evaluation, pack
 from hwdse.metrics import METRICS, metric
 
 AREA = Resources(luts=1234, ffs=567, dsps=8, brams=9, lutrams=11)
+CLOCK = Clock(87.5, 80.0, 95.0)
 COST = dataflow(
-    [LayerCost("fc", (Term("multipliers", AREA),), 1000, 500, clock=Clock(87.5, 80.0, 95.0))],
+    [LayerCost("fc", (Term("multipliers", AREA),), 1000, 500, clock=CLOCK, energy=Energy(1e6, 2e6, 3e6, 4e6))],
     clock_mhz=100.0,
     device="xc7z020",
     model="m",
     calibration="none",
+    stated=Stated("a test", 0.5),
 )
 SEARCH = Accuracy("search", 4, pack(np.array([True, True, True, False])), 0.25, 20.5)
 TEST = Accuracy("test", 4, pack(np.array([True, False, False, False])), 1.5, None)
@@ -39,6 +42,7 @@ EVALUATION = Evaluation(Design(), (SEARCH, TEST), COST, (), 4321)
         ("latency", "minimize", 15e-6, "15.0 us"),
         ("throughput", "maximize", 1e5, "100,000 frame/s"),
         ("mhz", "maximize", 87.5, "87.5 MHz"),
+        ("energy", "minimize", 15e-6, "15 uJ"),  # 10 uJ of switching, and 0.5 W for 10 us
         ("weight_bits", "minimize", 4321, "4,321 bit"),
     ],
 )
@@ -64,6 +68,10 @@ def test_the_split_is_the_one_asked_for() -> None:
         ("top1", 1.0, "100.00 %"),
         ("top1", 0.0, "0.00 %"),
         ("latency", 0.0123456, "12,345.6 us"),
+        ("energy", 0.0123456, "12.35 mJ"),
+        ("energy", 3e-13, "0.3 pJ"),
+        ("energy", 0.0, "0 pJ"),
+        ("energy", 2.5, "2.5 J"),
         ("throughput", 12345.67, "12,346 frame/s"),
         ("throughput", 12.3456, "12.35 frame/s"),
         ("loss", 0.000123456, "0.0001235 nat"),
@@ -89,6 +97,12 @@ def test_a_clock_that_nobody_predicts_is_an_error() -> None:
         metric("mhz").read(assumed, "search")
 
 
+def test_energy_where_none_is_stated() -> None:
+    silent = replace(EVALUATION, predicted=replace(COST, stated=None))
+    with pytest.raises(ValueError, match=r"^the cost of 'm' has no energy: its model states none$"):
+        metric("energy").read(silent, "search")
+
+
 def test_a_missing_split_is_an_error() -> None:
     message = f"design {Design().digest} was not evaluated on the calibration split"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
@@ -96,6 +110,6 @@ def test_a_missing_split_is_an_error() -> None:
 
 
 def test_unknown_metrics_list_the_known() -> None:
-    known = "top1, loss, sqnr, lut, ff, dsp, bram, utilization, latency, throughput, mhz, weight_bits"
+    known = "top1, loss, sqnr, lut, ff, dsp, bram, utilization, latency, throughput, mhz, energy, weight_bits"
     with pytest.raises(ValueError, match=f"^no metric 'luts'; known: {known}$"):
         metric("luts")

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from hwdse.energy import Energy, Stated
 from hwdse.report.figures import bits, front, hover, hypervolume, lowest, plots, points, undominated
 from hwdse.report.plot import Plot, Series
 from hwdse.result import Objective, Result, Trial
@@ -88,6 +89,20 @@ def test_one_plot_per_cost(result: Result) -> None:
     found = plots(replace(result, objectives=(result.objectives[0], *costs)))
     assert [plot.name for plot in found] == ["front", "front-latency", "front-throughput", "bits", "hypervolume"]
     assert found[1].x_label == "latency (us) on small7"
+
+
+def test_an_axis_of_energies(result: Result) -> None:
+    def spending(trial: Trial) -> Trial:
+        cost = trial.evaluation.predicted
+        layers = tuple(replace(layer, energy=Energy(products_pj=2e3)) for layer in cost.layers)
+        stated = replace(cost, layers=layers, stated=Stated("a guess"))
+        return replace(trial, evaluation=replace(trial.evaluation, predicted=stated))
+
+    spent = replace(result, trials=tuple(spending(trial) for trial in result.trials))
+    plot = against(spent, Objective("energy", "minimize"))
+    assert plot.x_label == "stated energy per frame (nJ) on small7"
+    drawn = [mark.x for one in plot.series for mark in one.marks if one.name != "FP32"]
+    assert drawn == pytest.approx([10.0] * len(drawn), rel=1e-14)  # nJ
 
 
 def test_without_a_cost_objective_the_cost_is_lut(result: Result) -> None:

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from hwdse.cost import Clock, FpgaCost, Resources, Term
+from hwdse.energy import Energy, Stated
 from hwdse.evaluation import Accuracy, pack, paired
+from hwdse.report.describe import energy_in_words
 from hwdse.report.quantities import number, seconds
 from hwdse.report.words import Claim, answer, change, fit, loss, saving, speed, trust
 from hwdse.result import Constraint, Result, Trial
@@ -246,12 +248,32 @@ def test_speed_beside_what_the_clock_is_predicted_to_be(result: Result) -> None:
     assert said(80.0).startswith(f"At 100 MHz, ABOVE the 80 {reach} (72 to 88); one frame alone")
 
 
+ENERGY = "15.02 uJ per frame, dynamic only (products 5 nJ, sums 15 nJ, memory 15 uJ): a guess"
+
+
+def with_energy(cost: FpgaCost, watts: float | None) -> FpgaCost:
+    """`cost` with energies of its five layers, and static power."""
+    layers = tuple(replace(layer, energy=Energy(1e3, 3e3, 0, 3e6)) for layer in cost.layers)
+    return replace(cost, layers=layers, stated=Stated("a guess", watts))
+
+
+def test_energy(result: Result) -> None:
+    cost = best_cost(result)
+    assert energy_in_words(cost) is None
+    assert energy_in_words(with_energy(cost, None)) == ENERGY
+    # 2,304 cycles at 100 MHz with 0.5 W
+    assert energy_in_words(with_energy(cost, 0.5)) == (
+        "26.54 uJ per frame, dynamic and static (products 5 nJ, sums 15 nJ, memory 15 uJ, static 11.52 uJ): a guess"
+    )
+
+
 def test_trust(result: Result) -> None:
     assert trust(best_cost(result)) == (
         Claim("Predicted, not measured", "Area and time come from the cost model toy."),
         Claim("Calibration", "Uncalibrated: invented for tests."),
         Claim("Outside the accelerator", "softmax; not in any cost."),
     )
+    assert trust(with_energy(best_cost(result), None))[2] == Claim("Energy", ENERGY)
     inside = trust(replace(best_cost(result), outside=()))
     assert inside[-1] == Claim("Outside the accelerator", "Nothing: every layer is inside.")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hwdse import plugins
+from hwdse.cost_model import CostModel
 from hwdse.cost_models.dataflow import Dataflow
 from hwdse.design import Step
 from hwdse.metrics import METRICS as KNOWN_METRICS
@@ -116,6 +117,16 @@ def test_first_and_last(tmp_path: Path) -> None:
 def test_settings_of_the_cost_model(tmp_path: Path) -> None:
     settings = 'cost_settings = { accumulator = "paper", multiplier = "dsp" }\n[[objectives]]'
     assert read(tmp_path, ("[[objectives]]", settings)).target.model == Dataflow("paper", "dsp")
+
+
+def test_energy_needs_a_cost_model_that_states_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    objective, constraint = ('metric = "lut"', 'metric = "energy"'), ('metric = "bram"', 'metric = "energy"')
+    assert read(tmp_path, objective).objective_values[1] == Objective("energy", "minimize")
+    monkeypatch.setattr(Dataflow, "stated", CostModel.stated)
+    for change in (objective, constraint):
+        message = "metric 'energy' needs a cost model that states one, unlike 'dataflow'"
+        with pytest.raises(ValueError, match=f"^{re.escape(str(tmp_path / 'x.toml'))}: {message}$"):
+            read(tmp_path, change)
 
 
 def test_the_text_is_the_study(tmp_path: Path) -> None:
