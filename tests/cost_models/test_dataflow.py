@@ -7,25 +7,24 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
+from itertools import product
 from typing import cast
 
 import pytest
 
-from hwdse import calibrated
+from hwdse import calibrated, terms
 from hwdse.accelerator import Choice, Quantised, elements
+from hwdse.alternatives import FEW_LEVELS, TABLE_INPUTS, Multiplier, joined, ways
 from hwdse.arithmetic import DSP_PORTS
 from hwdse.calibrated import Fits
 from hwdse.cost import LayerCost, Resources
 from hwdse.cost_model import CostModel
 from hwdse.cost_models import dataflow
 from hwdse.cost_models.dataflow import (
-    FEW_LEVELS,
     PIPELINE_STAGES,
-    TABLE_INPUTS,
     UNPRICED,
     Accumulator,
     Dataflow,
-    Multiplier,
 )
 from hwdse.design import Design, Folding, Quantizer
 from hwdse.folding import cycles, fold
@@ -70,11 +69,11 @@ def term(cost: LayerCost, name: str) -> Resources:
     return area
 
 
-def terms(cost: LayerCost) -> set[str]:
+def names(cost: LayerCost) -> set[str]:
     """The names of a layer's terms, each of them once."""
-    names = [part.name for part in cost.terms]
-    assert len(names) == len(set(names))
-    return set(names)
+    found = [part.name for part in cost.terms]
+    assert len(found) == len(set(found))
+    return set(found)
 
 
 def price(layer: Layer, how: Design = INT4, target: FpgaTarget = TARGET, model: CostModel | None = None) -> LayerCost:
@@ -96,10 +95,11 @@ def at_most(low: Resources, high: Resources) -> bool:
 @pytest.fixture
 def fits(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """Lets a test change the fits: prices are kept, and must not outlive it."""
-    for cached in (dataflow._cheapest, dataflow._area):
+    caches = (dataflow._together, dataflow._made, dataflow._offer, terms.of)
+    for cached in caches:
         cached.cache_clear()
     yield monkeypatch
-    for cached in (dataflow._cheapest, dataflow._area):
+    for cached in caches:
         cached.cache_clear()
 
 
@@ -150,12 +150,19 @@ def quantised(layer: Layer, weights: str, activations: str, folding: Folding, ta
     )
 
 
-def options(q: Quantised) -> dict[Choice, LayerCost]:
-    """The price of `q` for each way to make its products and its thresholds without DSP blocks."""
-    table = len(q.operands) == 2 and table_bits(q.operands[1].format, q.operands[0].format) <= TABLE_INPUTS
-    styles: tuple[Style, ...] = ("shift", "table") if table else ("shift",)
-    choices = [Choice(style, parallel_thresholds=parallel) for style in styles for parallel in (False, True)]
-    return {choice: dataflow._price(q, dataflow._units(q, choice, "tight"), "tight") for choice in choices}
+def made(q: Quantised, choice: Choice) -> LayerCost:
+    """The price of `q` as `choice` makes it."""
+    units = elements(q, choice)
+    found = [part for one in terms.of(units, q.target.family) for part in one]
+    return dataflow._price(q, units, found, "tight")
+
+
+def options(q: Quantised, multiplier: Multiplier = "auto") -> dict[Choice, LayerCost]:
+    """The price of `q` for every combination of the ways of its parts."""
+    found = ways(q, multiplier)
+    every = product(*([way.choice for way in some] for some in found.values()))
+    choices = [joined(dict(zip(found, choices, strict=True))) for choices in every]
+    return {choice: made(q, choice) for choice in choices}
 
 
 @pytest.mark.parametrize("layer", [layer for layer in LAYERS if layer.inputs], ids=lambda layer: layer.name)
@@ -163,7 +170,7 @@ def test_a_layer_is_its_units_and_nothing_twice(layer: Layer) -> None:
     q, found = quantised(layer, "int4:channel", "uint4", FOLDING[layer.name]), price(layer)
     loose = sum((part.area for part in found.terms if part.low is None), Resources())
     for choice, cost in options(q).items():
-        units = [part.area for unit in elements(q, choice) for part in dataflow._area(unit, TARGET.family)]
+        units = [part.area for one in terms.of(elements(q, choice), TARGET.family) for part in one]
         assert sum(units, loose) == cost.area
     assert found in options(q).values()
 
@@ -193,19 +200,19 @@ def test_latency_comes_from_the_graph() -> None:
 def test_terms_of_every_kind() -> None:
     ends = {"thresholds", "fifo"}
     matrix = {"multipliers", "adder tree", "accumulators", "control", "input buffer", "fifo"}
-    assert terms(price(CONV)) == {"window", "weights", *matrix, *ends}
-    assert terms(price(CONV, alone(CONV, "e3m2", "e3m2", Folding(1, 9)))) == {
+    assert names(price(CONV)) == {"window", "weights", *matrix, *ends}
+    assert names(price(CONV, alone(CONV, "e3m2", "e3m2", Folding(1, 9)))) == {
         *("window", "window parts", "alignment", "weights"),
         *matrix,
         *ends,
     }
-    assert terms(price(DEPTHWISE)) == {"window", "weights", *matrix, *ends}
-    assert terms(price(MATMUL, alone(MATMUL, "int4", "uint4", Folding(2, 2)))) == {"operand buffer", *matrix, *ends}
-    assert terms(price(LINEAR, alone(LINEAR, "int4", "uint4", Folding(2, 2)))) == {"weights", "bias", *matrix}
-    assert terms(price(ADD)) == {"add", *ends}
-    assert terms(price(MAX_POOL)) == {"window", "pool", "fifo"}
-    assert terms(price(AVG_POOL)) == {"pool", *ends}
-    assert terms(price(TABLE)) == {"table", "fifo"}
+    assert names(price(DEPTHWISE)) == {"window", "weights", *matrix, *ends}
+    assert names(price(MATMUL, alone(MATMUL, "int4", "uint4", Folding(2, 2)))) == {"operand buffer", *matrix, *ends}
+    assert names(price(LINEAR, alone(LINEAR, "int4", "uint4", Folding(2, 2)))) == {"weights", "bias", *matrix}
+    assert names(price(ADD)) == {"add", *ends}
+    assert names(price(MAX_POOL)) == {"window", "pool", "fifo"}
+    assert names(price(AVG_POOL)) == {"pool", *ends}
+    assert names(price(TABLE)) == {"table", "fifo"}
 
 
 def test_only_what_multiplies_reports_a_folding() -> None:
@@ -218,7 +225,7 @@ def test_without_hardware_every_consumer_has_its_thresholds() -> None:
     twice = replace(CONV, outputs=("a", "b"))
     for name in ("thresholds", "fifo"):
         assert term(price(twice), name).luts == 2 * term(price(CONV), name).luts
-    assert "branch" in terms(price(twice)) - terms(price(CONV))
+    assert "branch" in names(price(twice)) - names(price(CONV))
     loose = replace(ALL_KINDS, hardware=False)
     assert "add" in Dataflow().cost(loose, INT4, TARGET, 100).outside
 
@@ -246,7 +253,7 @@ def test_weights_go_where_their_depth_says() -> None:
         assert [cost.area.brams for cost in found] == [0, term(found[1], "weights").brams]
         assert term(found[1], "weights").luts == 0 < term(found[1], "weights").brams
         assert [part.area.lutrams for part in found[0].terms if part.name == "weights"] in ([], [0])  # a ROM is logic
-    assert "weights" not in terms(price(small, alone(small, "int8", "int8", Folding(8, LUT_WORDS // 8))))  # wires
+    assert "weights" not in names(price(small, alone(small, "int8", "int8", Folding(8, LUT_WORDS // 8))))  # wires
 
 
 def test_a_second_operand_is_kept_twice() -> None:
