@@ -23,8 +23,8 @@ Multiplier = Literal["auto", "lut", "dsp"]
 TABLE_INPUTS = 6  # address bits up to which products are looked up: a LUT6
 FEW_LEVELS = 16  # up to which thresholds may all be compared at once
 # Words up to which a memory may be in LUTs although there is block RAM. Memories of weights were measured up to 64
-# words in LUTs; of 128 to 512 words, yosys 0.70 made 11 % less to 9 % more LUTs of units of 1x2 int8 and 2x4 int4 on
-# ECP5 and UltraScale+ than the fits say, and more than the fits say beyond.
+# words in LUTs. Of units of 1x2 int8 and 2x4 int4 with 128 to 512 words, yosys 0.70 made 8 % less to 9 % more LUTs
+# than the fits say, on ECP5 and UltraScale+; with 1024 words 10 % more.
 DEEPEST_IN_LUTS = 4 * LUT_WORDS
 # DSP blocks of which the rule (`in_dsp`) gave what yosys made in all measured units: not those of Gowin and Nexus,
 # where it halves and leaves out some, and of UltraPlus none was measured. `multiplier="dsp"` takes the others too.
