@@ -3,11 +3,22 @@
 A layer is the units of `hwdse.accelerator`, the leaf modules that are also synthesised and built. Each unit's LUTs and
 flip-flops are the counts of its parts (`hwdse.structure`) times coefficients fitted to synthesis, with the interval
 that held 90 % of the units left out of the fit (`hwdse.calibrated`). DSP blocks and block RAMs follow rules that the
-same measurements check. Of what makes the same numbers, a layer takes what is smallest on the device.
+same measurements check.
+
+Of what makes the same numbers, `hwdse.alternatives` says what a layer may be made of: products in LUTs, as a table or
+in DSP blocks, thresholds searched or all compared at once, memories of weights, windows and thresholds in LUTs or in
+block RAM. `hwdse.variants` chooses for all layers at once, and exactly: of all choices the one with the smallest
+largest share of the device's LUTs, flip-flops, DSPs and block RAMs (`utilization`), and of those the one with the
+fewest LUTs. So a design fits if any choice does; where none does, its price is that of the least overfull one. A layer
+that is priced alone has the device to itself, so that the layers of a network may be made otherwise.
+
+One bit more in a format never makes a design use a smaller share of a device with `multiplier="lut"`, and none of the
+formats tested does on LUT4 families with `auto`. On AMD there is an exception to it, because yosys puts a product of
+9 bits and more into a DSP and one of 8 bits not.
 
 What is not priced is `UNPRICED`, and the saving where all weights of a unit are constants (a folding with few steps),
 which synthesis finds. Exponents of 6 and 7 bits have a price by the same formulas, but no unit of them is measured or
-built. Where a memory goes depends on its depth alone.
+built.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
