@@ -3,38 +3,49 @@
 A layer is the units of `hwdse.accelerator`, the leaf modules that are also synthesised and built. Each unit's LUTs and
 flip-flops are the counts of its parts (`hwdse.structure`) times coefficients fitted to synthesis, with the interval
 that held 90 % of the units left out of the fit (`hwdse.calibrated`). DSP blocks and block RAMs follow rules that the
-same measurements check. Of what makes the same numbers, a layer takes what is smallest on the device.
+same measurements check.
+
+Of what makes the same numbers, `hwdse.alternatives` says what a layer may be made of: products in LUTs, as a table or
+in DSP blocks, thresholds searched or all compared at once, memories of weights, windows and thresholds in LUTs or in
+block RAM. `hwdse.variants` chooses for all layers at once, and exactly: of all choices the one with the smallest
+largest share of the device's LUTs, flip-flops, DSPs and block RAMs (`utilization`), and of those the one with the
+fewest LUTs. So a design fits if any choice does; where none does, its price is that of the least overfull one. A layer
+that is priced alone has the device to itself, so that the layers of a network may be made otherwise.
+
+One bit more in a format never makes a design use a smaller share of a device with `multiplier="lut"`, and none of the
+formats tested does on LUT4 families with `auto`. On AMD there is an exception to it, because yosys puts a product of
+9 bits and more into a DSP and one of 8 bits not.
 
 What is not priced is `UNPRICED`, and the saving where all weights of a unit are constants (a folding with few steps),
 which synthesis finds. Exponents of 6 and 7 bits have a price by the same formulas, but no unit of them is measured or
-built. Where a memory goes depends on its depth alone.
+built.
 """
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache
-from itertools import product
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from typing import Literal, get_args
 
 import numpy as np
 
-from hwdse import calibrated, energy_model, placement
+from hwdse import calibrated, energy_model, placement, terms
 from hwdse.accelerator import Choice, Element, Quantised, elements
+from hwdse.alternatives import TABLE_INPUTS as TABLE_INPUTS  # docs/cost_model.py reads it here
+from hwdse.alternatives import Multiplier, Way, joined, ways
 from hwdse.arithmetic import paper_bits
 from hwdse.cost import Clock, LayerCost, Resources, Term
 from hwdse.cost_model import CostModel
 from hwdse.design import Design, Folding, Quantizer
 from hwdse.energy import Stated
 from hwdse.folding import check, cycles, multiplies
-from hwdse.matrix_vector import Style, table_bits
-from hwdse.memory import LUT_WORDS, utilization
-from hwdse.structure.blocks import FABRICS, Table, rom
-from hwdse.structure.lanes import in_dsp
-from hwdse.structure.memories import RAM_PARTS, memory_blocks, ram
+from hwdse.memory import LUT_WORDS
+from hwdse.placement import Timing
+from hwdse.structure import Table
+from hwdse.structure.blocks import FABRICS, rom
+from hwdse.structure.memories import memory_blocks, ram
 from hwdse.target import FpgaTarget
-from hwdse.thresholds import levels
-from hwdse.workload import OUTSIDE, Kind, Layer
+from hwdse.variants import Counts, best, counts, nondominated
+from hwdse.workload import OUTSIDE, Kind, Layer, Workload
 
 # What an accelerator needs besides, in words for people.
 UNPRICED = (
@@ -43,31 +54,20 @@ UNPRICED = (
 )
 PIPELINE_STAGES = 4  # cycles: registers after the operands, the products and the tree, and the total
 OPERANDS = {Kind.MATMUL: 2, Kind.ADD: 2}  # streams that a layer reads; the others read one
-TABLE_INPUTS = 6  # address bits up to which products are looked up: a LUT6
-PLACEMENT = "placement"  # the term of what place and route adds
-FEW_LEVELS = 16  # up to which thresholds may all be compared at once
 
 Accumulator = Literal["tight", "paper"]
-Multiplier = Literal["lut", "dsp"]
-
-# The parts of a matrix-vector unit, by what they are for; a part that is not here keeps its name.
-PARTS = {
-    **dict.fromkeys(("multiplier", "wide products", "packing", "products"), "multipliers"),
-    **dict.fromkeys(("shifter", "exponents", "signs", "decoders"), "alignment"),
-    **dict.fromkeys(("adder trees", "last carries"), "adder tree"),
-    **dict.fromkeys((f"vector memory{part}" for part in ("", *RAM_PARTS)), "input buffer"),
-    **dict.fromkeys(("kept vectors", "operands"), "input buffer"),
-    "weight choices": "weights",
-    **dict.fromkeys(("control", "wraps", "rest"), "control"),
-}
 
 
 @dataclass(frozen=True)
 class Dataflow(CostModel):
-    """Settings: the accumulators' width (`tight`: exact; `paper`: the closed form) and what multiplies."""
+    """Settings: the accumulators' width (`tight`: exact; `paper`: the closed form) and what multiplies.
+
+    `multiplier`: `lut`, never DSP blocks; `dsp`, DSP blocks wherever a product fits; `auto`, whichever of them lets the
+    whole design use least of the device.
+    """
 
     accumulator: Accumulator = "tight"
-    multiplier: Multiplier = "lut"
+    multiplier: Multiplier = "auto"
 
     def __post_init__(self) -> None:
         for field, known in (("accumulator", get_args(Accumulator)), ("multiplier", get_args(Multiplier))):
@@ -77,7 +77,7 @@ class Dataflow(CostModel):
     @property
     def name(self) -> str:
         """`dataflow`, or `dataflow(accumulator="paper")`."""
-        settings = (("accumulator", self.accumulator, "tight"), ("multiplier", self.multiplier, "lut"))
+        settings = (("accumulator", self.accumulator, "tight"), ("multiplier", self.multiplier, "auto"))
         changed = [f'{key}="{value}"' for key, value, default in settings if value != default]
         return "dataflow" + f"({', '.join(changed)})" * bool(changed)
 
@@ -95,12 +95,20 @@ class Dataflow(CostModel):
         return energy_model.stated(target)
 
     def layer(self, layer: Layer, design: Design, target: FpgaTarget) -> LayerCost:
-        """The cost of one layer's units; ValueError names the layer where the design leaves it open."""
-        return _cheapest(_quantised(layer, design, target), self.accumulator, self.multiplier)[0]
+        """The cost of one layer with the device to itself; ValueError names it where the design leaves it open."""
+        return self._made((layer,), design, target)[0].cost
 
-    def elements(self, layer: Layer, design: Design, target: FpgaTarget) -> tuple[Element, ...]:
-        """The units that the price of the layer is the price of; ValueError as for it."""
-        return _cheapest(_quantised(layer, design, target), self.accumulator, self.multiplier)[1]
+    def layers(self, workload: Workload, design: Design, target: FpgaTarget) -> tuple[LayerCost, ...]:
+        """Of all layers in the accelerator, with the variants that are best for all of them together."""
+        return tuple(made.cost for made in self._made(self.inside(workload), design, target))
+
+    def elements(self, workload: Workload, design: Design, target: FpgaTarget) -> dict[str, tuple[Element, ...]]:
+        """The units that the price of the network is the price of, by layer; ValueError as for it."""
+        return {made.cost.layer: made.units for made in self._made(self.inside(workload), design, target)}
+
+    def _made(self, layers: Sequence[Layer], design: Design, target: FpgaTarget) -> tuple["_Made", ...]:
+        quantised = tuple(_quantised(layer, design, target) for layer in layers)
+        return _together(quantised, self.accumulator, self.multiplier)
 
 
 # ---- what the design says of a layer -------------------------------------------------------------
@@ -162,55 +170,115 @@ def _folding(layer: Layer, design: Design) -> Folding:
 # ---- prices --------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A layer as one choice makes it."""
+
+    cost: LayerCost
+    units: tuple[Element, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Offer:
+    """What a layer may be: for each part that may be several, by role, the ways to which no other is better."""
+
+    parts: Mapping[str, tuple[Way, ...]]
+    counts: tuple[Counts, ...]  # of each part, ways x resources
+    fixed: Counts  # of all else
+    single: Mapping[str, Choice]  # of the parts with one way
+    terms: Mapping[Element, tuple[Term, ...]]
+
+
+@lru_cache(maxsize=4096)
+def _together(layers: tuple[Quantised, ...], accumulator: Accumulator, multiplier: Multiplier) -> tuple[_Made, ...]:
+    """The layers of a design, each made as is best for all of them together."""
+    offers = [_offer(q, accumulator, multiplier) for q in layers]
+    fixed = np.sum([offer.fixed for offer in offers], axis=0)
+    picks = iter(best([ways for offer in offers for ways in offer.counts], fixed, layers[0].target))
+    own = [tuple(next(picks) for _ in offer.counts) for offer in offers]
+    return tuple(_made(q, accumulator, multiplier, some) for q, some in zip(layers, own, strict=True))
+
+
 @cache
-def _cheapest(
-    quantised: Quantised, accumulator: Accumulator, multiplier: Multiplier
-) -> tuple[LayerCost, tuple[Element, ...]]:
-    """The layer as the choice that takes the smallest share of the device, and of those the fewest LUTs."""
-    made = [_units(quantised, choice, accumulator) for choice in _choices(quantised, multiplier)]
-    priced = [(_price(quantised, units, accumulator), units) for units in made]
-    return min(priced, key=lambda found: (utilization(found[0].area, quantised.target), found[0].area.luts))
+def _made(q: Quantised, accumulator: Accumulator, multiplier: Multiplier, picks: tuple[int, ...]) -> _Made:
+    """The layer with one of the ways of each part of its offer."""
+    offer = _offer(q, accumulator, multiplier)
+    chosen = {role: ways[pick].choice for (role, ways), pick in zip(offer.parts.items(), picks, strict=True)}
+    units = _units(q, joined({**offer.single, **chosen}), accumulator)
+    return _Made(_price(q, units, [term for unit in units for term in offer.terms[unit]], accumulator), units)
+
+
+@cache
+def _offer(q: Quantised, accumulator: Accumulator, multiplier: Multiplier) -> _Offer:
+    found = {
+        role: tuple(replace(way, units=_summed(way.units, q, accumulator)) for way in some)
+        for role, some in ways(q, multiplier).items()
+    }
+    rest = tuple(unit for unit in _units(q, Choice(), accumulator) if unit.role not in found)
+    priced = _terms([*(tuple(unit for way in some for unit in way.units) for some in found.values()), rest], q.target)
+    areas = {role: np.array([_counts(way.units, priced) for way in some]) for role, some in found.items()}
+    kept = {role: nondominated(counted) for role, counted in areas.items()}
+    several = [role for role, some in kept.items() if len(some) > 1]
+    single = [role for role in kept if role not in several]
+    loose = sum((term.area for term in _uncalibrated(q)), Resources())
+    return _Offer(
+        {role: tuple(found[role][i] for i in kept[role]) for role in several},
+        tuple(areas[role][kept[role]] for role in several),
+        sum((areas[role][kept[role][0]] for role in single), _counts(rest, priced) + counts(loose)),
+        {role: found[role][kept[role][0]].choice for role in single},
+        priced,
+    )
+
+
+def _terms(groups: Iterable[tuple[Element, ...]], target: FpgaTarget) -> dict[Element, tuple[Term, ...]]:
+    """The terms of each unit; those of a group are priced together, once for all layers that have such a group."""
+    return {unit: found for units in groups for unit, found in zip(units, terms.of(units, target.family), strict=True)}
+
+
+def _counts(units: Sequence[Element], priced: Mapping[Element, tuple[Term, ...]]) -> Counts:
+    return counts(sum((term.area for unit in units for term in priced[unit]), Resources()))
 
 
 def _units(q: Quantised, choice: Choice, accumulator: Accumulator) -> tuple[Element, ...]:
-    return tuple(_with_accumulator(unit, q, accumulator) for unit in elements(q, choice))
+    return _summed(elements(q, choice), q, accumulator)
 
 
-def _choices(q: Quantised, multiplier: Multiplier) -> Iterator[Choice]:
-    """What the products and the thresholds of a layer may be made of."""
-    styles: list[Style] = ["shift"]
-    if multiplies(q.layer):
-        weight, activation = q.operands[1].format, q.operands[0].format
-        if multiplier == "dsp" and in_dsp(weight, activation, 1, FABRICS[q.target.family].multipliers):
-            styles = ["dsp"]
-        elif table_bits(weight, activation) <= TABLE_INPUTS:
-            styles.append("table")
-    few = q.outputs and all(len(levels(output.format, output.narrow)) <= FEW_LEVELS for output in q.outputs)
-    for style, parallel in product(styles, (False, True) if few else (False,)):
-        yield Choice(style, parallel_thresholds=parallel)
+def _summed(units: Sequence[Element], q: Quantised, accumulator: Accumulator) -> tuple[Element, ...]:
+    """`units` with sums as wide as the setting says."""
+    if accumulator == "tight" or not multiplies(q.layer):
+        return tuple(units)
+    bits = _accumulator_bits(q, accumulator)
+    return tuple(_with_sums(unit, bits) if unit.role in ("matrix", "thresholds") else unit for unit in units)
 
 
-def _price(q: Quantised, units: Sequence[Element], accumulator: Accumulator) -> LayerCost:
-    terms = defaultdict[str, list[Term]](list)
-    for unit in units:
-        for term in _area(unit, q.target.family):
-            terms[term.name].append(term)
-    for term in _uncalibrated(q):
-        terms[term.name].append(term)
-    if PLACEMENT in terms:  # last, after what is placed
-        terms[PLACEMENT] = terms.pop(PLACEMENT)
-    layer, joined = q.layer, (_joined(name, found) for name, found in terms.items())
-    kept = tuple(term for term in joined if term.area != Resources())
+def _with_sums(unit: Element, bits: int | None) -> Element:
+    return Element(unit.role, unit.module, tuple((k, bits or v if k == "ACC" else v) for k, v in unit.parameters))
+
+
+def _price(q: Quantised, units: Sequence[Element], found: Iterable[Term], accumulator: Accumulator) -> LayerCost:
+    """The layer made of `units`, whose terms are `found`."""
+    joined_terms = terms.joined((*found, *_uncalibrated(q)))
     return LayerCost(
-        layer.name,
-        kept,
-        cycles(layer, q.folding),
+        q.layer.name,
+        joined_terms,
+        cycles(q.layer, q.folding),
         PIPELINE_STAGES + max((_steps(unit) for unit in units), default=0),
-        q.folding if multiplies(layer) else None,
+        q.folding if multiplies(q.layer) else None,
         _accumulator_bits(q, accumulator),
-        _clock(units, sum((term.area for term in kept), Resources()), q.target),
-        energy=energy_model.layer_energy(q, units),
+        _clock(units, sum((term.area for term in joined_terms), Resources()), q.target),
+        energy_model.layer_energy(q, units),
     )
+
+
+def _clock(units: Sequence[Element], area: Resources, target: FpgaTarget) -> Clock | None:
+    """Of a layer's units, which follow each other; nothing where no open tool places the device."""
+    return placement.clock([_timing(unit, target) for unit in units], target, area.luts + area.ffs)
+
+
+@cache
+def _timing(unit: Element, target: FpgaTarget) -> Timing | None:
+    table: Table = {key: np.array(value, np.int64) for key, value in unit.parameters}
+    return placement.timing(unit.module, table, target)
 
 
 def _uncalibrated(q: Quantised) -> Iterator[Term]:
@@ -237,71 +305,9 @@ def _accumulator_bits(q: Quantised, accumulator: Accumulator) -> int | None:
     return q.sum_bits
 
 
-def _with_accumulator(unit: Element, q: Quantised, accumulator: Accumulator) -> Element:
-    """`unit` with sums as wide as the setting says."""
-    if accumulator == "tight" or not multiplies(q.layer) or unit.role not in ("matrix", "thresholds"):
-        return unit
-    bits = _accumulator_bits(q, accumulator)
-    return Element(unit.role, unit.module, tuple((k, bits or v if k == "ACC" else v) for k, v in unit.parameters))
-
-
 def _steps(unit: Element) -> int:
     """Cycles that a unit of thresholds adds to the pipeline."""
     parameters = dict(unit.parameters)
     if unit.module == "threshold_search":
         return parameters["OS"] + parameters["OE"] + parameters["OM"]
     return 1 if unit.module == "threshold_parallel" else 0
-
-
-def _joined(name: str, terms: list[Term]) -> Term:
-    """Terms of one name as one."""
-    area = sum((term.area for term in terms), Resources())
-    low = sum((term.low or term.area for term in terms), Resources())
-    high = sum((term.high or term.area for term in terms), Resources())
-    return Term(name, area, low, high) if any(term.low for term in terms) else Term(name, area)
-
-
-@cache
-def _area(unit: Element, family: str) -> tuple[Term, ...]:
-    """The terms of a unit: of a matrix-vector unit part by part, of others as a whole; last what placement adds."""
-    table: Table = {key: np.array(value, np.int64) for key, value in unit.parameters}
-    price = calibrated.price(unit.module, table, family)
-    shares = defaultdict[str, list[float]](lambda: [0.0, 0.0])
-    for part, counts in price.parts.items():
-        name = PARTS.get(part, part) if unit.role == "matrix" else unit.role
-        shares[name] = [share + float(count) for share, count in zip(shares[name], counts, strict=True)]
-    products, stored = ("multipliers", "weights") if unit.role == "matrix" else (unit.role, unit.role)
-    blocks = defaultdict[str, Resources](Resources)
-    blocks[products] += Resources(dsps=int(price.dsps))
-    blocks[stored] += Resources(brams=int(price.brams))
-    bounds, terms = _bounds(calibrated.of(unit.module, family)), []
-    for name in dict.fromkeys((*shares, *blocks)):
-        luts, ffs = shares[name]
-        lutrams = _in_luts(name, unit.role, price)
-        terms.append(Term(name, *(blocks[name] + _counts(luts, ffs, lutrams, *bound) for bound in bounds)))
-    extra = placement.added(unit.module, table, family, price.luts)
-    if extra is not None:
-        terms.append(Term(PLACEMENT, *(_counts(float(extra), 0.0, 0.0, *bound) for bound in bounds)))
-    return tuple(terms)
-
-
-def _clock(units: Sequence[Element], area: Resources, target: FpgaTarget) -> Clock | None:
-    """Of a layer's units, which follow each other; nothing where no open tool places the device."""
-    tables = [(unit.module, {key: np.array(value, np.int64) for key, value in unit.parameters}) for unit in units]
-    return placement.clock(tables, target, area.luts + area.ffs)
-
-
-def _bounds(fits: calibrated.Fits) -> tuple[tuple[float, float], ...]:
-    """Factors on LUTs and flip-flops: as predicted, the least, the most; what is predicted is between them."""
-    luts, ffs = fits.luts, fits.ffs
-    return (1.0, 1.0), (min(luts.low, 1.0), min(ffs.low, 1.0)), (max(luts.high, 1.0), max(ffs.high, 1.0))
-
-
-def _counts(luts: float, ffs: float, lutrams: float, lut_factor: float, ff_factor: float) -> Resources:
-    return Resources(luts=round(luts * lut_factor), ffs=round(ffs * ff_factor), lutrams=round(lutrams * lut_factor))
-
-
-def _in_luts(name: str, role: str, price: calibrated.Price) -> float:
-    """LUTs of a term that are RAM."""
-    part = "memory" if role != "matrix" else "vector memory" if name == PARTS["vector memory"] else ""
-    return float(price.parts[part][0]) if part in price.parts else 0.0

@@ -146,7 +146,7 @@ class Judge:
         """A design, its price and its accuracy on the search split."""
         chosen = design(self.bench, fmt, calibration)
         folded = replace(chosen, folding=self.folding)
-        cost = Dataflow().cost(self.bench.workload, folded, fpga(DEVICE), CLOCK_MHZ)
+        cost = Dataflow(multiplier="lut").cost(self.bench.workload, folded, fpga(DEVICE), CLOCK_MHZ)
         arithmetic = sum(term.area.luts for layer in cost.layers for term in layer.terms if term.name in ARITHMETIC)
         weight_bits = fmt.bits * sum(layer.weights for layer in self.bench.workload.weighted)
         return Row(name, fmt, calibration, cost.area.luts, arithmetic, weight_bits, self.accuracy(chosen, "search"))

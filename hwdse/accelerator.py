@@ -4,7 +4,7 @@ What is priced, synthesised and built is this list. Streams are NHWC; a layer's 
 `FIFO_WORDS` beats ends each of its outputs.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -37,8 +37,10 @@ class Choice:
     """What the same sums may be made of: any choice gives the same numbers."""
 
     style: Style = "shift"
-    weights_in_block: bool | None = None  # None: by depth
+    weights_in_block: bool | None = None  # None: by depth, as the others
     parallel_thresholds: bool = False
+    thresholds_in_block: bool | None = None
+    window_in_block: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,33 +76,32 @@ class Quantised:
         return self.layer.bias or (self.layer.weights > 0 and self.operands[1].granularity == "channel")
 
 
-def elements(quantised: Quantised, choice: Choice) -> tuple[Element, ...]:
-    """The units of a layer in the order of its stream."""
-    return tuple(
-        Element(role, module, tuple(parameters.items()))
-        for role, module, parameters in (*_inputs(quantised), *_body(quantised, choice), *_outputs(quantised, choice))
-    )
+def elements(quantised: Quantised, choice: Choice, role: str | None = None) -> tuple[Element, ...]:
+    """The units of a layer in the order of its stream; with `role`, which is a key of `_MAKERS`, those for it alone."""
+    makers = _MAKERS.values() if role is None else [_MAKERS[role]]
+    found = (one for make in makers for one in make(quantised, choice) if role in (None, one[0]))
+    return tuple(Element(role, module, tuple(parameters.items())) for role, module, parameters in found)
 
 
 Found = Iterator[tuple[str, str, Parameters]]
 
 
-def _inputs(q: Quantised) -> Found:
+def _inputs(q: Quantised, choice: Choice) -> Found:
     """The sliding window: all taps at once, or tap by tap; some at once are all, given out in parts."""
     moved, taps = _window(q), taps_at_once(q.layer, q.folding)
     if moved is None:
         return
-    named = dict(moved.parameters)
+    named, block = dict(moved.parameters), choice.window_in_block
     if taps == 1:
         depth = depth_pixels(moved)
-        named |= {"GROUPS": moved.groups, "D": depth, "BLOCK": _block(q, depth * moved.beats)}
+        named |= {"GROUPS": moved.groups, "D": depth, "BLOCK": _block(q, depth * moved.beats, block)}
         yield "window", "window_serial", named
         return
     try:
         parallel_cycles(moved)  # checks it
     except ValueError as error:
         raise ValueError(f"{error}, in layer {q.layer.name!r}") from None
-    yield "window", "window_parallel", {**named, "BLOCK": _block(q, moved.width * moved.beats)}
+    yield "window", "window_parallel", {**named, "BLOCK": _block(q, moved.width * moved.beats, block)}
     if taps < prod(moved.kernel):
         whole = prod(moved.kernel) * moved.lanes
         yield "window parts", "width", {"ELEMENT": moved.bits, "IN": whole, "OUT": taps * moved.lanes}
@@ -110,9 +111,9 @@ def _window(q: Quantised) -> Window | None:
     return window(q.layer, q.folding, q.operands[0].format.bits)
 
 
-def _block(q: Quantised, words: int) -> int:
-    """Where a memory goes: LUTs up to `LUT_WORDS` words, and where the device has nothing else."""
-    return int(words > LUT_WORDS and q.target.brams > 0)
+def _block(q: Quantised, words: int, chosen: bool | None = None) -> int:
+    """Where a memory goes: as chosen, else in LUTs up to `LUT_WORDS` words and where the device has nothing else."""
+    return int(words > LUT_WORDS and q.target.brams > 0) if chosen is None else int(chosen)
 
 
 def _body(q: Quantised, choice: Choice) -> Found:
@@ -151,8 +152,7 @@ def matrix_vector(q: Quantised, choice: Choice) -> MatrixVector:
         lut_inputs=q.target.lut_inputs,
         dsp=q.target.dsp if choice.style == "dsp" else None,
     )
-    block = choice.weights_in_block
-    return replace(value, block=bool(_block(q, value.words)) if block is None else block)
+    return replace(value, block=bool(_block(q, value.words, choice.weights_in_block)))
 
 
 def _bits(q: Quantised) -> int:
@@ -189,8 +189,16 @@ def thresholds(
     fmt = output.format
     named = {"LANES": lanes, "WORDS": words, "ACC": bits, "WIDE": 0}
     named |= {"OE": fmt.exponent, "OM": fmt.mantissa, "OS": int(fmt.signed)}
-    named |= {"BLOCK": LUT_WORDS + 1 if target.brams else 0}
+    deep = target.brams > 0 if choice.thresholds_in_block is None else choice.thresholds_in_block
+    named |= {"BLOCK": LUT_WORDS + 1 if deep else 0}
     if not choice.parallel_thresholds:
         return "threshold_search", named
     count, first = len(levels(fmt, output.narrow)) - 1, places(fmt, output.narrow).count(-1)
     return "threshold_parallel", {**named, "COUNT": count, "FIRST": first}
+
+
+_MAKERS: Mapping[str, Callable[[Quantised, Choice], Found]] = {
+    "window": _inputs,
+    "matrix": _body,
+    "thresholds": _outputs,
+}

@@ -78,7 +78,7 @@ def cost(
     clock_mhz: Annotated[float, typer.Option("--clock", help="Assumed, MHz.")] = 100.0,
     cost_model: Annotated[str, typer.Option(help="A file of cost_models/.")] = "dataflow",
     accumulator: Annotated[str, typer.Option(help="tight, or paper for the root paper's wider ones.")] = "tight",
-    multiplier: Annotated[str, typer.Option(help="lut or dsp.")] = "lut",
+    multiplier: Annotated[str, typer.Option(help="auto, lut or dsp: what multiplies.")] = "auto",
     layerwise: Annotated[bool, typer.Option(help="Price products only, inputs quantised layer by layer.")] = False,
     shape: Annotated[str | None, typer.Option(help="Of one input, for a network of yours: 3,32,32.")] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Term by term, each with its interval.")] = False,

@@ -41,6 +41,7 @@ class Term:
     area: Resources
     low: Resources | None = None  # of a 90 % interval; None: no error is known
     high: Resources | None = None
+    variant: str = ""  # what it is made of, where the model had a choice: `DSPs`, `block RAM`
 
 
 @dataclass(frozen=True, slots=True)

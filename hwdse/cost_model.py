@@ -16,7 +16,7 @@ from hwdse.workload import OUTSIDE, Layer, Workload
 
 @dataclass(frozen=True)
 class CostModel(ABC):
-    """Prices layers one by one and composes them."""
+    """Prices layers and composes them: one by one, or, where what a layer is made of is chosen, all together."""
 
     @property
     @abstractmethod
@@ -33,7 +33,15 @@ class CostModel(ABC):
 
     @abstractmethod
     def layer(self, layer: Layer, design: Design, target: FpgaTarget) -> LayerCost:
-        """The cost of one layer; ValueError that names the layer where it has no price."""
+        """The cost of one layer with the device to itself; ValueError that names the layer where it has no price."""
+
+    def layers(self, workload: Workload, design: Design, target: FpgaTarget) -> tuple[LayerCost, ...]:
+        """The cost of each layer in the accelerator; a model whose layers share what is scarce chooses here."""
+        return tuple(self.layer(layer, design, target) for layer in self.inside(workload))
+
+    def inside(self, workload: Workload) -> tuple[Layer, ...]:
+        """The layers in the accelerator."""
+        return tuple(layer for layer in workload.layers if self.prices(layer, workload))
 
     def stated(self, target: FpgaTarget) -> Stated | None:
         """By which model it says the energy of a frame on `target`; None, as here: it says nothing of it."""
@@ -43,7 +51,7 @@ class CostModel(ABC):
         """The cost of the network: one engine per layer, layers outside the accelerator listed."""
         if not self.claims(target):
             raise ValueError(f"cost model {self.name!r} does not price device {target.name!r}")
-        inside = [self.layer(layer, design, target) for layer in workload.layers if self.prices(layer, workload)]
+        inside = self.layers(workload, design, target)
         outside = tuple(layer.name for layer in workload.layers if not self.prices(layer, workload))
         return dataflow(
             inside,

@@ -37,14 +37,14 @@ def explain(
     design = read_design(file) if file is not None else (Quantizer.parse(weights), Quantizer.parse(activations))
     priced = price(question, design, **settings)
     bram = f"BRAM{fpga(priced.cost.device).bram_kib}"
-    columns = ("layer", "term", "LUT", "LUT from", "to", "FF", "DSP", bram)
+    columns = ("layer", "term", "LUT", "LUT from", "to", "FF", "DSP", bram, "made of")
     rows: list[tuple[tables.Cell, ...]] = [
-        (layer.layer, term.name, *_between(term), term.area.ffs, term.area.dsps, term.area.brams)
+        (layer.layer, term.name, *_between(term), term.area.ffs, term.area.dsps, term.area.brams, term.variant or None)
         for layer in priced.cost.layers
         for term in layer.terms
     ]
     (low, high), area = priced.cost.bounds, priced.cost.area
-    rows.append(("total", None, area.luts, low.luts, high.luts, area.ffs, area.dsps, area.brams))
+    rows.append(("total", None, area.luts, low.luts, high.luts, area.ffs, area.dsps, area.brams, None))
     title = f"{priced.workload.name} as design {priced.design.digest}, term by term"
     return tables.of(title, columns, rows, summary_of(priced.cost), facts_of(priced.cost))
 
@@ -73,9 +73,8 @@ def synth(
     names = [layer.layer for layer in trial.evaluation.predicted.layers]
     if only is not None and only not in names:
         raise ValueError(f"no layer {only!r} in the accelerator; known: {', '.join(names)}")
-    layers = [layer for layer in result.workload.layers if layer.name in ([only] if only else names)]
-    chosen = trial.evaluation.design
-    units = [(layer.name, unit) for layer in layers for unit in model.elements(layer, chosen, target)]
+    made = model.elements(result.workload, trial.evaluation.design, target)
+    units = [(layer, unit) for layer, some in made.items() if only in (None, layer) for unit in some]
     found = _synthesised(units, flow, target, cache, workers or os.cpu_count() or 1)
     if only is None:
         kept = _with(result, trial, _measured(trial.evaluation.predicted, found, name, placed=placed))

@@ -71,8 +71,7 @@ class MatrixVector:
 
         `packed_products.sv` needs (lanes - 1) fields, a weight and a bit; AMD WP486 has two lanes of INT8.
         """
-        integers = self.weight.exponent == self.activation.exponent == 0
-        if self.style != "dsp" or self.dsp not in ("dsp48e1", "dsp48e2") or not (integers and self.shared):
+        if self._style != _PACKED or self.dsp not in ("dsp48e1", "dsp48e2"):
             return 1
         room = DSP_PORTS[self.dsp][0] - 1 - self.weight.bits
         return min(self.folding.pe, 1 + room // self._bits(1))
@@ -128,7 +127,8 @@ class MatrixVector:
     def _style(self) -> int:
         if self.style != "dsp":
             return {"shift": _SHIFT, "decode": _DECODE, "table": _TABLE}[self.style]
-        return _PACKED if self.weight.exponent == self.activation.exponent == 0 else _DSP
+        integers = self.weight.exponent == self.activation.exponent == 0
+        return _PACKED if integers and self.weight.signed and self.shared else _DSP  # as `packed_products.sv` asks
 
     @property
     def _method(self) -> int:

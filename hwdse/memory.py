@@ -1,6 +1,7 @@
 """What an accelerator stores on chip, in LUTs or in block RAM: which of the two, and what a block of a family holds.
 
-Which of the two is decided by depth alone. Sizes are those of the primitives; nothing is fitted.
+Which of the two is decided by depth where nobody chooses (`hwdse.alternatives`). Sizes are those of the primitives;
+nothing is fitted.
 """
 
 from dataclasses import dataclass
@@ -8,9 +9,9 @@ from dataclasses import dataclass
 from hwdse.cost import Resources
 from hwdse.target import FpgaTarget, uses
 
-# The deepest memory that goes into LUTs. AMD UG474, 'Distributed RAM Applications': LUTs up to 64 words, up to 128 by
-# width and need, block RAM beyond. FINN's resource estimates draw one line at 128 (`wmem <= 128`), and so do we, for
-# every family: a memory then never changes its kind because a format gets wider.
+# The deepest memory that goes into LUTs where its depth decides. AMD UG474, 'Distributed RAM Applications': LUTs up to
+# 64 words, up to 128 by width and need, block RAM beyond. FINN's resource estimates draw one line at 128
+# (`wmem <= 128`), and so do we, for every family.
 LUT_WORDS = 128
 
 FIFO_WORDS = 32  # after a unit; the deepest RAM of which a LUT6 holds two bits

@@ -88,8 +88,27 @@ def mhz(module: str, table: Table, target: FpgaTarget, size: Counts) -> Counts |
     return np.asarray(1000 / (slowest + fit.nanoseconds[SIZE] * np.log2(np.maximum(size, 1.0))))
 
 
-def clock(units: Sequence[tuple[str, Table]], target: FpgaTarget, size: float) -> Clock | None:
-    """The clock of single units that follow each other, of `size` LUTs and flip-flops together, with its interval.
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The slowest path of a unit, and the one that begins where what follows it is ready, in nanoseconds."""
+
+    module: str
+    own: float
+    enabled: float
+
+
+def timing(module: str, table: Table, target: FpgaTarget) -> Timing | None:
+    """Of a single unit, but for its size; nothing where no open tool places the device."""
+    fit = delays(target.name)
+    if fit is None:
+        return None
+    found = paths(module, table, FABRICS[target.family])
+    own = max(float(nanoseconds(path, fit.nanoseconds)) for path in found)
+    return Timing(module, own, float(nanoseconds(enabled(module, table), fit.nanoseconds)))
+
+
+def clock(units: Sequence[Timing | None], target: FpgaTarget, size: float) -> Clock | None:
+    """The clock of units that follow each other, of `size` LUTs and flip-flops together, with its interval.
 
     That of the slowest, where what enables a unit comes through those after it that have no register in between.
     Nothing where no open tool places the device.
@@ -97,12 +116,10 @@ def clock(units: Sequence[tuple[str, Table]], target: FpgaTarget, size: float) -
     fit = delays(target.name)
     if fit is None:
         return None
-    costs, fabric, levels, slowest = fit.nanoseconds, FABRICS[target.family], 0, 0.0
-    for module, table in reversed(units):
-        own = [float(nanoseconds(path, costs)) for path in paths(module, table, fabric)]
-        through = float(nanoseconds(enabled(module, table), costs)) + levels * costs["luts"]
-        slowest = max(slowest, through, *own)
-        more = ready_levels(module)
+    costs, levels, slowest = fit.nanoseconds, 0, 0.0
+    for unit in reversed([unit for unit in units if unit is not None]):
+        slowest = max(slowest, unit.own, unit.enabled + levels * costs["luts"])
+        more = ready_levels(unit.module)
         levels = 0 if more is None else levels + more
     found = 1000 / (slowest + costs[SIZE] * math.log2(max(size, 1.0)))
     return Clock(found, found * fit.low, found * fit.high)

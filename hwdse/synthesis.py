@@ -61,6 +61,6 @@ def _compared(layer: str, element: Element, measured: Measured, target: FpgaTarg
     share = 1.0 if extra is None else 1.0 + float(extra) / max(float(price.luts), 1.0)
     luts, low, high = (round(share * float(count)) for count in (price.luts, price.luts_low, price.luts_high))
     area = Resources(luts, round(float(price.ffs)), int(price.dsps), int(price.brams))
-    units, size = [(element.module, table)], float(price.luts + price.ffs)
-    clock = None if measured.mhz is None else placement.clock(units, target, size)
+    timing = placement.timing(element.module, table, target)
+    clock = None if measured.mhz is None else placement.clock([timing], target, float(price.luts + price.ffs))
     return Compared(layer, element, area, (low, high), measured.area, clock, measured.mhz)

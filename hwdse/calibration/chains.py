@@ -27,6 +27,7 @@ from hwdse.flow import Flow
 from hwdse.folding import cycles
 from hwdse.formats import parse
 from hwdse.netlist import Netlist, rtl_digest
+from hwdse.placement import Timing
 from hwdse.simulation import build
 from hwdse.structure import Table
 from hwdse.target import FpgaTarget
@@ -117,10 +118,10 @@ class Predicted:
 
 def predict(shape: Shape, target: FpgaTarget) -> Predicted:
     """The sum of the prices of the chain's units, as placed where that is known."""
-    area, units = Resources(), list[tuple[str, Table]]()
+    area, units = Resources(), list[Timing | None]()
     for element in shape.elements(target):
         table: Table = {key: np.array(value, np.int64) for key, value in element.parameters}
-        units.append((element.module, table))
+        units.append(placement.timing(element.module, table, target))
         price = calibrated.price(element.module, table, target.family)
         extra = placement.added(element.module, table, target.family, price.luts)
         luts = float(price.luts) + (0.0 if extra is None else float(extra))

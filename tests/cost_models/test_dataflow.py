@@ -7,33 +7,33 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
+from itertools import pairwise, product
 from typing import cast
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from hwdse import calibrated, placement
+from hwdse import calibrated, placement, terms, variants
 from hwdse.accelerator import Choice, Quantised, elements
+from hwdse.alternatives import DEEPEST_IN_LUTS, FEW_LEVELS, RELIABLE, Multiplier, joined, ways
 from hwdse.arithmetic import DSP_PORTS
 from hwdse.calibrated import Fits
 from hwdse.cost import LayerCost, Resources
 from hwdse.cost_model import CostModel
 from hwdse.cost_models import dataflow
 from hwdse.cost_models.dataflow import (
-    FEW_LEVELS,
     PIPELINE_STAGES,
-    TABLE_INPUTS,
     UNPRICED,
     Accumulator,
     Dataflow,
-    Multiplier,
 )
 from hwdse.design import Design, Folding, Quantizer
 from hwdse.folding import cycles, fold
 from hwdse.latency import latency_cycles
-from hwdse.matrix_vector import Style, table_bits
+from hwdse.matrix_vector import Style
 from hwdse.memory import LUT_WORDS, utilization
 from hwdse.netlist import rtl_digest
-from hwdse.structure.blocks import FABRICS
 from hwdse.target import FpgaTarget, devices, fpga
 from hwdse.thresholds import levels
 from hwdse.workload import Layer, Workload
@@ -59,7 +59,7 @@ CYCLES = 20_000  # per frame
 FOLDING = fold(ALL_KINDS, CYCLES)
 TARGET = fpga("ecp5_85f")
 PACKING = fpga("xczu7ev")  # its DSP blocks hold several small products
-DSP = Dataflow(multiplier="dsp")
+LUT, DSP = Dataflow(multiplier="lut"), Dataflow(multiplier="dsp")
 INT4 = design("int4:channel", "uint4", FOLDING)
 PARTS = ("weights", "activations", "folding")  # of a design
 CLAIMED = [name for name in devices() if Dataflow().claims(fpga(name))]
@@ -71,11 +71,11 @@ def term(cost: LayerCost, name: str) -> Resources:
     return area
 
 
-def terms(cost: LayerCost) -> set[str]:
+def names(cost: LayerCost) -> set[str]:
     """The names of a layer's terms, each of them once."""
-    names = [part.name for part in cost.terms]
-    assert len(names) == len(set(names))
-    return set(names)
+    found = [part.name for part in cost.terms]
+    assert len(found) == len(set(found))
+    return set(found)
 
 
 def price(layer: Layer, how: Design = INT4, target: FpgaTarget = TARGET, model: CostModel | None = None) -> LayerCost:
@@ -97,10 +97,11 @@ def at_most(low: Resources, high: Resources) -> bool:
 @pytest.fixture
 def fits(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """Lets a test change the fits: prices are kept, and must not outlive it."""
-    for cached in (dataflow._cheapest, dataflow._area):
+    caches = (dataflow._together, dataflow._made, dataflow._offer, terms.of)
+    for cached in caches:
         cached.cache_clear()
     yield monkeypatch
-    for cached in (dataflow._cheapest, dataflow._area):
+    for cached in caches:
         cached.cache_clear()
 
 
@@ -114,11 +115,12 @@ def test_a_network_fits_or_not_in_whole_numbers(name: str) -> None:
     assert cost.interval_cycles <= CYCLES
     assert cost.label == "without norm, softmax"
     assert cost.area.luts > 0 < cost.area.ffs
-    assert cost.area.urams == cost.area.dsps == 0
+    assert cost.area.urams == 0
+    assert LUT.cost(ALL_KINDS, INT4, fpga(name), clock_mhz=100).area.dsps == 0
 
 
 @pytest.mark.parametrize("weights", ["int4:channel", "e2m1:channel", "int8", "e4m3"])
-@pytest.mark.parametrize("multiplier", ["lut", "dsp"])
+@pytest.mark.parametrize("multiplier", ["auto", "lut", "dsp"])
 def test_the_area_is_within_its_bounds(weights: str, multiplier: Multiplier) -> None:
     how = design(weights, weights.split(":")[0], FOLDING)
     for target in (TARGET, PACKING):
@@ -151,12 +153,19 @@ def quantised(layer: Layer, weights: str, activations: str, folding: Folding, ta
     )
 
 
-def options(q: Quantised) -> dict[Choice, LayerCost]:
-    """The price of `q` for each way to make its products and its thresholds without DSP blocks."""
-    table = len(q.operands) == 2 and table_bits(q.operands[1].format, q.operands[0].format) <= TABLE_INPUTS
-    styles: tuple[Style, ...] = ("shift", "table") if table else ("shift",)
-    choices = [Choice(style, parallel_thresholds=parallel) for style in styles for parallel in (False, True)]
-    return {choice: dataflow._price(q, dataflow._units(q, choice, "tight"), "tight") for choice in choices}
+def made(q: Quantised, choice: Choice) -> LayerCost:
+    """The price of `q` as `choice` makes it."""
+    units = elements(q, choice)
+    found = [part for one in terms.of(units, q.target.family) for part in one]
+    return dataflow._price(q, units, found, "tight")
+
+
+def options(q: Quantised, multiplier: Multiplier = "auto") -> dict[Choice, LayerCost]:
+    """The price of `q` for every combination of the ways of its parts."""
+    found = ways(q, multiplier)
+    every = product(*([way.choice for way in some] for some in found.values()))
+    choices = [joined(dict(zip(found, choices, strict=True))) for choices in every]
+    return {choice: made(q, choice) for choice in choices}
 
 
 @pytest.mark.parametrize("layer", [layer for layer in LAYERS if layer.inputs], ids=lambda layer: layer.name)
@@ -164,7 +173,7 @@ def test_a_layer_is_its_units_and_nothing_twice(layer: Layer) -> None:
     q, found = quantised(layer, "int4:channel", "uint4", FOLDING[layer.name]), price(layer)
     loose = sum((part.area for part in found.terms if part.low is None), Resources())
     for choice, cost in options(q).items():
-        units = [part.area for unit in elements(q, choice) for part in dataflow._area(unit, TARGET.family)]
+        units = [part.area for one in terms.of(elements(q, choice), TARGET.family) for part in one]
         assert sum(units, loose) == cost.area
     assert found in options(q).values()
 
@@ -196,19 +205,19 @@ def test_latency_comes_from_the_graph() -> None:
 def test_terms_of_every_kind() -> None:
     ends = {"thresholds", "fifo", "placement"}
     matrix = {"placement", "multipliers", "adder tree", "accumulators", "control", "input buffer", "fifo"}
-    assert terms(price(CONV)) == {"window", "weights", *matrix, *ends}
-    assert terms(price(CONV, alone(CONV, "e3m2", "e3m2", Folding(1, 9)))) == {
+    assert names(price(CONV)) == {"window", "weights", *matrix, *ends}
+    assert names(price(CONV, alone(CONV, "e3m2", "e3m2", Folding(1, 9)))) == {
         *("window", "window parts", "alignment", "weights"),
         *matrix,
         *ends,
     }
-    assert terms(price(DEPTHWISE)) == {"window", "weights", *matrix, *ends}
-    assert terms(price(MATMUL, alone(MATMUL, "int4", "uint4", Folding(2, 2)))) == {"operand buffer", *matrix, *ends}
-    assert terms(price(LINEAR, alone(LINEAR, "int4", "uint4", Folding(2, 2)))) == {"weights", "bias", *matrix}
-    assert terms(price(ADD)) == {"add", *ends}
-    assert terms(price(MAX_POOL)) == {"window", "pool", "fifo", "placement"}
-    assert terms(price(AVG_POOL)) == {"pool", *ends}
-    assert terms(price(TABLE)) == {"table", "fifo", "placement"}
+    assert names(price(DEPTHWISE)) == {"window", "weights", *matrix, *ends}
+    assert names(price(MATMUL, alone(MATMUL, "int4", "uint4", Folding(2, 2)))) == {"operand buffer", *matrix, *ends}
+    assert names(price(LINEAR, alone(LINEAR, "int4", "uint4", Folding(2, 2)))) == {"weights", "bias", *matrix}
+    assert names(price(ADD)) == {"add", *ends}
+    assert names(price(MAX_POOL)) == {"window", "pool", "fifo", "placement"}
+    assert names(price(AVG_POOL)) == {"pool", *ends}
+    assert names(price(TABLE)) == {"table", "fifo", "placement"}
 
 
 def test_only_what_multiplies_reports_a_folding() -> None:
@@ -221,7 +230,7 @@ def test_without_hardware_every_consumer_has_its_thresholds() -> None:
     twice = replace(CONV, outputs=("a", "b"))
     for name in ("thresholds", "fifo"):
         assert term(price(twice), name).luts == 2 * term(price(CONV), name).luts
-    assert "branch" in terms(price(twice)) - terms(price(CONV))
+    assert "branch" in names(price(twice)) - names(price(CONV))
     loose = replace(ALL_KINDS, hardware=False)
     assert "add" in Dataflow().cost(loose, INT4, TARGET, 100).outside
 
@@ -242,15 +251,19 @@ def test_a_whole_dot_product_at_once_needs_no_accumulator() -> None:
     assert term(cost, "accumulators").luts == 0 < term(cost, "accumulators").ffs
 
 
-def test_weights_go_where_their_depth_says() -> None:
-    small, large = (linear("fc", "x", (), LUT_WORDS // 8, rows) for rows in (8, 9))
-    for name in CLAIMED:
-        found = [price(layer, alone(layer, "int8", "int8", Folding(1, 1)), fpga(name)) for layer in (small, large)]
-        in_luts = bool(FABRICS[fpga(name).family].rams)  # else the kept vector is a block too
-        assert [cost.area.brams > 0 for cost in found] == [not in_luts, True]
-        assert term(found[1], "weights").luts == 0 < term(found[1], "weights").brams
-        assert [part.area.lutrams for part in found[0].terms if part.name == "weights"] in ([], [0])  # a ROM is logic
-    assert "weights" not in terms(price(small, alone(small, "int8", "int8", Folding(8, LUT_WORDS // 8))))  # wires
+@pytest.mark.parametrize("name", [name for name in CLAIMED if FABRICS[fpga(name).family].rams])
+def test_weights_go_where_there_is_room(name: str) -> None:
+    """Without RAM in LUTs the kept vector is in the same blocks."""
+    layer, how = (linear("fc", "x", (), 16, 16), Folding(1, 1))
+    few_luts, few_blocks = (replace(fpga(name), luts=9_000, brams=brams) for brams in (10_000, 5))
+    block, luts = (price(layer, alone(layer, "int8", "int8", how), target) for target in (few_luts, few_blocks))
+    assert term(block, "weights").luts == 0 < term(block, "weights").brams
+    assert term(luts, "weights").brams == 0 < term(luts, "weights").luts
+    assert term(luts, "weights").lutrams == 0  # a ROM is logic
+    deep = linear("fc", "x", (), 2 * DEEPEST_IN_LUTS // 16, 16)
+    assert term(price(deep, alone(deep, "int8", "int8", how), few_blocks), "weights").brams > 0
+    wires = alone(layer, "int8", "int8", Folding(16, 16))
+    assert "weights" not in names(price(layer, wires, few_luts))
 
 
 def test_a_second_operand_is_kept_twice() -> None:
@@ -299,14 +312,116 @@ def test_wide_exponents_are_priced_by_formula(weights: str) -> None:
 
 @pytest.mark.parametrize("pair", ["int2 uint2", "int3 uint3", "e2m1 ue2m1", "e3m0 e3m0", "int4 uint4", "e4m3 e4m3"])
 @pytest.mark.parametrize("name", CLAIMED)
-def test_the_choice_takes_the_least_of_the_device(pair: str, name: str) -> None:
+def test_a_layer_alone_takes_the_least_of_the_device(pair: str, name: str) -> None:
     (weights, activations), target = pair.split(), fpga(name)
     q = quantised(CONV, weights, activations, Folding(4, 3), target)
-    few = len(levels(q.outputs[0].format)) <= FEW_LEVELS
-    allowed = [cost for choice, cost in options(q).items() if few or not choice.parallel_thresholds]
-    found = price(CONV, alone(CONV, weights, activations, Folding(4, 3)), target)
-    assert found in allowed
-    assert utilization(found.area, target) == min(utilization(cost.area, target) for cost in allowed)
+    found, every = price(CONV, alone(CONV, weights, activations, Folding(4, 3)), target), options(q).values()
+    assert found in every
+    assert rank(found.area, target) == min(rank(cost.area, target) for cost in every)
+    parallel = any(choice.parallel_thresholds for choice in options(q))
+    assert parallel == (len(levels(q.outputs[0].format)) <= FEW_LEVELS)
+
+
+def rank(area: Resources, target: FpgaTarget) -> tuple[float, int]:
+    """What a design is chosen by."""
+    return utilization(area, target), area.luts
+
+
+SMALL = Workload("small", (CONV, DEPTHWISE, LINEAR), SITES, (3, 32, 32))
+INT8 = design("int8:channel", "uint8", {"conv": Folding(4, 3), "depthwise": Folding(4, 3), "linear": Folding(2, 4)})
+
+
+def combinations(target: FpgaTarget, how: Design = INT8) -> NDArray[np.int64]:
+    """LUTs, FFs, DSPs and block RAMs of every combination of choices for the layers of `SMALL`."""
+    found = np.zeros((1, 4), np.int64)
+    for layer in SMALL.layers:
+        areas = {cost.area for cost in options(dataflow._quantised(layer, how, target)).values()}
+        own = np.array([[area.luts, area.ffs, area.dsps, area.brams] for area in areas])
+        found = (found[:, None] + own[None]).reshape(-1, 4)
+    return found
+
+
+def tight(name: str, dsps: float, brams: float) -> FpgaTarget:
+    """A device with these parts of the DSPs and block RAMs that are of use, and just enough LUTs for some choice."""
+    every = combinations(fpga(name))
+    few = [int(every[:, i].min() + part * np.ptp(every[:, i])) for i, part in ((2, dsps), (3, brams))]
+    luts = every[(every[:, 2:] <= few).all(1), 0].min()
+    return replace(fpga(name), luts=int(luts), dsps=few[0], brams=few[1])
+
+
+DEVICES: dict[str, Callable[[], FpgaTarget]] = {
+    "as it is": lambda: fpga("ecp5_25f"),
+    "without DSPs": lambda: fpga("ice40_hx8k"),
+    "few DSPs": lambda: tight("ecp5_25f", 0.5, 1.0),
+    "few block RAMs": lambda: tight("xc7z020", 1.0, 0.3),
+    "few of both": lambda: tight("ecp5_25f", 0.4, 0.3),
+    "no block RAM to spare": lambda: tight("ice40_hx8k", 1.0, 0.1),
+    "nothing fits": lambda: replace(made := tight("ecp5_25f", 0.4, 0.3), luts=made.luts - 1),
+}
+
+
+@pytest.mark.parametrize("case", DEVICES)
+@pytest.mark.parametrize("all_tried", [True, False])
+def test_the_joint_choice_is_the_best_of_all(case: str, all_tried: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = DEVICES[case]()
+    monkeypatch.setattr(variants, "FEW", 10**6 if all_tried else 1)
+    dataflow._together.cache_clear()
+    every = np.unique(combinations(target), axis=0)
+    area = Dataflow().cost(SMALL, INT8, target, 100).area
+    ranks = [rank(Resources(*row), target) for row in every.tolist()]
+    assert rank(area, target) == min(ranks)
+    if target.luts != fpga(target.name).luts:
+        assert (min(ranks)[0] > 1) == (case == "nothing fits")
+
+
+@pytest.mark.parametrize("case", ["few DSPs", "few of both"])
+def test_layers_that_each_choose_for_themselves_may_not_fit(case: str) -> None:
+    target = DEVICES[case]()
+    selfish = sum((price(layer, INT8, target).area for layer in SMALL.layers), Resources())
+    assert utilization(selfish, target) > 1 >= utilization(Dataflow().cost(SMALL, INT8, target, 100).area, target)
+
+
+@pytest.mark.parametrize("name", CLAIMED)
+@pytest.mark.parametrize("accumulator", ["tight", "paper"])
+def test_the_units_of_a_network_are_those_of_its_price(name: str, accumulator: Accumulator) -> None:
+    model, target = Dataflow(accumulator), fpga(name)
+    cost, units = model.cost(ALL_KINDS, INT4, target, 100), model.elements(ALL_KINDS, INT4, target)
+    assert list(units) == [layer.layer for layer in cost.layers]
+    for layer in cost.layers:
+        loose = sum((part.area for part in layer.terms if part.low is None), Resources())
+        found = (part.area for one in terms.of(units[layer.layer], target.family) for part in one)
+        assert sum(found, loose) == layer.area
+
+
+@pytest.mark.parametrize("formats", ["int2 uint2", "int4 uint4", "e2m1 e2m1", "int8 uint8", "e3m4 ue3m3"])
+def test_more_to_choose_from_never_uses_more(formats: str) -> None:
+    weights, activations = formats.split()
+    how = design(weights, activations, FOLDING)
+    for target in map(fpga, CLAIMED):
+        auto, lut = (utilization(m.cost(ALL_KINDS, how, target, 100).area, target) for m in (Dataflow(), LUT))
+        assert auto <= lut
+
+
+CHOICES = [
+    Choice(weights_in_block=block, parallel_thresholds=parallel, thresholds_in_block=deep, window_in_block=window)
+    for block, parallel, deep, window in product((False, True), (False, True), (None, False), (False, True))
+]
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=str)
+def test_one_bit_more_never_takes_less_of_anything_where_nothing_is_chosen(choice: Choice) -> None:
+    for layer, target in product((CONV, LINEAR), (TARGET, PACKING)):  # iCE40s move a RAM to a block when it gets wider
+        every = [quantised(layer, f"int{b}", f"uint{b}", FOLDING[layer.name], target) for b in range(2, 9)]
+        areas = [made(q, choice).area for q in every]
+        for one, next_ in pairwise(areas):
+            assert at_most(replace(one, lutrams=0), replace(next_, lutrams=0))
+
+
+def test_one_bit_more_may_use_less_where_yosys_takes_dsps_from_nine_bits_on() -> None:
+    products = [alone(LINEAR, "e4m3", f"uint{bits}", FOLDING["linear"]) for bits in (4, 5)]
+    eight, nine = (price(LINEAR, how, fpga("u250")) for how in products)
+    assert eight.area.dsps == 0 < nine.area.dsps
+    assert utilization(nine.area, fpga("u250")) < utilization(eight.area, fpga("u250"))
 
 
 def scaled(module: str, factors: Mapping[str, float]) -> Callable[[str, str], Fits]:
@@ -348,13 +463,16 @@ def test_thresholds_are_compared_at_once_where_that_is_smaller(
 
 
 @pytest.mark.parametrize("name", CLAIMED)
-def test_dsps_replace_multipliers_only_where_asked(name: str) -> None:
+def test_dsps_replace_multipliers(name: str) -> None:
     target, int8 = fpga(name), alone(CONV, "int8", "uint8", Folding(8, 3))
-    assert price(CONV, int8, target).area.dsps == 0
+    plenty = replace(target, luts=10_000, dsps=10_000)
+    assert price(CONV, int8, plenty, LUT).area.dsps == 0
+    assert (price(CONV, int8, plenty).area.dsps > 0) == (target.dsp in RELIABLE)
+    assert price(CONV, int8, replace(plenty, dsps=0)).area.dsps == 0
     if target.dsp in DSP_PORTS:
         dsp = price(CONV, int8, target, DSP)
         assert term(dsp, "multipliers").dsps > 0
-        assert term(dsp, "multipliers").luts < term(price(CONV, int8, target), "multipliers").luts
+        assert term(dsp, "multipliers").luts < term(price(CONV, int8, target, LUT), "multipliers").luts
     else:
         message = f"a DSP block is {', '.join(DSP_PORTS)}, not {target.dsp!r}"
         with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
@@ -444,7 +562,7 @@ def test_settings() -> None:
     assert Dataflow("paper", "dsp").name == 'dataflow(accumulator="paper", multiplier="dsp")'
     with pytest.raises(ValueError, match=r"^accumulator is tight or paper, not 'loose'$"):
         Dataflow(cast(Accumulator, "loose"))
-    with pytest.raises(ValueError, match=r"^multiplier is lut or dsp, not 'lego'$"):
+    with pytest.raises(ValueError, match=r"^multiplier is auto or lut or dsp, not 'lego'$"):
         Dataflow(multiplier=cast(Multiplier, "lego"))
 
 

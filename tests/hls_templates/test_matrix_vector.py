@@ -56,6 +56,8 @@ SPREAD = [
     replace(unit("int3 int3", 10, 4, "10x4", "dsp"), dsp="dsp48e1"),
     replace(unit("int4 int4", 8, 4, "4x2", "dsp"), narrow=(False, False)),
     replace(unit("e4m3 ue3m4", 2, 4, "1x4", "dsp"), dsp="mult18x18d"),
+    replace(unit("int8 uint8", 4, 9, "2x3", "dsp"), shared=False),  # no activation to share, so one in a block
+    unit("uint4 int5", 4, 6, "2x3", "dsp"),  # nor are weights without a sign packed
     replace(unit("int8 int8", 2, 8, "1x4"), narrow=(False, False), lut_inputs=4),
     replace(unit("e3m4 e2m1", 4, 9, "2x3"), lut_inputs=4, groups=3, block=True, buffer_block=True),
     replace(unit("int4 int4", 4, 9, "2x3"), groups=2, shared=False),

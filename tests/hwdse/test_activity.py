@@ -11,7 +11,7 @@ from hwdse.design import Folding, Quantizer
 from hwdse.folding import legal, multiplies
 from hwdse.matrix_vector import Style, table_bits
 from hwdse.structure import modules
-from hwdse.structure.blocks import tree_bits
+from hwdse.structure.blocks import FABRICS, tree_bits
 from hwdse.target import fpga
 from hwdse.workload import Layer
 from tests.cost_models.workloads import (
@@ -228,7 +228,7 @@ def test_counts_of_every_layer(layer: Layer, pair: str, device: str) -> None:
 def test_adders_are_those_of_the_area_model(lanes: int, width: int, bits: int) -> None:
     found = activity._adders(lanes, width, bits)
     assert sum(number for _, number in found) == lanes - 1
-    assert sum(size * number for size, number in found) == tree_bits(lanes, width, bits, False)
+    assert sum(size * number for size, number in found) == tree_bits(lanes, width, bits, FABRICS["xcup"])
 
 
 def test_products_in_a_table_are_counted_once_each() -> None:

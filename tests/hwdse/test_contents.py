@@ -9,8 +9,7 @@ from hwdse.folding import fold
 from hwdse.netlist import Netlist
 from hwdse.simulation import lint
 from hwdse.target import fpga
-from hwdse.workload import OUTSIDE
-from tests.cost_models.workloads import ALL_KINDS, LAYERS, design
+from tests.cost_models.workloads import ALL_KINDS, design
 
 TARGET = fpga("ecp5_25f")
 FOLDING = fold(ALL_KINDS, 20_000)
@@ -19,8 +18,8 @@ FOLDING = fold(ALL_KINDS, 20_000)
 def every(weights: str, activations: str) -> tuple[Element, ...]:
     """The different elements of a network with every kind of layer."""
     how = design(weights, activations, FOLDING)
-    layers = (layer for layer in LAYERS if layer.kind not in OUTSIDE)
-    return tuple(dict.fromkeys(unit for layer in layers for unit in Dataflow().elements(layer, how, TARGET)))
+    made = Dataflow().elements(ALL_KINDS, how, TARGET)
+    return tuple(dict.fromkeys(unit for units in made.values() for unit in units))
 
 
 @pytest.mark.parametrize("formats", ["int4:channel uint4", "e2m1:channel ue2m2", "e3m2 int5"])

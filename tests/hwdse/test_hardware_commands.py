@@ -39,6 +39,19 @@ def test_terms_add_up_and_lie_in_their_bounds(capsys: pytest.CaptureFixture[str]
     assert {"multipliers", "thresholds", "fifo"} <= {row["term"] for row in known}
     assert all(row["LUT from"] <= row["LUT"] <= row["to"] for row in known)
     assert total["LUT from"] <= total["LUT"] <= total["to"]
+    made = {row["term"]: row["made of"] for row in terms}
+    assert made["multipliers"] in ("LUTs", "tables", "DSPs")
+    assert made["weights"] in ("LUTs", "block RAM")
+    assert made["thresholds"].split(", ")[0] in ("searched", "compared at once")
+    assert made["fifo"] is None is total["made of"]
+
+
+def test_products_are_in_dsps_where_that_uses_less_and_nobody_forbids_it(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ("cost", "digits-mlp", "--device", "ecp5_25f", "--fps", "100000", "--explain")
+    for multiplier, dsps in (("auto", True), ("lut", False)):
+        *terms, total = told(capsys, *command, "--multiplier", multiplier)
+        assert (total["DSP"] > 0) == dsps
+        assert all((row["made of"] == "DSPs") == (row["DSP"] > 0) for row in terms if row["term"] == "multipliers")
 
 
 def test_the_energy_of_a_price_and_what_it_is_by(capsys: pytest.CaptureFixture[str]) -> None:

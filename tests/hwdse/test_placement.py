@@ -102,10 +102,12 @@ def test_the_slowest_path_is_the_clock() -> None:
     """An adder of 16 bits: a chain and 16 bits, where the handshake is two LUTs."""
     table, target = one(LANES=1, AE=0, AM=14, AS=1, SUM=16), fpga("ecp5_25f")
     period = 2.0 + 16 * 0.125 + 1.5 + 0.25 * 6
-    found = placement.clock([("residual_add", table)], target, 64.0)
+    found = placement.clock([placement.timing("residual_add", table, target)], target, 64.0)
     assert found == Clock(1000 / period, 0.8 * 1000 / period, 1.25 * 1000 / period)
     short = one(LANES=1, AE=0, AM=1, AS=1, SUM=3)
-    assert placement.clock([("branch", one(BITS=8))], target, 64.0) == Clock(200.0, 160.0, 250.0)
+    assert placement.clock([placement.timing("branch", one(BITS=8), target)], target, 64.0) == Clock(
+        200.0, 160.0, 250.0
+    )
     slower = placement.mhz("residual_add", {**short, "SUM": np.array([3, 16])}, target, np.array([64.0, 64.0]))
     assert slower is not None
     assert slower[0] > slower[1] == pytest.approx(1000 / period)
@@ -113,17 +115,23 @@ def test_the_slowest_path_is_the_clock() -> None:
 
 @pytest.mark.usefixtures("fits")
 def test_a_device_of_a_speed_grade_has_its_clocks() -> None:
-    units = [("branch", one(BITS=8))]
-    assert placement.clock(units, fpga("ecp5_85f"), 64.0) == placement.clock(units, fpga("ecp5_25f"), 64.0) is not None
-    assert placement.clock(units, fpga("xczu3eg"), 64.0) is None
+    small, large, other = (
+        placement.timing("branch", one(BITS=8), fpga(x)) for x in ("ecp5_25f", "ecp5_85f", "xczu3eg")
+    )
+    assert small == large is not None
+    assert other is None
+    assert placement.clock([small], fpga("ecp5_85f"), 64.0) == Clock(200.0, 160.0, 250.0)
+    assert placement.clock([other], fpga("xczu3eg"), 64.0) is None
 
 
 @pytest.mark.usefixtures("fits")
 def test_an_enable_comes_through_the_units_that_follow() -> None:
     """Two LUTs of an enable, and one for each branch that follows, up to a queue, which is ready by a register."""
-    branch, queue = ("branch", one(BITS=8)), ("fifo", one(BITS=8, DEPTH=2, BLOCK=0))
+    target = fpga("ecp5_25f")
+    branch = placement.timing("branch", one(BITS=8), target)
+    queue = placement.timing("fifo", one(BITS=8, DEPTH=2, BLOCK=0), target)
     for units, levels in (([branch], 2), ([branch, branch, branch], 4), ([branch, branch, queue, branch], 3)):
-        found = placement.clock(units, fpga("ecp5_25f"), 1.0)
+        found = placement.clock(units, target, 1.0)
         assert found is not None
         assert found.mhz == pytest.approx(1000 / (levels + 1.5))
 
@@ -149,7 +157,10 @@ def test_a_changed_rtl_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_ships_is_of_this_rtl() -> None:
-    assert [one.stale for one in parse(placement.content()).cells.values()] == [(), ()]
+    found = parse(placement.content())
+    assert set(found.cells) == {"ecp5", "gowin", "ice40", "nexus"}
+    assert set(found.delays) == {"ecp5_25f", "gw1nr9", "ice40_hx8k", "lifcl40"}
+    assert all(one.stale == () for one in found.cells.values())
 
 
 def test_a_block_ram_is_slower_to_read_than_a_register() -> None:

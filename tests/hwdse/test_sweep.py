@@ -5,8 +5,9 @@ from random import Random
 
 import pytest
 
-from hwdse.accelerator import Choice, Quantised
-from hwdse.cost_models.dataflow import _price, _units
+from hwdse import terms
+from hwdse.accelerator import Choice, Quantised, elements
+from hwdse.cost_models.dataflow import _price
 from hwdse.design import Quantizer
 from hwdse.folding import legal
 from hwdse.formats import known_formats
@@ -36,7 +37,9 @@ def test_a_cell_is_the_price_of_one_design(layer: Layer, output: Quantizer | Non
         weight, activation = PAIRS[i]
         outputs = () if output is None else (output,)
         quantised = Quantised(layer, (activation, weight), outputs, foldings[j], TARGET)
-        cost = _price(quantised, _units(quantised, Choice(), "tight"), "tight")
+        units = elements(quantised, Choice())
+        priced = [term for found in terms.of(units, TARGET.family) for term in found]
+        cost = _price(quantised, units, priced, "tight")
         area = sum((term.area for term in cost.terms if not bias or term.name != "bias"), type(cost.area)())
         assert area.luts == pytest.approx(found.luts[i, j], abs=PARTS)
         assert area.ffs == pytest.approx(found.ffs[i, j], abs=PARTS)

@@ -1,0 +1,122 @@
+"""What the parts of a layer may be made of: products in LUTs, tables or DSPs, thresholds, and where memories go.
+
+Any choice gives the same numbers. The kept vector of a matrix-vector unit, the sums of a pool and tables of functions
+go where their depth says.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Literal
+
+from hwdse.accelerator import Choice, Element, Quantised, elements, matrix_vector
+from hwdse.folding import multiplies
+from hwdse.matrix_vector import Style, table_bits
+from hwdse.memory import LUT_WORDS
+from hwdse.structure.blocks import FABRICS
+from hwdse.structure.lanes import in_dsp
+from hwdse.thresholds import levels
+from hwdse.workload import Kind
+
+Multiplier = Literal["auto", "lut", "dsp"]
+
+TABLE_INPUTS = 6  # address bits up to which products are looked up: a LUT6
+FEW_LEVELS = 16  # up to which thresholds may all be compared at once
+# Words up to which a memory may be in LUTs although there is block RAM. Memories of weights were measured up to 64
+# words in LUTs. Of units of 1x2 int8 and 2x4 int4 with 128 to 512 words, yosys 0.70 made 8 % less to 9 % more LUTs
+# than the fits say, on ECP5 and UltraScale+; with 1024 words 10 % more.
+DEEPEST_IN_LUTS = 4 * LUT_WORDS
+# DSP blocks of which the rule (`in_dsp`) gave what yosys made in all measured units: not those of Gowin and Nexus,
+# where it halves and leaves out some, and of UltraPlus none was measured. `multiplier="dsp"` takes the others too.
+RELIABLE = ("dsp48e1", "dsp48e2", "dsp58", "mult18x18d")
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to make a part of a layer: a choice that differs from the default in this part alone, and its units."""
+
+    choice: Choice
+    units: tuple[Element, ...]
+
+
+def ways(q: Quantised, multiplier: Multiplier) -> dict[str, tuple[Way, ...]]:
+    """The ways of every part of a layer, by the role of its units: at least one for each part that the layer has."""
+    found = {"matrix": _matrix(q, multiplier), "window": _window(q), "thresholds": _thresholds(q)}
+    return {role: tuple(kept) for role, choices in found.items() if (kept := _different(q, role, choices))}
+
+
+def joined(chosen: Mapping[str, Choice]) -> Choice:
+    """The choice that makes the part of each role as its own choice does."""
+    matrix, window, thresholds = (chosen.get(role, Choice()) for role in ("matrix", "window", "thresholds"))
+    return Choice(
+        matrix.style,
+        matrix.weights_in_block,
+        thresholds.parallel_thresholds,
+        thresholds.thresholds_in_block,
+        window.window_in_block,
+    )
+
+
+def _different(q: Quantised, role: str, choices: Iterable[Choice]) -> list[Way]:
+    """A way for each choice that gives other units than those before, and no memory too deep for LUTs."""
+    found = dict[tuple[Element, ...], Way]()
+    for choice in choices:
+        units = elements(q, choice, role)
+        asked = False in (choice.weights_in_block, choice.thresholds_in_block, choice.window_in_block)
+        if units and not (asked and max(map(_words_in_luts, units)) > DEEPEST_IN_LUTS):
+            found.setdefault(units, Way(choice, units))
+    return list(found.values())
+
+
+def _places(q: Quantised) -> tuple[bool | None, ...]:
+    """Where a memory may be: first where its depth says, then, where there is block RAM, in LUTs or there."""
+    return (None, False, True) if q.target.brams else (None,)
+
+
+def _matrix(q: Quantised, multiplier: Multiplier) -> Iterator[Choice]:
+    if multiplies(q.layer):
+        places = (None,) if q.layer.kind is Kind.MATMUL else _places(q)  # a stream of weights has no memory
+        yield from (Choice(style, block) for style, block in product(_styles(q, multiplier), places))
+
+
+def _styles(q: Quantised, multiplier: Multiplier) -> list[Style]:
+    weight, activation = q.operands[1].format, q.operands[0].format
+    styles: list[Style] = ["shift"]
+    if table_bits(weight, activation) <= TABLE_INPUTS:
+        styles.append("table")
+    if multiplier == "dsp" or (multiplier == "auto" and q.target.dsps and q.target.dsp in RELIABLE):
+        lanes = matrix_vector(q, Choice("dsp")).dsp_lanes
+        if in_dsp(weight, activation, lanes, FABRICS[q.target.family].multipliers):
+            styles = ["dsp"] if multiplier == "dsp" else [*styles, "dsp"]
+    return styles
+
+
+def _window(q: Quantised) -> Iterator[Choice]:
+    for block in _places(q):
+        if block is not False or FABRICS[q.target.family].rams:
+            yield Choice(window_in_block=block)
+
+
+def _thresholds(q: Quantised) -> Iterator[Choice]:
+    few = all(len(levels(output.format, output.narrow)) <= FEW_LEVELS for output in q.outputs)
+    for parallel, block in product((False, True) if few else (False,), (None, False)):
+        yield Choice(parallel_thresholds=parallel, thresholds_in_block=block)
+
+
+def _words_in_luts(unit: Element) -> int:
+    """The words of the deepest memory of a unit with none in block RAM, of those whose place is chosen."""
+    p = dict(unit.parameters)
+    if p.get("BLOCK"):
+        return 0
+    match unit.module:
+        case "mvu":
+            return p["GROUPS"] * (p["ROWS"] // p["PE"]) * (p["DOT"] // p["SIMD"])
+        case "window_serial":
+            return p["D"] * p["CF"]
+        case "window_parallel":
+            return p["W"] * p["CF"]
+        case "threshold_search" if p["WORDS"] > 1:
+            return p["WORDS"] << p["OS"] + p["OE"] + p["OM"] - 1
+        case "threshold_parallel":
+            return p["WORDS"]
+    return 0

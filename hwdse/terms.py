@@ -1,0 +1,126 @@
+"""The price of a unit as terms of a layer: of a matrix-vector unit part by part, of others as a whole; placement last.
+
+LUTs and flip-flops come with the bounds of a 90 % interval (`hwdse.calibrated`); DSP blocks and block RAM follow rules.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import cache
+
+import numpy as np
+
+from hwdse import calibrated, placement
+from hwdse.accelerator import Element
+from hwdse.cost import Resources, Term
+from hwdse.structure.blocks import Table
+from hwdse.structure.memories import RAM_PARTS
+
+PLACEMENT = "placement"  # the term of what place and route adds to a netlist
+# The parts of a matrix-vector unit, by what they are for; a part that is not here keeps its name.
+PARTS = {
+    **dict.fromkeys(("multiplier", "wide products", "packing", "products"), "multipliers"),
+    **dict.fromkeys(("shifter", "exponents", "signs", "decoders"), "alignment"),
+    **dict.fromkeys(("adder trees", "last carries"), "adder tree"),
+    **dict.fromkeys((f"vector memory{part}" for part in ("", *RAM_PARTS)), "input buffer"),
+    **dict.fromkeys(("kept vectors", "operands"), "input buffer"),
+    "weight choices": "weights",
+    **dict.fromkeys(("control", "wraps", "rest"), "control"),
+}
+STYLES = ("LUTs", "LUTs, of codes as fixed point", "tables", "DSPs", "DSPs")  # what multiplies, by the RTL's STYLE
+
+Bounds = tuple[tuple[float, float], ...]
+
+
+@cache
+def of(units: tuple[Element, ...], family: str) -> tuple[tuple[Term, ...], ...]:
+    """The terms of each unit. Units of one module are priced at once: ways to make the same part cost about one."""
+    found = dict[Element, tuple[Term, ...]]()
+    for module in dict.fromkeys(unit.module for unit in units):
+        alike = [unit for unit in dict.fromkeys(units) if unit.module == module]
+        found |= zip(alike, _terms(alike, family), strict=True)
+    return tuple(found[unit] for unit in units)
+
+
+def joined(terms: Iterable[Term]) -> tuple[Term, ...]:
+    """Terms of one name as one, without those that are nothing."""
+    named = defaultdict[str, list[Term]](list)
+    for term in terms:
+        named[term.name].append(term)
+    if PLACEMENT in named:  # last, after what is placed
+        named[PLACEMENT] = named.pop(PLACEMENT)
+    return tuple(one for one in (_joined(name, found) for name, found in named.items()) if one.area != Resources())
+
+
+def _joined(name: str, terms: list[Term]) -> Term:
+    area = sum((term.area for term in terms), Resources())
+    low = sum((term.low or term.area for term in terms), Resources())
+    high = sum((term.high or term.area for term in terms), Resources())
+    variant = "; ".join(dict.fromkeys(term.variant for term in terms if term.variant))
+    known = any(term.low for term in terms)
+    return Term(name, area, low if known else None, high if known else None, variant)
+
+
+def _terms(units: list[Element], family: str) -> list[tuple[Term, ...]]:
+    """Of units of one module."""
+    keys = [key for key, _ in units[0].parameters]
+    table: Table = {key: np.array([unit.parameters[i][1] for unit in units], np.int64) for i, key in enumerate(keys)}
+    price, bounds = calibrated.price(units[0].module, table, family), _bounds(calibrated.of(units[0].module, family))
+    extra = placement.added(units[0].module, table, family, price.luts)
+    found = [tuple(_of_one(unit, i, price, bounds)) for i, unit in enumerate(units)]
+    if extra is None:
+        return found
+    return [(*one, _placed(float(luts), bounds)) for one, luts in zip(found, extra, strict=True)]
+
+
+def _placed(luts: float, bounds: Bounds) -> Term:
+    """What placement adds."""
+    area, low, high = (_counts(luts, 0.0, 0.0, *bound) for bound in bounds)
+    return Term(PLACEMENT, area, low, high)
+
+
+def _of_one(unit: Element, row: int, price: calibrated.Price, bounds: Bounds) -> Iterable[Term]:
+    """The terms of the unit in one row of a price."""
+    luts, ffs = defaultdict[str, float](float), defaultdict[str, float](float)
+    for part, found in price.parts.items():
+        name = PARTS.get(part, part) if unit.role == "matrix" else unit.role
+        luts[name] += float(found[0][row])
+        ffs[name] += float(found[1][row])
+    products, stored = ("multipliers", "weights") if unit.role == "matrix" else (unit.role, unit.role)
+    blocks = defaultdict[str, Resources](Resources)
+    blocks[products] += Resources(dsps=int(price.dsps[row]))
+    blocks[stored] += Resources(brams=int(price.brams[row]))
+    for name in dict.fromkeys((*luts, *blocks)):
+        counted = luts[name], ffs[name], _in_luts(name, unit.role, row, price)
+        area, low, high = (blocks[name] + _counts(*counted, *bound) for bound in bounds)
+        yield Term(name, area, low, high, _variant(unit, name, blocks[name].brams))
+
+
+def _bounds(fits: calibrated.Fits) -> Bounds:
+    """Factors on LUTs and flip-flops: as predicted, the least, the most; what is predicted is between them."""
+    luts, ffs = fits.luts, fits.ffs
+    return (1.0, 1.0), (min(luts.low, 1.0), min(ffs.low, 1.0)), (max(luts.high, 1.0), max(ffs.high, 1.0))
+
+
+def _counts(luts: float, ffs: float, lutrams: float, lut_factor: float, ff_factor: float) -> Resources:
+    return Resources(luts=round(luts * lut_factor), ffs=round(ffs * ff_factor), lutrams=round(lutrams * lut_factor))
+
+
+def _in_luts(name: str, role: str, row: int, price: calibrated.Price) -> float:
+    """LUTs of a term that are RAM."""
+    part = "memory" if role != "matrix" else "vector memory" if name == PARTS["vector memory"] else ""
+    return float(price.parts[part][0][row]) if part in price.parts else 0.0
+
+
+def _variant(unit: Element, name: str, brams: int) -> str:
+    """What a term is made of, where there was a choice."""
+    parameters, place = dict(unit.parameters), "block RAM" if brams else "LUTs"
+    match name:
+        case "multipliers" if parameters["DSP_LANES"] > 1:
+            return f"DSPs, {parameters['DSP_LANES']} products each"
+        case "multipliers":
+            return STYLES[parameters["STYLE"]]
+        case "thresholds":
+            return f"{'compared at once' if unit.module == 'threshold_parallel' else 'searched'}, {place}"
+        case "weights" | "window":
+            return place
+    return ""
