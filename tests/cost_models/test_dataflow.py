@@ -34,6 +34,7 @@ from hwdse.latency import latency_cycles
 from hwdse.matrix_vector import Style
 from hwdse.memory import LUT_WORDS, utilization
 from hwdse.netlist import rtl_digest
+from hwdse.structure.blocks import FABRICS
 from hwdse.target import FpgaTarget, devices, fpga
 from hwdse.thresholds import levels
 from hwdse.workload import Layer, Workload
