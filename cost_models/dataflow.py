@@ -294,7 +294,7 @@ def _uncalibrated(q: Quantised) -> Iterator[Term]:
 def _memory(words: int, bits: int, target: FpgaTarget, *, writable: bool) -> Resources:
     """LUTs or block RAM, by depth alone; a ROM in LUTs is logic, and one word of it is wires."""
     if words > LUT_WORDS and target.brams:
-        return Resources(brams=int(memory_blocks(words, bits, target.family)))
+        return Resources(brams=int(memory_blocks(words, bits, target.family, rom=not writable)))
     luts = round(float(sum((ram if writable else rom)(words, bits, FABRICS[target.family]))))
     return Resources(luts=luts, lutrams=luts if writable else 0)
 

@@ -53,19 +53,48 @@ class Part:
 
 Parts = Mapping[str, Part]
 
-_AMD = Multipliers(2, 9)
 _NINE = Multipliers(4, half=9)  # MULT9X9 of Nexus and Gowin, two in the place of one of 18 x 18
-AMD7 = Fabric(6, False, 0, True, 0, ((32, 6, 4), (64, 3, 4)), 128, _AMD, BLOCK_RAMS["xc7"])  # RAM32M, RAM64M: UG474
-AMD = Fabric(6, False, 0, True, 0, ((32, 14, 8), (64, 7, 8)), 128, _AMD, BLOCK_RAMS["xcup"])  # RAM32M16, RAM64M8: UG574
+_LUT6 = Fabric(
+    lut_inputs=6,
+    pairs=False,
+    feed=0,
+    free_carry=True,
+    inverter=0,
+    rams=((32, 14, 8), (64, 7, 8)),  # RAM32M16, RAM64M8: UG574
+    joined=128,
+    multipliers=Multipliers(2, 9),
+    blocks=BLOCK_RAMS["xcup"],
+)
+_LUT4 = Fabric(
+    lut_inputs=4,
+    pairs=True,
+    feed=0,
+    free_carry=False,
+    inverter=1,
+    rams=((16, 4, 6),),  # TRELLIS_DPR16X4, DPR16X4: four LUTs of data and two of the write port
+    joined=64,
+    multipliers=Multipliers(2),
+    blocks=BLOCK_RAMS["ecp5"],
+)
 FABRICS = {
-    "xc7": AMD7,
-    "xcup": AMD,
-    "versal": replace(AMD, blocks=BLOCK_RAMS["versal"]),
-    # A RAM of 16 x 4: four LUTs of data and two of its write port, or all eight of a Gowin's tile, which nextpnr keeps.
-    "ecp5": Fabric(4, True, 0, False, 1, ((16, 4, 6),), 64, Multipliers(2), BLOCK_RAMS["ecp5"]),  # TRELLIS_DPR16X4
-    "nexus": Fabric(4, True, 2, False, 0, ((16, 4, 6),), 32, _NINE, BLOCK_RAMS["nexus"]),  # DPR16X4
-    "gowin": Fabric(4, False, 0, False, 1, ((16, 4, 8),), 64, _NINE, BLOCK_RAMS["gowin"]),  # RAM16SDP4
-    "ice40": Fabric(4, False, 0, True, 1, (), 16, Multipliers(2, 11), BLOCK_RAMS["ice40"]),
+    "xc7": replace(_LUT6, rams=((32, 6, 4), (64, 3, 4)), blocks=BLOCK_RAMS["xc7"]),  # RAM32M, RAM64M: UG474
+    "xcup": _LUT6,
+    "versal": replace(_LUT6, blocks=BLOCK_RAMS["versal"]),
+    "ecp5": _LUT4,
+    "nexus": replace(_LUT4, feed=2, inverter=0, joined=32, multipliers=_NINE, blocks=BLOCK_RAMS["nexus"]),
+    # RAM16SDP4: nextpnr keeps all eight LUTs of a tile for it
+    "gowin": replace(_LUT4, pairs=False, rams=((16, 4, 8),), multipliers=_NINE, blocks=BLOCK_RAMS["gowin"]),
+    "ice40": Fabric(
+        lut_inputs=4,
+        pairs=False,
+        feed=0,
+        free_carry=True,
+        inverter=1,
+        rams=(),
+        joined=16,
+        multipliers=Multipliers(2, 11),
+        blocks=BLOCK_RAMS["ice40"],
+    ),
 }
 
 

@@ -55,7 +55,7 @@ def test_parts_are_the_terms_of_a_price() -> None:
     np.testing.assert_array_equal(sum(luts for luts, _ in found.parts.values()), found.luts)
     np.testing.assert_array_equal(sum(ffs for _, ffs in found.parts.values()), found.ffs)
     # 33 beats: 32 in a RAM at 5 bits of address, which two registers hold.
-    assert [float(count[1]) for count in found.parts["pointers"]] == [2.0 * 5, 0.5 * 10]
+    assert [float(count[1]) for count in found.parts["pointers"]] == [2.0 * 2 * 6, 0.5 * 10]
 
 
 def test_a_family_that_nothing_synthesises_has_the_luts_of_another() -> None:
