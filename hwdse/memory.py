@@ -7,9 +7,9 @@ nothing is fitted.
 from hwdse.cost import Resources
 from hwdse.target import FpgaTarget, uses
 
-# The deepest memory that goes into LUTs where its depth decides. AMD UG474, 'Distributed RAM Applications': LUTs up to 64 words, up to 128 by
-# width and need, block RAM beyond. FINN's resource estimates draw one line at 128 (`wmem <= 128`), and so do we, for
-# every family.
+# The deepest memory that goes into LUTs where its depth decides. AMD UG474, 'Distributed RAM Applications': LUTs up to
+# 64 words, up to 128 by width and need, block RAM beyond. FINN's resource estimates draw one line at 128
+# (`wmem <= 128`), and so do we, for every family.
 LUT_WORDS = 128
 
 FIFO_WORDS = 32  # after a unit; the deepest RAM of which a LUT6 holds two bits
