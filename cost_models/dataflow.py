@@ -192,6 +192,8 @@ class _Offer:
 @lru_cache(maxsize=4096)
 def _together(layers: tuple[Quantised, ...], accumulator: Accumulator, multiplier: Multiplier) -> tuple[_Made, ...]:
     """The layers of a design, each made as is best for all of them together."""
+    if not layers:
+        return ()
     offers = [_offer(q, accumulator, multiplier) for q in layers]
     fixed = np.sum([offer.fixed for offer in offers], axis=0)
     picks = iter(best([ways for offer in offers for ways in offer.counts], fixed, layers[0].target))
@@ -210,6 +212,7 @@ def _made(q: Quantised, accumulator: Accumulator, multiplier: Multiplier, picks:
 
 @cache
 def _offer(q: Quantised, accumulator: Accumulator, multiplier: Multiplier) -> _Offer:
+    """What the layer may be, with everything priced."""
     found = {
         role: tuple(replace(way, units=_summed(way.units, q, accumulator)) for way in some)
         for role, some in ways(q, multiplier).items()

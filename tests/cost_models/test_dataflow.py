@@ -135,6 +135,13 @@ def test_the_area_is_within_its_bounds(weights: str, multiplier: Multiplier) -> 
         assert all((part.low is None) == (part.high is None) for layer in cost.layers for part in layer.terms)
 
 
+def test_a_network_with_nothing_inside_has_no_price() -> None:
+    outside = Workload("outside", (NORM,), SITES, (3, 32, 32))
+    assert Dataflow().layers(outside, INT4, TARGET) == ()
+    with pytest.raises(ValueError, match=r"^a dataflow accelerator has at least one layer$"):
+        Dataflow().cost(outside, INT4, TARGET, 100)
+
+
 def test_bounds_add_up() -> None:
     cost = Dataflow().cost(ALL_KINDS, INT4, TARGET, clock_mhz=100)
     parts = [part for layer in cost.layers for part in layer.terms]

@@ -16,9 +16,7 @@ def random_shares(seed: int) -> tuple[Shares, Shares]:
     """Parts with four ways each, of which some take nothing of some resource."""
     random = np.random.default_rng(seed)
     shares = random.uniform(0, 0.2, (int(random.integers(1, 9)), 4, int(random.integers(1, 6))))
-    base: Shares = np.asarray(random.uniform(0, 0.2, shares.shape[2]))
-    kept: Shares = shares * (random.random(shares.shape) < 0.7)
-    return kept, base
+    return shares * (random.random(shares.shape) < 0.7), random.uniform(0, 0.2, shares.shape[2:])
 
 
 def optimum(shares: Shares, base: Shares) -> float:
