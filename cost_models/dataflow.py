@@ -30,7 +30,6 @@ import numpy as np
 
 from hwdse import calibrated, energy_model, placement, terms
 from hwdse.accelerator import Choice, Element, Quantised, elements
-from hwdse.alternatives import TABLE_INPUTS as TABLE_INPUTS  # docs/cost_model.py reads it here
 from hwdse.alternatives import Multiplier, Way, joined, ways
 from hwdse.arithmetic import paper_bits
 from hwdse.cost import Clock, LayerCost, Resources, Term

@@ -16,10 +16,10 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 
 from hwdse import calibrated, placement
+from hwdse.alternatives import TABLE_INPUTS
 from hwdse.calibrated import Fits
 from hwdse.calibration import chains
 from hwdse.calibration.chains import SHAPES, Chain, Predicted
-from hwdse.cost_models.dataflow import TABLE_INPUTS
 from hwdse.design import Folding
 from hwdse.formats import Format, known_formats, parse
 from hwdse.matrix_vector import EXPONENT_BITS, MatrixVector, Style, table_bits
@@ -27,6 +27,7 @@ from hwdse.measurements import Measurement, read
 from hwdse.placement import Delays
 from hwdse.structure import blocks
 from hwdse.structure.blocks import FABRICS
+from hwdse.structure.chains import chains as count_chains
 from hwdse.target import fpga
 
 HERE = Path(__file__).parent
@@ -34,6 +35,7 @@ DATA = Path(str(files("hwdse.cost_models") / "data"))
 CHAIN_DEVICE = "ecp5_25f"
 LUT_BAR, FF_BAR = 0.06, 0.05  # mean errors that a unit may have
 MHZ_BAR, CHAIN_BAR = 0.15, 0.10
+FASTEST_MHZ = 420  # of a path through an adder or comparator of any width, on the fastest device here
 COVERAGE = (0.85, 0.95)  # of units, by intervals of 90 %
 ROWS, DOT, FOLDING = 16, 144, Folding(4, 8)  # of the matrix-vector unit whose formats are compared
 PUBLISHED = (1.2, 2.8)  # minifloat MACs to integer MACs of equal size, Damsgaard et al., TCAD 44(6):2181, abstract
@@ -147,6 +149,18 @@ def same_ffs() -> tuple[int, int]:
     return sum(same), len(same)
 
 
+def untimed() -> tuple[int, int]:
+    """Placed Gowin units whose clock is none of a path through their carry chains, and all with such chains."""
+    rows = [row for row in placed().get("gowin", ()) if row.mhz is not None and _carries(row)]
+    return sum((row.mhz or 0.0) > FASTEST_MHZ for row in rows), len(rows)
+
+
+def _carries(row: Measurement) -> bool:
+    table = {key: np.array(value, np.int64) for key, value in row.parameters}
+    found = count_chains(row.module, table, FABRICS["gowin"])
+    return bool(found.adders + found.comparators > 0)
+
+
 def wrong_blocks(rows: Sequence[Measurement], family: str) -> tuple[int, int]:
     """Measurements whose DSPs, and whose block RAMs, the rules do not give."""
     dsps = brams = 0
@@ -216,6 +230,8 @@ def page() -> str:
         placed_cells=placement.cells,
         more={family: more_luts(family) for family in placed()},
         same_ffs=same_ffs(),
+        untimed=untimed(),
+        fastest=FASTEST_MHZ,
         coverage=COVERAGE,
         wrong={family: wrong_blocks(rows, family) for family, rows in measured.items()},
         ratios=ratios,
