@@ -16,10 +16,12 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 
 from hwdse import calibrated, placement
+from hwdse.accelerator import Choice, matrix_vector
 from hwdse.alternatives import TABLE_INPUTS
 from hwdse.calibrated import Fits
 from hwdse.calibration import chains
 from hwdse.calibration.chains import SHAPES, Chain, Predicted
+from hwdse.calibration.sample import FEWEST_WORDS
 from hwdse.design import Folding
 from hwdse.formats import Format, known_formats, parse
 from hwdse.matrix_vector import EXPONENT_BITS, MatrixVector, Style, table_bits
@@ -149,6 +151,12 @@ def same_ffs() -> tuple[int, int]:
     return sum(same), len(same)
 
 
+def few_words() -> list[str]:
+    """The chains with fewer words of weights than any unit that was fitted to."""
+    found = [(shape, matrix_vector(shape.quantised(fpga(CHAIN_DEVICE)), Choice())) for shape in SHAPES]
+    return [f"the chain {shape.name!r}" for shape, matrix in found if matrix.words < FEWEST_WORDS]
+
+
 def untimed() -> tuple[int, int]:
     """Placed Gowin units whose clock is none of a path through their carry chains, and all with such chains."""
     rows = [row for row in placed().get("gowin", ()) if row.mhz is not None and _carries(row)]
@@ -231,6 +239,8 @@ def page() -> str:
         more={family: more_luts(family) for family in placed()},
         same_ffs=same_ffs(),
         untimed=untimed(),
+        fewest=FEWEST_WORDS,
+        few_words=few_words(),
         fastest=FASTEST_MHZ,
         coverage=COVERAGE,
         wrong={family: wrong_blocks(rows, family) for family, rows in measured.items()},
