@@ -28,7 +28,7 @@ OTHERS = 42 * KINDS
 RUNS = {name: few + (30 if name == "xc7z020" else OTHERS) for name, few in MATRICES.items()}
 # Placed as well, with the same units in a smaller sample: a place and route takes ten times the time of a synthesis,
 # and what it adds to the netlist is a few numbers.
-PLACED_RUNS = {"ecp5_25f": 60, "ice40_hx8k": 60, "lifcl40": 60, "gw1nr9": 60}
+PLACED_RUNS = {"ecp5_25f": 160, "ice40_hx8k": 120, "lifcl40": 100, "gw1nr9": 80}
 OTHER_RUNS = 220  # of a device that is in no list
 OTHER_PLACED_RUNS = 60
 
