@@ -4,31 +4,9 @@ This is where the parts meet: the study, the network and its data, the search, t
 """
 
 from collections.abc import Callable
-from hashlib import blake2b
-from importlib import import_module
-from inspect import getsource
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwdse import (
-    accelerator,
-    activity,
-    arithmetic,
-    calibrated,
-    cost,
-    cost_model,
-    energy,
-    energy_figures,
-    energy_model,
-    folding,
-    latency,
-    matrix_vector,
-    memory,
-    serial_window,
-    thresholds,
-    units,
-    window,
-)
 from hwdse import study as studies
 from hwdse.design import Design
 from hwdse.folding import fold
@@ -36,6 +14,7 @@ from hwdse.result import Result, Trial
 from hwdse.run.folder import RunFolder
 from hwdse.run.manifest import manifest
 from hwdse.run.outcome import result_of
+from hwdse.run.prices import prices as prices
 from hwdse.search import Plan, Progress, search
 from hwdse.search.history import open_history
 from hwdse.search.problem import Evaluator, Problem
@@ -86,17 +65,6 @@ def run(
             result = result_of(study, problem, history, manifest(study, context), report)
         folder.save(result)
     return result
-
-
-def prices(study: Study) -> str:
-    """A digest of all that decides a design's price: the cost model, the formulas, the fits, energies, the device."""
-    formulas = (accelerator, arithmetic, calibrated, cost, cost_model, folding, latency, matrix_vector, memory)
-    shapes = (serial_window, thresholds, units, window)
-    stated = (activity, energy, energy_figures, energy_model)
-    named = (*(f"hwdse.structure.{name}" for name in ("blocks", "lanes", "units")), type(study.target.model).__module__)
-    modules = (*formulas, *shapes, *stated, *map(import_module, named))
-    text = "".join(map(getsource, modules)) + calibrated.content() + energy_figures.content() + repr(study.target.fpga)
-    return blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def parts(study: Study, out: str | Path) -> tuple[tuple[Study, Path], ...]:
