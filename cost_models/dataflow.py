@@ -9,8 +9,8 @@ Of what makes the same numbers, `hwdse.alternatives` says what a layer may be ma
 in DSP blocks, thresholds searched or all compared at once, memories of weights, windows and thresholds in LUTs or in
 block RAM. `hwdse.variants` chooses for all layers at once, and exactly: of all choices the one with the smallest
 largest share of the device's LUTs, flip-flops, DSPs and block RAMs (`utilization`), and of those the one with the
-fewest LUTs. So a design fits if any choice does; where none does, its price is that of the least overfull one. A layer
-that is priced alone has the device to itself, so that the layers of a network may be made otherwise.
+fewest LUTs. So a design fits if any of the choices does; where none does, its price is that of the least overfull one.
+A layer that is priced alone has the device to itself, so that the layers of a network may be made otherwise.
 
 One bit more in a format never makes a design use a smaller share of a device with `multiplier="lut"`, and none of the
 formats tested does on LUT4 families with `auto`. On AMD there is an exception to it, because yosys puts a product of
@@ -41,7 +41,7 @@ from hwdse.memory import LUT_WORDS
 from hwdse.placement import Timing
 from hwdse.structure import Table
 from hwdse.structure.blocks import FABRICS, rom
-from hwdse.structure.memories import memory_blocks, ram
+from hwdse.structure.memories import Ram, memory_blocks
 from hwdse.target import FpgaTarget
 from hwdse.variants import Counts, best, counts, nondominated
 from hwdse.workload import OUTSIDE, Kind, Layer, Workload
@@ -294,11 +294,17 @@ def _uncalibrated(q: Quantised) -> Iterator[Term]:
 
 
 def _memory(words: int, bits: int, target: FpgaTarget, *, writable: bool) -> Resources:
-    """LUTs or block RAM, by depth alone; a ROM in LUTs is logic, and one word of it is wires."""
-    if words > LUT_WORDS and target.brams:
-        return Resources(brams=int(memory_blocks(words, bits, target.family, rom=not writable)))
-    luts = round(float(sum((ram if writable else rom)(words, bits, FABRICS[target.family]))))
-    return Resources(luts=luts, lutrams=luts if writable else 0)
+    """LUTs or block RAM, by depth alone, or flip-flops without RAM in LUTs; a ROM in LUTs is logic, one word wires."""
+    fabric, deep = FABRICS[target.family], words > LUT_WORDS and target.brams > 0
+    if writable:
+        size, wide, block = (np.array(n, np.int64) for n in (words, bits, deep))
+        memory = Ram(size, wide, np.array(True), block, fabric)
+        parts = memory.parts("memory").values()
+        luts, ffs = (round(sum(float(getattr(part, key)) for part in parts)) for key in ("luts", "ffs"))
+        return Resources(luts, ffs, brams=int(memory.blocks), lutrams=0 if deep or not fabric.rams else luts)
+    if deep:
+        return Resources(brams=int(memory_blocks(words, bits, target.family, rom=True)))
+    return Resources(luts=round(float(sum(rom(words, bits, fabric)))))
 
 
 def _accumulator_bits(q: Quantised, accumulator: Accumulator) -> int | None:

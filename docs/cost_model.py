@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +18,18 @@ from jinja2 import Environment, StrictUndefined
 
 from hwdse import calibrated, placement
 from hwdse.accelerator import Choice, matrix_vector
-from hwdse.alternatives import TABLE_INPUTS
+from hwdse.alternatives import DEEPEST_IN_LUTS, TABLE_INPUTS
 from hwdse.calibrated import Fits
 from hwdse.calibration import chains
 from hwdse.calibration.chains import SHAPES, Chain, Predicted
+from hwdse.calibration.fit import modules, table
+from hwdse.calibration.placement import fit_delays
 from hwdse.calibration.sample import FEWEST_WORDS
 from hwdse.design import Folding
 from hwdse.formats import Format, known_formats, parse
 from hwdse.matrix_vector import EXPONENT_BITS, MatrixVector, Style, table_bits
 from hwdse.measurements import Measurement, read
-from hwdse.placement import Delays
+from hwdse.placement import Cells, Delays
 from hwdse.structure import blocks
 from hwdse.structure.blocks import FABRICS
 from hwdse.structure.chains import chains as count_chains
@@ -37,7 +40,6 @@ DATA = Path(str(files("hwdse.cost_models") / "data"))
 CHAIN_DEVICE = "ecp5_25f"
 LUT_BAR, FF_BAR = 0.06, 0.05  # mean errors that a unit may have
 MHZ_BAR, CHAIN_BAR = 0.15, 0.10
-FASTEST_MHZ = 420  # of a path through an adder or comparator of any width, on the fastest device here
 COVERAGE = (0.85, 0.95)  # of units, by intervals of 90 %
 ROWS, DOT, FOLDING = 16, 144, Folding(4, 8)  # of the matrix-vector unit whose formats are compared
 PUBLISHED = (1.2, 2.8)  # minifloat MACs to integer MACs of equal size, Damsgaard et al., TCAD 44(6):2181, abstract
@@ -77,7 +79,7 @@ def fits(family: str) -> Mapping[str, Fits]:
 
 def missed() -> list[str]:
     """Every bar that is missed, in words."""
-    return [*_units_missed(), *_blocks_missed(), *_clocks_missed(), *_chains_missed()]
+    return [*_units_missed(), *_blocks_missed(), *_placed_missed(), *_clocks_missed(), *_chains_missed()]
 
 
 def _units_missed() -> Iterator[str]:
@@ -89,6 +91,32 @@ def _units_missed() -> Iterator[str]:
                     yield f"{name}: {100 * fit.mean_error:.1f} % off in {what}"
                 if fit.coverage < COVERAGE[0]:
                     yield f"{name}: {100 * fit.coverage:.1f} % inside the interval of {what}"
+
+
+def wide() -> list[str]:
+    """The units of which more lie inside their interval than should, in words."""
+    found = [
+        f"{family} {module} ({what})"
+        for family in calibrated.families()
+        for module, one in fits(family).items()
+        for what, fit in (("LUT", one.luts), ("FF", one.ffs))
+        if fit.coverage > COVERAGE[1]
+    ]
+    return [*found, *(f"{family} as placed" for family in placed() if cells(family).coverage > COVERAGE[1])]
+
+
+def cells(family: str) -> Cells:
+    """The fit of a family that is placed."""
+    return placement.parse(placement.content()).cells[family]
+
+
+def _placed_missed() -> Iterator[str]:
+    for family in placed():
+        fit = cells(family)
+        if fit.mean_error > LUT_BAR:
+            yield f"{family} as placed, of {fit.runs} units: {100 * fit.mean_error:.1f} % off in LUTs"
+        if fit.coverage < COVERAGE[0]:
+            yield f"{family} as placed, of {fit.runs} units: {100 * fit.coverage:.1f} % inside the interval of LUTs"
 
 
 def _blocks_missed() -> Iterator[str]:
@@ -110,6 +138,9 @@ def _chains_missed() -> Iterator[str]:
     for one, said in layers():
         if abs(said.area.luts / one.luts - 1) > CHAIN_BAR:
             yield f"chain {one.name}: {100 * (said.area.luts / one.luts - 1):+.1f} % in placed LUTs"
+        if (said.area.dsps, said.area.brams) != (one.dsps, one.brams):
+            blocks_ = f"{said.area.dsps} DSP and {said.area.brams} block RAM"
+            yield f"chain {one.name}: {blocks_}, not {one.dsps} and {one.brams}"
         if said.cycles != one.cycles:
             yield f"chain {one.name}: {said.cycles} cycles, simulated {one.cycles}"
 
@@ -122,7 +153,7 @@ def clocks() -> Mapping[str, Delays]:
 def layers() -> list[tuple[Chain, Predicted]]:
     """Chains as placed, and what is predicted of them."""
     shapes = {shape.name: shape for shape in SHAPES}
-    rows = chains.read(DATA / f"{fpga(CHAIN_DEVICE).family}.chains.csv")
+    rows = chains.read(DATA / f"{CHAIN_DEVICE}.chains.csv")
     return [(row, chains.predict(shapes[row.name], fpga(row.device))) for row in rows]
 
 
@@ -151,32 +182,58 @@ def same_ffs() -> tuple[int, int]:
     return sum(same), len(same)
 
 
-def few_words() -> list[str]:
-    """The chains with fewer words of weights than any unit that was fitted to."""
+def few_words() -> list[tuple[str, int]]:
+    """The chains with fewer words of weights than any unit that was fitted to, and how many."""
     found = [(shape, matrix_vector(shape.quantised(fpga(CHAIN_DEVICE)), Choice())) for shape in SHAPES]
-    return [f"the chain {shape.name!r}" for shape, matrix in found if matrix.words < FEWEST_WORDS]
+    return [(repr(shape.name), matrix.words) for shape, matrix in found if matrix.words < FEWEST_WORDS]
 
 
-def untimed() -> tuple[int, int]:
-    """Placed Gowin units whose clock is none of a path through their carry chains, and all with such chains."""
-    rows = [row for row in placed().get("gowin", ()) if row.mhz is not None and _carries(row)]
-    return sum((row.mhz or 0.0) > FASTEST_MHZ for row in rows), len(rows)
+@dataclass(frozen=True, slots=True)
+class Gowin:
+    """What is wrong with the clocks of the Gowin."""
+
+    carried: int  # units with a carry chain
+    impossible: int  # of them above `fastest`
+    fastest: float  # MHz of such a unit on the other devices
+    error: float  # of clocks, without all units above
 
 
-def _carries(row: Measurement) -> bool:
-    table = {key: np.array(value, np.int64) for key, value in row.parameters}
-    found = count_chains(row.module, table, FABRICS["gowin"])
-    return bool(found.adders + found.comparators > 0)
+def gowin() -> Gowin | None:
+    """Nothing where the Gowin's clocks keep their bar."""
+    if clocks()["gw1nr9"].mean_error <= MHZ_BAR:
+        return None
+    fastest = max(
+        row.mhz or 0.0 for family, rows in placed().items() if family != "gowin" for row in _carried(rows, family)
+    )
+    rows = placed()["gowin"]
+    own = _carried(rows, "gowin")
+    fit = fit_delays([row for row in rows if (row.mhz or 0.0) <= fastest], "gowin")
+    return Gowin(len(own), sum((row.mhz or 0.0) > fastest for row in own), round(fastest), fit.mean_error)
+
+
+def _carried(rows: Sequence[Measurement], family: str) -> list[Measurement]:
+    """Those with an adder or a comparator on a chain."""
+    found = [(row, count_chains(row.module, table([row]), FABRICS[family])) for row in rows]
+    return [row for row, chains_ in found if chains_.adders[0] + chains_.comparators[0] > 0]
+
+
+def deepest(module: str, *keys: str) -> int:
+    """The most words of a memory in LUTs in the measurements of a module; `keys` are multiplied."""
+    rows = [dict(row.parameters) for rows in tables().values() for row in rows if row.module == module]
+    return max(prod(row[key] for key in keys) for row in rows if row["BLOCK"] == 0)
+
+
+def deepest_weights() -> int:
+    """The same of weights."""
+    rows = [dict(row.parameters) for rows in tables().values() for row in rows if row.module == "mvu"]
+    return max(p["GROUPS"] * (p["ROWS"] // p["PE"]) * (p["DOT"] // p["SIMD"]) for p in rows if p["BLOCK"] == 0)
 
 
 def wrong_blocks(rows: Sequence[Measurement], family: str) -> tuple[int, int]:
     """Measurements whose DSPs, and whose block RAMs, the rules do not give."""
     dsps = brams = 0
-    for module in sorted({row.module for row in rows}):
-        own = [row for row in rows if row.module == module]
-        values = [dict(row.parameters) for row in own]
-        table = {key: np.array([value[key] for value in values], np.int64) for key in values[0]}
-        ruled = blocks(module, table, family)
+    for module, own in sorted(modules(rows).items()):
+        ruled = blocks(module, table(own), family)
         dsps += sum(row.area.dsps != int(n) for row, n in zip(own, ruled[0], strict=True))
         brams += sum(row.area.brams != int(n) for row, n in zip(own, ruled[1], strict=True))
     return dsps, brams
@@ -186,10 +243,8 @@ def checked(family: str) -> tuple[int, float, float]:
     """Units of a family that is priced as another one: how many, and their mean errors in LUTs and flip-flops."""
     rows = read(DATA / f"{family}.netlist.csv")
     luts_off, ffs_off = list[float](), list[float]()
-    for module in sorted({row.module for row in rows}):
-        own = [row for row in rows if row.module == module]
-        values = [dict(row.parameters) for row in own]
-        price = calibrated.price(module, {k: np.array([v[k] for v in values], np.int64) for k in values[0]}, family)
+    for module, own in sorted(modules(rows).items()):
+        price = calibrated.price(module, table(own), family)
         for row, luts_, ffs in zip(own, price.luts, price.ffs, strict=True):
             luts_off.append(abs(float(luts_) - row.area.luts) / max(row.area.luts, 1))
             ffs_off.append(abs(float(ffs) - row.area.ffs) / max(row.area.ffs, 1))
@@ -238,10 +293,13 @@ def page() -> str:
         placed_cells=placement.cells,
         more={family: more_luts(family) for family in placed()},
         same_ffs=same_ffs(),
-        untimed=untimed(),
+        gowin=gowin(),
+        wide=wide(),
+        deepest=DEEPEST_IN_LUTS,
+        deepest_weights=deepest_weights(),
+        deepest_window=deepest("window_parallel", "W", "CF"),
         fewest=FEWEST_WORDS,
         few_words=few_words(),
-        fastest=FASTEST_MHZ,
         coverage=COVERAGE,
         wrong={family: wrong_blocks(rows, family) for family, rows in measured.items()},
         ratios=ratios,

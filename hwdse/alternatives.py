@@ -26,9 +26,9 @@ FEW_LEVELS = 16  # up to which thresholds may all be compared at once
 # words in LUTs. Of units of 1x2 int8 and 2x4 int4 with 128 to 512 words, yosys 0.70 made 8 % less to 9 % more LUTs
 # than the fits say, on ECP5 and UltraScale+; with 1024 words 10 % more.
 DEEPEST_IN_LUTS = 4 * LUT_WORDS
-# DSP blocks of which the rule (`in_dsp`) gave what yosys made in all measured units; of UltraPlus none was measured.
-# `multiplier="dsp"` takes the others too.
-RELIABLE = ("dsp48e1", "dsp48e2", "dsp58", "mult18x18d", "mult18x18")
+# DSP blocks of which the rule (`in_dsp`) gave what yosys made in all measured units; of UltraPlus and Versal none was
+# measured. `multiplier="dsp"` takes the others too.
+RELIABLE = ("dsp48e1", "dsp48e2", "mult18x18d", "mult18x18")
 
 
 @dataclass(frozen=True, slots=True)

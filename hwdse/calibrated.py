@@ -30,8 +30,9 @@ class Fit:
     coefficients: Mapping[str, float]  # part -> factor on its structural count
     low: float  # measured / predicted of units that were left out: 90 % lie between `low` and `high`
     high: float
-    mean_error: float  # mean of |predicted - measured| / measured of units that were left out
-    coverage: float  # share of units that lie in the interval that the others give
+    # Mean of |predicted - measured| / measured of units whose formats, or whose sizes, were left out: the larger mean.
+    mean_error: float
+    coverage: float  # share of units that lie in the interval that the others give: the smaller share of the two
     runs: int
 
     def of(self, found: Parts, count: str) -> dict[str, Counts]:
@@ -120,7 +121,8 @@ def summary(family: str) -> str:
     return (
         f"calibrated on {where}: {what}, fitted to {runs} synthesised units; "
         f"of matrix-vector units left out of the fit, LUTs are {100 * matrix.luts.mean_error:.1f} % and flip-flops "
-        f"{100 * matrix.ffs.mean_error:.1f} % off on average, and intervals hold 90 % of the units."
+        f"{100 * matrix.ffs.mean_error:.1f} % off on average, and {100 * matrix.luts.coverage:.0f} % are inside the "
+        "90 % interval of LUTs."
         + (f" STALE: the RTL of {', '.join(stale)} has changed since; run hwdse calibrate." if stale else "")
     )
 

@@ -46,7 +46,7 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The clock that units are predicted to reach, with the bounds of a 90 % interval."""
+    """The clock that units are predicted to reach, with the bounds in which 90 % of single units were."""
 
     mhz: float
     low: float
@@ -63,7 +63,7 @@ class LayerCost:
     fill_cycles: int  # through its pipeline: from the end of the work on an output to that output
     folding: Folding | None = None  # of the layers that multiply
     accumulator_bits: int | None = None
-    # of its slowest unit; None where no open tool places the device
+    # of its slowest unit; None where no unit was routed on the device
     clock: Clock | None = field(default=None, metadata=LATER)
     energy: Energy | None = field(default=None, metadata=LATER)  # of one frame; None: nothing is said of it
 

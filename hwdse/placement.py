@@ -36,6 +36,7 @@ class Cells:
 
     per_chain: Mapping[str, float]  # of `CHAINS`
     share: float  # of the netlist's LUTs
+    once: float  # of a design: its constants
     mean_error: float  # of LUTs as placed, predicted from parameters alone
     placing_error: float  # of LUTs as placed, where the netlist is known
     coverage: float  # share of units, as placed, inside the intervals of their netlists' LUTs
@@ -78,14 +79,10 @@ def added(module: str, table: Table, family: str, luts: Counts) -> Counts | None
     return np.asarray(total + fit.share * luts)
 
 
-def mhz(module: str, table: Table, target: FpgaTarget, size: Counts) -> Counts | None:
-    """The clock of units of `size` LUTs and flip-flops; nothing where no open tool places the device."""
-    fit = delays(target.name)
-    if fit is None:
-        return None
-    found = paths(module, table, FABRICS[target.family])
-    slowest = np.max([nanoseconds(path, fit.nanoseconds) for path in found], 0)
-    return np.asarray(1000 / (slowest + fit.nanoseconds[SIZE] * np.log2(np.maximum(size, 1.0))))
+def once(family: str) -> float:
+    """LUTs that placement adds to a whole design, whatever is in it: one or two, which prices of networks leave out."""
+    fit = _file().cells.get(family)
+    return 0.0 if fit is None else fit.once
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +95,7 @@ class Timing:
 
 
 def timing(module: str, table: Table, target: FpgaTarget) -> Timing | None:
-    """Of a single unit, but for its size; nothing where no open tool places the device."""
+    """Of a single unit, but for its size; nothing where no unit was routed on the device."""
     fit = delays(target.name)
     if fit is None:
         return None
@@ -108,10 +105,11 @@ def timing(module: str, table: Table, target: FpgaTarget) -> Timing | None:
 
 
 def clock(units: Sequence[Timing | None], target: FpgaTarget, size: float) -> Clock | None:
-    """The clock of units that follow each other, of `size` LUTs and flip-flops together, with its interval.
+    """The clock of units that follow each other, of `size` LUTs and flip-flops together.
 
-    That of the slowest, where what enables a unit comes through those after it that have no register in between.
-    Nothing where no open tool places the device.
+    Its bounds are those of the clocks of single units: networks were not routed. The clock is that of the slowest,
+    where what enables a unit comes through those after it that have no register in between.
+    Nothing where no unit was routed on the device.
     """
     fit = delays(target.name)
     if fit is None:
@@ -143,19 +141,20 @@ def delays(device: str) -> Delays | None:
 def summary(target: FpgaTarget) -> str:
     """What is known of a device as placed, and of its clock: sentences for a report."""
     placed, timed = cells(target.family), delays(target.name)
+    routed = SAME_GRADE.get(target.name, target.name)
     area = (
-        "before placement, which no open tool does for this family"
+        "Placement, which no open tool does for this family, would add to them"
         if placed is None
-        else f"as nextpnr places them (of {placed.runs} units, {100 * placed.mean_error:.1f} % off on average)"
+        else f"With what placement adds, LUTs of {placed.runs} placed units are {100 * placed.mean_error:.1f} % off"
     )
     clock = (
         "the clock is assumed, not predicted"
         if timed is None
-        else f"the predicted clock of {timed.runs} units is {100 * timed.mean_error:.1f} % off on average"
+        else f"of {timed.runs} units routed on {routed} the predicted clock is {100 * timed.mean_error:.1f} % off"
     )
     stale = () if placed is None else placed.stale
     again = f" STALE as placed: the RTL of {', '.join(stale)} has changed since; run hwdse calibrate --placed."
-    return f"LUTs are {area}; {clock}.{again * bool(stale)}"
+    return f"{area}; {clock}.{again * bool(stale)}"
 
 
 def content() -> str:
@@ -165,7 +164,13 @@ def content() -> str:
 
 @cache
 def _file() -> Placement:
-    return parse(content())
+    try:
+        return parse(content())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{FILE} in the data of the cost models holds no fits, `hwdse calibrate --placed` makes it: "
+            f"{type(error).__name__}: {error}"
+        ) from None
 
 
 def parse(content: str) -> Placement:

@@ -58,9 +58,10 @@ def _compared(layer: str, element: Element, measured: Measured, target: FpgaTarg
     table = {key: np.array(value, np.int64) for key, value in element.parameters}
     price = calibrated.price(element.module, table, target.family)
     extra = placement.added(element.module, table, target.family, price.luts) if measured.counted == "placed" else None
-    share = 1.0 if extra is None else 1.0 + float(extra) / max(float(price.luts), 1.0)
+    more = 0.0 if extra is None else float(extra) + placement.once(target.family)  # a unit alone is a design
+    share = 1.0 + more / max(float(price.luts), 1.0)
     luts, low, high = (round(share * float(count)) for count in (price.luts, price.luts_low, price.luts_high))
     area = Resources(luts, round(float(price.ffs)), int(price.dsps), int(price.brams))
     timing = placement.timing(element.module, table, target)
-    clock = None if measured.mhz is None else placement.clock([timing], target, float(price.luts + price.ffs))
+    clock = None if measured.mhz is None else placement.clock([timing], target, luts + float(price.ffs))
     return Compared(layer, element, area, (low, high), measured.area, clock, measured.mhz)

@@ -43,7 +43,7 @@ def best(parts: Sequence[Counts], fixed: Counts, target: FpgaTarget) -> tuple[in
     """The way of each part: `parts` has their counts, `ways x resources`, and `fixed` those of all that has one way.
 
     The best choice is the one with the smallest largest share of a resource of the device (`memory.utilization`), and
-    of those with the fewest LUTs. So the design fits if any choice does, and where none does, it is the least
+    of those with the fewest LUTs. So the design fits if any of these choices does, and where none does, it is the least
     overfull. A resource that the device does not have is avoided before all else.
     """
     problem = _Problem.of(parts, fixed, target)

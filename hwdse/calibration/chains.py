@@ -83,6 +83,7 @@ SHAPES = (
     Shape("int4, serial window", (8, 16), 8, "int4", "uint4", "uint4", Folding(4, 4)),
     Shape("int8, serial window", (4, 8), 12, "int8", "uint8", "uint8", Folding(2, 4)),
     Shape("int3, all taps at once", (4, 8), 12, "int3", "uint3", "uint3", Folding(2, 36), parallel=True),
+    Shape("int3, all taps at once, 32 outputs", (4, 32), 12, "int3", "uint3", "uint3", Folding(2, 36), parallel=True),
     Shape("e2m1, serial window", (8, 16), 8, "e2m1", "ue2m2", "ue2m2", Folding(4, 8)),
     Shape("e3m2, stride 2", (8, 8), 12, "e3m2", "ue3m3", "ue3m3", Folding(2, 8), stride=2),
     Shape("e4m3, serial window", (4, 8), 8, "e4m3", "ue4m4", "ue4m4", Folding(1, 4)),
@@ -90,6 +91,11 @@ SHAPES = (
     Shape("int6, depthwise", (8, 8), 12, "int6", "uint6", "uint6", Folding(4, 1), depthwise=True),
     Shape("int8 in DSPs, 5 x 5", (4, 8), 12, "int8", "uint8", "uint8", Folding(2, 4), kernel=5, padding=2, dsp=True),
 )
+
+
+def shapes(target: FpgaTarget) -> tuple[Shape, ...]:
+    """Those that `target` can have."""
+    return tuple(shape for shape in SHAPES if target.dsps or not shape.dsp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +110,7 @@ class Chain:
     brams: int
     mhz: float
     cycles: int  # between two frames
-    rtl: str  # the digest of its modules
+    rtl: str  # `digest`: of its units
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +132,7 @@ def predict(shape: Shape, target: FpgaTarget) -> Predicted:
         extra = placement.added(element.module, table, target.family, price.luts)
         luts = float(price.luts) + (0.0 if extra is None else float(extra))
         area += Resources(round(luts), round(float(price.ffs)), int(price.dsps), int(price.brams))
+    area += Resources(round(placement.once(target.family)))
     clock = placement.clock(units, target, area.luts + area.ffs)
     return Predicted(area, clock, cycles(shape.quantised(target).layer, shape.folding))
 
@@ -170,8 +177,10 @@ def simulated_cycles(shape: Shape, target: FpgaTarget, cache: Path) -> int:
 
 
 def digest(shape: Shape, target: FpgaTarget) -> str:
-    """Names the RTL of a chain."""
-    parts = [rtl_digest(element.module) for element in shape.elements(target)]
+    """Names the units of a chain and their RTL."""
+    parts = [
+        f"{element.module} {element.parameters} {rtl_digest(element.module)}" for element in shape.elements(target)
+    ]
     return blake2b(" ".join(parts).encode(), digest_size=8).hexdigest()
 
 

@@ -12,7 +12,7 @@ from rich.progress import Progress as Bars
 from hwdse import tables
 from hwdse.calibrated import FILE, Fit, Fits
 from hwdse.calibration import chains as layers
-from hwdse.calibration import placement, plan, results
+from hwdse.calibration import placement, results
 from hwdse.calibration.campaign import Failure, Progress, measure, sentences
 from hwdse.calibration.plan import SEED, Job, jobs
 from hwdse.flows.nextpnr import Nextpnr
@@ -20,6 +20,7 @@ from hwdse.netlist import Netlist
 from hwdse.placement import FILE as FILE_PLACED
 from hwdse.placement import Placement
 from hwdse.target import FpgaTarget, fpga
+from hwdse.target import devices as known_devices
 
 DATA = Path(str(files("hwdse.cost_models") / "data"))  # what the cost model reads
 CACHE = Path.home() / ".cache" / "hwdse"
@@ -39,6 +40,8 @@ def calibrate(
 
     ValueError at the end where runs failed, a line for each reason; the tables are complete without them.
     """
+    if placed:
+        _check_netlists(devices, out)
     failed, found = list[Failure](), list[tuple[Job, Progress]]()
     for job in jobs(devices, runs, placed=placed):
         found.append((job, _run(job, out, cache, workers)))
@@ -50,6 +53,17 @@ def calibrate(
         count = f"{len(failed)} of {sum(progress.total for _, progress in found)} runs failed"
         rest = "the others are kept, and the same command tries these again"
         raise ValueError("\n".join([f"{count}; {rest}:", *sentences(failed)]))
+
+
+def _check_netlists(devices: Sequence[str], out: Path) -> None:
+    """ValueError where there is no table of netlists beside which placed units could be fitted."""
+    for job in jobs(devices, placed=True):
+        family = fpga(job.device).family
+        if family not in results.measured(out):
+            raise ValueError(
+                f"placed units are fitted beside a table of netlists, which {out} lacks for {family}: "
+                f"run hwdse calibrate {job.device} first"
+            )
 
 
 def fit_only(devices: Sequence[str], out: Path = DATA) -> Iterator[tables.Table]:
@@ -74,8 +88,11 @@ def chains(
     flow = Nextpnr()
     for device in devices or CHAINED:
         target = fpga(device)
-        table = out / plan.table(target.family, "chains")
-        rows = layers.measure(layers.SHAPES, flow, target, table, cache, workers or os.cpu_count() or 1)
+        if not flow.claims(target):
+            known = ", ".join(name for name in known_devices() if flow.claims(fpga(name)))
+            raise ValueError(f"no open tool gives the placed counts of {device!r}; known: {known}")
+        table = out / f"{device}.chains.csv"
+        rows = layers.measure(layers.shapes(target), flow, target, table, cache, workers or os.cpu_count() or 1)
         yield _chained(rows, target, table)
 
 

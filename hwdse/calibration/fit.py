@@ -48,7 +48,10 @@ def fit_all(rows: Iterable[Measurement], family: str) -> dict[str, Fits]:
 
 
 def fit(rows: Sequence[Measurement], family: str, count: str, groups: Sequence[NDArray[np.int64]]) -> Fit:
-    """The coefficients for `count` (`luts` or `ffs`); errors with each fold of each of `groups` left out in turn."""
+    """The coefficients for `count` (`luts` or `ffs`); errors with each fold of each of `groups` left out in turn.
+
+    The error and the share inside the interval are those of the worse of the `groups`.
+    """
     names, columns, measured = _equations(rows, family, count)
     left_out = [_left_out(columns, measured, group) for group in groups]
     intervals = [between(measured, predicted) for predicted in left_out]
@@ -60,8 +63,8 @@ def fit(rows: Sequence[Measurement], family: str, count: str, groups: Sequence[N
         {name: round(float(value), 4) for name, value in zip(names, kept, strict=True)},
         round(low, 4),
         round(high, 4),
-        round(float(np.mean(np.concatenate(errors))), 4),
-        round(float(np.mean(np.concatenate(inside))), 4),
+        round(max(float(np.mean(error)) for error in errors), 4),
+        round(min(float(np.mean(some)) for some in inside), 4),
         len(rows),
     )
 

@@ -22,7 +22,7 @@ from hwdse.structure.blocks import FABRICS, Counts
 from hwdse.structure.chains import chains
 from hwdse.structure.depth import paths
 
-Groups = Sequence[NDArray[np.int64]]
+FEWEST_PLACED = 20  # units that fits are made from: a fold of them is left out in turn
 # Where the search for nanoseconds begins: of a LUT with its routing, of a chain, ... (order of `COUNTS`, START, SIZE).
 FIRST = (0.8, 1.0, 0.05, 3.0, 4.0, 0.3, 1.0, 0.2)
 KHZ = 1e6  # kHz of a nanosecond: intervals are of whole numbers, which kHz may be
@@ -37,11 +37,13 @@ def refit(folder: File, families: Sequence[str]) -> Placement:
     for family in families:
         placed = folder / plan.table(family, "placed")
         rows = current(read(placed)) if placed.exists() else []
-        if not rows:  # what was fitted before stays, and says itself that it is stale
+        if len(rows) < FEWEST_PLACED:  # what was fitted before stays, and says itself where it is stale
             continue
         cells[family] = fit_cells(rows, _netlists(folder, family, rows), family)
         for device in sorted({row.device for row in rows}):
-            delays[device] = fit_delays([row for row in rows if row.device == device], family)
+            own = [row for row in rows if row.device == device and row.mhz is not None]
+            if len(own) >= FEWEST_PLACED:
+                delays[device] = fit_delays(own, family)
     found = Placement(cells, delays)
     write(file, text(found))
     return found
@@ -94,16 +96,18 @@ def fit_cells(placed: Sequence[Measurement], netlists: Sequence[Measurement], fa
     return Cells(
         {name: round(float(value), 4) for name, value in zip(CHAINS, kept[:-2], strict=True)},
         round(float(kept[-2]), 4),
-        _mean(errors),
-        _mean(placing),
-        _mean(inside),
+        round(float(kept[-1]), 4),
+        _worst(errors),
+        _worst(placing),
+        round(min(float(np.mean(some)) for some in inside), 4),
         len(placed),
         {row.module: row.rtl for row in sorted(placed, key=lambda row: row.module)},
     )
 
 
-def _mean(found: Sequence[Counts]) -> float:
-    return round(float(np.mean(np.concatenate(found))), 4)
+def _worst(found: Sequence[Counts]) -> float:
+    """The larger of the means of two hold-outs."""
+    return round(max(float(np.mean(one)) for one in found), 4)
 
 
 def _chains(rows: Sequence[Measurement], family: str) -> list[Counts]:
@@ -179,8 +183,8 @@ def fit_delays(rows: Sequence[Measurement], family: str) -> Delays:
         {name: round(float(value), 4) for name, value in named if name in varied},
         round(min(low for low, _ in ends), 4),
         round(max(high for _, high in ends), 4),
-        _mean(errors),
-        _mean(inside),
+        _worst(errors),
+        round(min(float(np.mean(some)) for some in inside), 4),
         len(timed),
     )
 

@@ -86,7 +86,7 @@ def test_dsps_are_offered_where_the_rule_was_right_about_all_that_was_measured(n
     target = fpga(name)
     q = quantised(CONV, "int8 uint8", Folding(4, 3), target)
     assert ("dsp" in styles(q)) == (target.dsp in RELIABLE)
-    if target.dsp not in RELIABLE or target.family == "versal":  # which no open tool synthesises
+    if target.dsp not in RELIABLE:
         return
     rows = [row for row in read(DATA / f"{target.family}.netlist.csv") if row.module in ("mvu", "mvu_streamed")]
     found = [row for row in rows if dict(row.parameters)["STYLE"] in DSP_STYLES]

@@ -93,8 +93,8 @@ def test_another_rtl_is_stale() -> None:
 def test_a_summary_says_how_wrong_and_what_is_stale() -> None:
     assert summary("ecp5") == (
         "calibrated on ecp5: LUTs of yosys 0.70's netlist, fitted to 140 synthesised units; of "
-        "matrix-vector units left out of the fit, LUTs are 4.1 % and flip-flops 2.0 % off on average, and intervals "
-        "hold 90 % of the units."
+        "matrix-vector units left out of the fit, LUTs are 4.1 % and flip-flops 2.0 % off on average, and 88 % "
+        "are inside the 90 % interval of LUTs."
     )
     assert summary("versal").startswith("calibrated on versal, which has the LUTs of xcup: LUT sites as yosys 0.70 ")
     assert summary("versal").endswith(" STALE: the RTL of fifo has changed since; run hwdse calibrate.")

@@ -32,7 +32,7 @@ def test_a_device_without_a_router_has_no_clock() -> None:
 
 
 def test_what_ships_is_of_this_rtl() -> None:
-    rows = read(Path(__file__).parents[3] / "cost_models" / "data" / "ecp5.chains.csv")
+    rows = read(Path(__file__).parents[3] / "cost_models" / "data" / "ecp5_25f.chains.csv")
     assert {row.name: row.rtl for row in rows} == {shape.name: digest(shape, ECP5) for shape in SHAPES}
 
 
