@@ -16,7 +16,7 @@ from hwdse.export import export as export_model
 from hwdse.metrics import Metric, metric
 from hwdse.pricing import Question, price, read_design
 from hwdse.report import write as write_report
-from hwdse.report.describe import energy_in_words
+from hwdse.report.describe import clock_in_words, energy_in_words
 from hwdse.result import Result, Trial
 from hwdse.search import Progress as Step
 from hwdse.target import fpga, uses
@@ -59,8 +59,7 @@ def front_of(result: Result, report: str) -> tables.Table:
     columns += [tables.Column(key, words, _points) for key, words in DIFFERENCE]
     rows = [_front_row(result, result.trial(number)) for number in result.front]
     cost = result.trial(result.best).evaluation.predicted
-    clock = f"{cost.clock_mhz:g} MHz{_reached(cost)}"
-    note = f"{cost.device} at an assumed {clock}. Predicted, {cost.calibration}\nReport: {report}"
+    note = f"{cost.device} at {clock_in_words(cost)}. Predicted, {cost.calibration}\nReport: {report}"
     return tables.of(f"Pareto front of {result.study}", columns, rows, note, facts_of(cost))
 
 
@@ -128,20 +127,13 @@ def summary_of(cost: FpgaCost) -> str:
     used = ", ".join(f"{use.used:,} of {use.available:,} {use.name}" for use in found)
     rate = f"{cost.frames_per_second:,.0f} frames/s, {1e6 * cost.latency_seconds:,.1f} us latency"
     outside = f"The total is {cost.label}.\n" if cost.outside else ""
-    energy = energy_in_words(cost)
-    stated = f"Energy: {energy}\n" if energy is not None else ""
+    energy, by = energy_in_words(cost), cost.stated
+    stated = f"Energy: {energy}: {by.source}\n" if energy is not None and by is not None else ""
     verdict = "fits" if _fits(cost) else "DOES NOT FIT"
     return (
-        f"{cost.device} at an assumed {cost.clock_mhz:g} MHz{_reached(cost)}: {rate}; {verdict}: {used}.\n"
+        f"{cost.device} at {clock_in_words(cost)}: {rate}; {verdict}: {used}.\n"
         f"{outside}{stated}Predicted, {cost.calibration}"
     )
-
-
-def _reached(cost: FpgaCost) -> str:
-    """The predicted clock, where there is one."""
-    if cost.clock is None:
-        return ""
-    return f" (predicted: {cost.clock.mhz:.0f}, 90 % from {cost.clock.low:.0f} to {cost.clock.high:.0f})"
 
 
 def _fits(cost: FpgaCost) -> bool:

@@ -80,7 +80,8 @@ def synth(
         kept = _with(result, trial, _measured(trial.evaluation.predicted, found, name, placed=placed))
         runs.keep(kept, path)
         write_report(kept, path)
-    return _compared(found, f"trial {trial.number} of {result.study} on {target.name}: {name} beside the prediction")
+    title = f"trial {trial.number} of {result.study} on {target.name}: {name} beside the prediction"
+    return _compared(found, title, "placed" if placed else "synthesised")
 
 
 def _measured(predicted: FpgaCost, found: Sequence[Compared], name: str, *, placed: bool) -> FpgaCost:
@@ -125,18 +126,19 @@ def _synthesised(
         return compare(units, flow, target, cache, workers=workers, report=report)
 
 
-def _compared(found: Sequence[Compared], title: str) -> tables.Table:
-    columns = ["layer", "unit", "LUT", "90 % from", "to", "synthesised", "FF", "synthesised ", "DSP", "BRAM", "error"]
+def _compared(found: Sequence[Compared], title: str, made: str) -> tables.Table:
+    """One row per unit and one for the total; `made`: how units were measured, in a word."""
+    columns = ["layer", "unit", "LUT", "90 % from", "to", made, "FF", f"{made} ", "DSP", "BRAM", "error"]
     timed = any(one.mhz is not None for one in found)
     columns += ["MHz", "routed"] * timed
-    rows = [(*_compared_row(one), *_clocks(one) * timed) for one in found]
+    rows = [(*_compared_row(one, made), *_clocks(one) * timed) for one in found]
     total, measured = (sum((getattr(one, key) for one in found), Resources()) for key in ("predicted", "measured"))
     low, high = (sum(one.luts_between[i] for one in found) for i in (0, 1))
     counts = (total.luts, low, high, measured.luts, total.ffs, measured.ffs)
     slowest = tuple(
         min((x for x in column if x is not None), default=None) for column in zip(*map(_clocks, found), strict=True)
     )
-    rows.append(("total", None, *counts, *_blocks(total, measured), _error(total, measured), *slowest * timed))
+    rows.append(("total", None, *counts, *_blocks(total, measured, made), _error(total, measured), *slowest * timed))
     inside = sum(one.luts_between[0] <= one.measured.luts <= one.luts_between[1] for one in found)
     note = f"{inside} of {len(found)} units lie in their 90 % interval of LUTs. Memories hold random words."
     return tables.of(title, columns, rows, note)
@@ -147,21 +149,21 @@ def _clocks(one: Compared) -> tuple[float | None, float | None]:
     return None if one.clock is None else round(one.clock.mhz, 1), one.mhz
 
 
-def _compared_row(one: Compared) -> tuple[tables.Cell, ...]:
+def _compared_row(one: Compared, made: str) -> tuple[tables.Cell, ...]:
     counts = (one.predicted.luts, *one.luts_between, one.measured.luts, one.predicted.ffs, one.measured.ffs)
     return (
         one.layer,
         one.element.role,
         *counts,
-        *_blocks(one.predicted, one.measured),
+        *_blocks(one.predicted, one.measured, made),
         _error(one.predicted, one.measured),
     )
 
 
-def _blocks(predicted: Resources, measured: Resources) -> tuple[str, str]:
+def _blocks(predicted: Resources, measured: Resources, made: str) -> tuple[str, str]:
     """DSPs and block RAMs, predicted and measured where they differ."""
     pairs = ((predicted.dsps, measured.dsps), (predicted.brams, measured.brams))
-    found = [str(said) if said == there else f"{said}, synthesised {there}" for said, there in pairs]
+    found = [str(said) if said == there else f"{said}, {made} {there}" for said, there in pairs]
     return found[0], found[1]
 
 

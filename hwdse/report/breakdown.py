@@ -1,11 +1,16 @@
 """Where the area of a design goes: per layer, and per physical part of a layer."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hwdse.cost import FpgaCost, LayerCost, Resources
+from hwdse.cost import Clock, FpgaCost, LayerCost, Resources, Term
+from hwdse.report.quantities import number
+from hwdse.terms import PLACEMENT
 
 PARTS = 7  # told apart by colour; the smallest parts beyond that are added up as 'other'
+PRODUCTS = "multipliers"  # the term whose variant needs no name
+STORED = ("weights", "window")  # terms whose variant is a place
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,8 @@ class Bar:
     slowest: bool  # it sets the pace
     parts: tuple[Part, ...]
     area: Resources
+    made_of: str  # '' where the cost model had no choice
+    mhz: str  # predicted; '-' where it is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,8 @@ class Breakdown:
     bars: tuple[Bar, ...]
     legend: tuple[Part, ...]
     total: Resources
+    mhz: str  # of the slowest layer
+    placed: bool  # whether a part is what place and route adds
 
 
 def breakdown(cost: FpgaCost) -> Breakdown:
@@ -48,7 +57,26 @@ def breakdown(cost: FpgaCost) -> Breakdown:
     totals = {name: sum(part.luts for bar in bars for part in bar.parts if part.name == name) for name in names}
     all_luts = max(cost.area.luts, 1)
     legend = tuple(Part(name, totals[name], totals[name] / all_luts, f"part{i}") for i, name in enumerate(names))
-    return Breakdown(bars, legend, cost.area)
+    placed = any(term.name == PLACEMENT for layer in cost.layers for term in layer.terms)
+    return Breakdown(bars, legend, cost.area, mhz(cost.clock), placed)
+
+
+def made_of(terms: Iterable[Term]) -> str:
+    """What terms are made of where there was a choice, what multiplies first: `DSPs; weights in block RAM`."""
+    ordered = sorted(terms, key=lambda term: term.name != PRODUCTS)
+    return "; ".join(_made_of(term) for term in ordered if term.variant)
+
+
+def _made_of(term: Term) -> str:
+    made = term.variant.replace("; ", " and ")  # units of one layer that differ
+    if term.name == PRODUCTS:
+        return made
+    return f"{term.name} in {made}" if term.name in STORED else f"{term.name} {made}"
+
+
+def mhz(clock: Clock | None) -> str:
+    """A predicted clock in MHz, or '-'."""
+    return "-" if clock is None else number(round(clock.mhz))
 
 
 def part_names(cost: FpgaCost) -> tuple[str, ...]:
@@ -76,4 +104,6 @@ def _bar(layer: LayerCost, names: tuple[str, ...], largest: int, interval: int) 
         slowest=layer.cycles == interval,
         parts=parts,
         area=layer.area,
+        made_of=made_of(layer.terms),
+        mhz=mhz(layer.clock),
     )

@@ -12,6 +12,7 @@ from hwdse.design import Design, Quantizer
 from hwdse.energy import PICO, joules
 from hwdse.evaluation import Evaluation
 from hwdse.formats import Format, family
+from hwdse.report.quantities import number
 from hwdse.result import Result, Trial
 from hwdse.workload import Site, Workload
 
@@ -97,15 +98,29 @@ def roles(result: Result) -> tuple[tuple[str, Trial], ...]:
     return tuple((role, result.trial(number)) for role, number in named)
 
 
+def clock_in_words(cost: FpgaCost) -> str:
+    """The clock: that it is assumed, and what is predicted to be reached where that is known.
+
+    The interval is of single units: on whole networks none was found.
+    """
+    assumed = f"{number(cost.clock_mhz)} MHz"
+    if cost.clock is None:
+        return f"{assumed} (assumed)"
+    low, mhz, high = (number(round(value)) for value in (cost.clock.low, cost.clock.mhz, cost.clock.high))
+    verdict = "below the" if cost.clock.mhz >= cost.clock_mhz else "ABOVE the"
+    reached = f"{verdict} {mhz} MHz that the slowest layer is predicted to reach"
+    return f"an assumed {assumed}, {reached} (90 % of single units: {low} to {high})"
+
+
 def energy_in_words(cost: FpgaCost) -> str | None:
-    """The energy of a frame with its parts, and that it is by a stated model; None where the cost has none."""
-    energy, stated = cost.energy, cost.stated
-    if energy is None or stated is None:
+    """The energy of a frame with its label and its parts; None where the cost has none."""
+    energy = cost.energy
+    if energy is None:
         return None
     spent = [f"{name} {joules(value * PICO)}" for name, value in energy.dynamic.parts if value]
     if energy.static_pj is not None:
         spent.append(f"static {joules(energy.static_pj * PICO)}")
-    return f"{joules(energy.joules)} per frame, {energy.label} ({', '.join(spent)}): {stated.source}"
+    return f"{joules(energy.joules)} per frame, {energy.label} ({', '.join(spent)})"
 
 
 def consumers_in_words(site: Site) -> str:

@@ -37,6 +37,7 @@ class Row:
     uram: int
     frames_per_second: float
     latency_seconds: float
+    predicted_mhz: float | None  # that the slowest layer reaches; None: no clock is predicted
     energy_joules: float | None  # of one frame, by a stated model; None: the cost model states none
     energy_label: str  # whether static power is in it
     weight_bits: int
@@ -77,6 +78,7 @@ def _row(result: Result, trial: Trial) -> Row:
         uram=area.urams,
         frames_per_second=cost.frames_per_second,
         latency_seconds=cost.latency_seconds,
+        predicted_mhz=None if cost.clock is None else cost.clock.mhz,
         energy_joules=None if energy is None else energy.joules,
         energy_label="" if energy is None else energy.label,
         weight_bits=evaluation.weight_bits,
@@ -135,6 +137,10 @@ def _energy(row: Row) -> str:
     return "" if row.energy_joules is None else joules(row.energy_joules)
 
 
+def _mhz(row: Row) -> str:
+    return "" if row.predicted_mhz is None else number(round(row.predicted_mhz))
+
+
 def _difference(row: Row) -> str:
     if row.test_difference is None or row.test_difference_low is None or row.test_difference_high is None:
         return ""
@@ -157,6 +163,7 @@ COLUMNS = (
     Column("BRAM18", "blocks of 18 Kib, predicted", lambda r: number(r.bram), lambda r: r.bram),
     Column("frame/s", "predicted", lambda r: number(r.frames_per_second), lambda r: r.frames_per_second),
     Column("latency", "of one frame, predicted", lambda r: seconds(r.latency_seconds), lambda r: r.latency_seconds),
+    Column("MHz", "predicted clock, which the slowest layer sets", _mhz, lambda r: r.predicted_mhz),
     Column("stated energy", "of one frame, by a stated model, not calibrated", _energy, lambda r: r.energy_joules),
     Column("bits/weight", "mean", lambda r: f"{r.mean_weight_bits:.2f}", lambda r: r.mean_weight_bits),
     Column("activations", "formats by site", lambda r: r.activations),

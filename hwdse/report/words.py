@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hwdse.cost import FpgaCost
 from hwdse.evaluation import Accuracy, Difference, Evaluation, paired
 from hwdse.metrics import metric
-from hwdse.report.describe import energy_in_words, family_of, formats_in_words, mean_weight_bits
+from hwdse.report.describe import clock_in_words, energy_in_words, family_of, formats_in_words, mean_weight_bits
 from hwdse.report.quantities import number, percent, points, seconds, show
 from hwdse.result import Result, Trial
 from hwdse.target import FpgaTarget, Use, uses
@@ -16,6 +16,7 @@ from hwdse.target import FpgaTarget, Use, uses
 ROUNDING = 1e-9  # of a difference of two shares
 NAMED = 3  # layers that a sentence names
 NAMED_OUTSIDE = 6  # more of them are counted, and listed below
+STATED = "a stated model, not calibrated: docs/energy.md"  # what every energy is by; `hwdse cost` names the sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,18 +210,9 @@ def fit(target: FpgaTarget, cost: FpgaCost) -> Claim:
 
 def speed(cost: FpgaCost) -> Claim:
     """Throughput and latency at the clock, and what limits them."""
-    text = f"At {number(cost.clock_mhz)} MHz{_reached(cost)}; one frame alone takes {seconds(cost.latency_seconds)}."
+    text = f"At {clock_in_words(cost)}; one frame alone takes {seconds(cost.latency_seconds)}."
     pace = f"{_pace(cost)} {cost.interval_cycles:,} cycles per frame."
     return Claim(f"{number(cost.frames_per_second)} frame/s", f"{text} {pace}")
-
-
-def _reached(cost: FpgaCost) -> str:
-    """Of the clock: that it is assumed, and what is predicted to be reached where that is known."""
-    if cost.clock is None:
-        return " (assumed)"
-    low, mhz, high = (number(round(value)) for value in (cost.clock.low, cost.clock.mhz, cost.clock.high))
-    verdict = "below the" if cost.clock.mhz >= cost.clock_mhz else "ABOVE the"
-    return f", {verdict} {mhz} MHz that the slowest unit is predicted to reach ({low} to {high})"
 
 
 def _pace(cost: FpgaCost) -> str:
@@ -241,6 +233,6 @@ def trust(cost: FpgaCost) -> tuple[Claim, ...]:
     return (
         Claim("Predicted, not measured", f"Area and time come from the cost model {cost.model}."),
         Claim("Calibration", cost.calibration[:1].upper() + cost.calibration[1:]),
-        *(() if energy is None else (Claim("Energy", energy),)),
+        *(() if energy is None else (Claim("Energy", f"{energy}; {STATED}."),)),
         Claim("Outside the accelerator", outside),
     )

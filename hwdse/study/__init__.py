@@ -14,6 +14,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, NonNegativeInt, ValidationError, model_validator
 
+from hwdse import placement
 from hwdse.design import Quantizer
 from hwdse.result import Constraint, Objective
 from hwdse.study.messages import sentence, worst
@@ -31,6 +32,7 @@ from hwdse.study.sections import (
     Techniques,
 )
 from hwdse.study.toml import frozen, write
+from hwdse.target import devices
 
 PATHS = (("model", "checkpoint"), ("data", "path"), ("data", "calibration_path"))  # keys that name files
 
@@ -62,6 +64,7 @@ class Study(Section):
         self._check_baseline()
         self._check_budget()
         self._check_energy()
+        self._check_clock()
         return self
 
     def _check_baseline(self) -> None:
@@ -70,10 +73,14 @@ class Study(Section):
             raise ValueError(f"choice.baseline: it is one of the uniform designs; known: {', '.join(known)}")
 
     def _check_energy(self) -> None:
-        asked = [objective.metric for objective in self.objectives]
-        asked += [constraint.metric for constraint in self.constraints]
-        if "energy" in asked and self.target.model.stated(self.target.fpga) is None:
+        if "energy" in self.metrics and self.target.model.stated(self.target.fpga) is None:
             raise ValueError(f"metric 'energy' needs a cost model that states one, unlike {self.target.cost_model!r}")
+
+    def _check_clock(self) -> None:
+        device = self.target.device
+        if "mhz" in self.metrics and placement.delays(device) is None:
+            known = ", ".join(name for name in devices() if placement.delays(name) is not None)
+            raise ValueError(f"metric 'mhz' needs a predicted clock, which {device!r} does not have; known: {known}")
 
     def _check_budget(self) -> None:
         if self.search.sampler == "grid" and not self.search.uniform:
@@ -84,6 +91,12 @@ class Study(Section):
             raise ValueError(
                 f"budget.trials: at least the {len(self.uniform)} uniform designs, not {self.budget.trials}"
             )
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What is optimised, then what is constrained."""
+        optimised = tuple(objective.metric for objective in self.objectives)
+        return (*optimised, *(constraint.metric for constraint in self.constraints))
 
     @property
     def baseline(self) -> tuple[Quantizer, Quantizer]:

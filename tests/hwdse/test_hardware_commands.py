@@ -72,12 +72,51 @@ def test_the_energy_of_a_price_and_what_it_is_by(capsys: pytest.CaptureFixture[s
         assert "a stated model, not calibrated" in said
 
 
+@pytest.mark.parametrize(
+    ("device", "clock", "words"),
+    [
+        (
+            "ecp5_25f",
+            "5",
+            r"an assumed 5 MHz, below the \d+ MHz that the slowest layer is predicted to reach "
+            r"\(90 % of single units: \d+ to \d+\)",
+        ),
+        (
+            "ecp5_25f",
+            "500",
+            r"an assumed 500 MHz, ABOVE the \d+ MHz that the slowest layer is predicted to reach "
+            r"\(90 % of single units: \d+ to \d+\)",
+        ),
+        ("xczu3eg", "100", r"100 MHz \(assumed\)"),
+    ],
+)
+def test_the_clock_of_a_price(capsys: pytest.CaptureFixture[str], device: str, clock: str, words: str) -> None:
+    assert main(["cost", "digits-mlp", "--device", device, "--fps", "1000", "--clock", clock]) == 0
+    said = capsys.readouterr().out
+    assert re.search(rf"^{device} at {words}: [\d,]+ frames/s, [\d,.]+ us latency; ", said, re.MULTILINE), said
+
+
+def test_the_clock_of_a_front(capsys: pytest.CaptureFixture[str], finished: Path) -> None:
+    assert main(["show", str(finished)]) == 0
+    words = (
+        r"^ecp5_25f at an assumed 100 MHz, ABOVE the \d+ MHz that the slowest layer is predicted to reach "
+        r"\(90 % of single units: \d+ to \d+\)\. Predicted, calibrated on ecp5: "
+    )
+    said = capsys.readouterr().out
+    assert re.search(words, said, re.MULTILINE), said
+
+
 def test_the_energy_of_a_design_of_a_run(capsys: pytest.CaptureFixture[str], finished: Path) -> None:
     assert main(["show", str(finished), "best"]) == 0
     assert "per frame, dynamic and static (products" in capsys.readouterr().out
     page = (finished / "report.html").read_text()
     assert "<dt>Energy</dt><dd>" in page
-    assert "a stated model, not calibrated and without an interval" in page
+    assert re.search(
+        r"<dt>Energy</dt><dd>[\d.\u00a0]+uJ per frame, dynamic and static \(products [^()]+\); "
+        r"a stated model, not calibrated: docs/energy\.md\.</dd>",
+        page,
+    )
+    assert "without an interval" not in page
     assert "energy_joules,energy_label" in (finished / "trials.csv").read_text()
 
 
@@ -133,4 +172,6 @@ def test_a_layer_placed(capsys: pytest.CaptureFixture[str], finished: Path, tmp_
     assert {row["layer"] for row in rows} == {"fc2"}
     assert total["routed"] == min(row["routed"] for row in rows)
     assert total["MHz"] == min(row["MHz"] for row in rows)
-    assert sum(row["synthesised"] for row in rows) == total["synthesised"]
+    assert "synthesised" not in total
+    assert sum(row["placed"] for row in rows) == total["placed"]
+    assert sum(row["placed "] for row in rows) == total["placed "]  # flip-flops

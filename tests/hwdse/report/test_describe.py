@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from hwdse.cost import Clock
 from hwdse.design import Design, Quantizer
 from hwdse.report.describe import (
     activation_quantizers,
     brief,
+    clock_in_words,
     consumers_in_words,
     family_of,
     formats_in_words,
@@ -86,6 +88,34 @@ def test_roles(result: Result) -> None:
     ]
     assert len(roles(replace(result, baseline=None))) == 3
     assert most_accurate(replace(result, front=())) == result.best
+
+
+@pytest.mark.parametrize(
+    ("clocks", "text"),
+    [
+        ((None,), "100 MHz (assumed)"),
+        ((150.0, None), "100 MHz (assumed)"),
+        (
+            (150.0, 120.4),
+            "an assumed 100 MHz, below the 120 MHz that the slowest layer is predicted to reach "
+            "(90 % of single units: 96 to 144)",
+        ),
+        (
+            (72.0, 150.0),
+            "an assumed 100 MHz, ABOVE the 72 MHz that the slowest layer is predicted to reach "
+            "(90 % of single units: 58 to 86)",
+        ),
+    ],
+)
+def test_the_clock_is_assumed_and_perhaps_predicted(
+    result: Result, clocks: tuple[float | None, ...], text: str
+) -> None:
+    cost = result.trial(2).evaluation.predicted
+    layers = tuple(
+        replace(layer, clock=None if mhz is None else Clock(mhz, 0.8 * mhz, 1.2 * mhz))
+        for layer, mhz in zip(cost.layers, clocks, strict=False)
+    )
+    assert clock_in_words(replace(cost, layers=layers)) == text
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from hwdse.cost import LayerCost, Resources, Term
+from hwdse.cost import Clock, LayerCost, Resources, Term
 from hwdse.report import write
-from hwdse.report.breakdown import breakdown
+from hwdse.report.breakdown import breakdown, made_of
 from hwdse.report.figures import hypervolume, plots
 from hwdse.report.interactive import library
 from hwdse.report.page import caption, checks, choices, constraints, render
@@ -232,3 +232,46 @@ def test_many_parts_end_in_other(result: Result) -> None:
     assert [part.name for part in found.legend] == [*(f"part {i}" for i in range(6)), "other"]
     assert found.legend[-1].luts == 94 + 93 + 92 + 91
     assert (found.bars[0].folding, found.bars[0].accumulator) == ("", "")
+
+
+LUT = Resources(luts=10)
+
+
+@pytest.mark.parametrize(
+    ("terms", "text"),
+    [
+        ((Term("adder tree", LUT),), ""),
+        (
+            (
+                Term("window", LUT, variant="block RAM"),
+                Term("weights", LUT, variant="LUTs; block RAM"),
+                Term("multipliers", LUT, variant="DSPs, 2 products each"),
+                Term("thresholds", LUT, variant="searched, LUTs"),
+            ),
+            "DSPs, 2 products each; window in block RAM; weights in LUTs and block RAM; thresholds searched, LUTs",
+        ),
+    ],
+)
+def test_what_a_layer_is_made_of(terms: tuple[Term, ...], text: str) -> None:
+    assert made_of(terms) == text
+
+
+def test_the_breakdown_shows_what_layers_are_made_of_and_their_clocks(result: Result, page: str) -> None:
+    footnote = "placement: cells that place and route adds to carry chains."
+    text = words(page)
+    assert "cycles MHz made of conv1" in text
+    assert footnote not in text
+    trial = result.trial(2)
+    cost = trial.evaluation.predicted
+    terms = (Term("multipliers", LUT, variant="DSPs"), Term("weights", LUT, variant="LUTs"), Term("placement", LUT))
+    first = replace(cost.layers[0], terms=terms, clock=Clock(71.6, 60.0, 80.0))
+    changed = replace(cost, layers=(first, *cost.layers[1:]))
+    (bar, other, *_), total = breakdown(changed).bars, breakdown(changed).mhz
+    assert (bar.mhz, bar.made_of) == ("72", "DSPs; weights in LUTs")
+    assert (other.mhz, other.made_of, total) == ("-", "", "-")  # the slowest is not known
+    trial = replace(trial, evaluation=replace(trial.evaluation, predicted=changed))
+    text = words(rendered(replace(result, trials=tuple(trial if t.number == 2 else t for t in result.trials))))
+    assert f" {first.cycles:,} 72 DSPs; weights in LUTs conv2 " in text
+    assert f"sets the pace. {footnote} All trials" in text
+    timed = replace(changed, layers=tuple(replace(one, clock=Clock(50.0, 40.0, 60.0)) for one in changed.layers))
+    assert breakdown(timed).mhz == "50"

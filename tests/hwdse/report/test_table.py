@@ -6,6 +6,7 @@ from io import StringIO
 import pandas as pd
 import pytest
 
+from hwdse.cost import Clock
 from hwdse.energy import Energy, Stated
 from hwdse.report.table import COLUMNS, csv, rows
 from hwdse.result import Result
@@ -16,14 +17,14 @@ def test_one_line_in_full(result: Result) -> None:
     assert head == (
         "trial,origin,family,on_front,feasible,search_top1,search_loss,search_sqnr_db,"
         "test_top1,test_loss,test_difference,test_difference_low,test_difference_high,"
-        "lut,ff,dsp,bram,uram,frames_per_second,latency_seconds,energy_joules,energy_label,"
+        "lut,ff,dsp,bram,uram,frames_per_second,latency_seconds,predicted_mhz,energy_joules,energy_label,"
         "weight_bits,mean_weight_bits,weights,activations,digest"
     )
     digest = result.trial(2).evaluation.design.digest
     assert line == (
         "2,uniform,integer,True,True,0.955,0.14500000000000002,20.0,"
         "0.953,0.14700000000000002,-0.022,-0.03240165506130525,-0.01151052058739735,"
-        "2880,520,0,2,0,43402.77777777778,2.705e-05,,,43456,5.139072847682119,"
+        "2880,520,0,2,0,43402.77777777778,2.705e-05,,,,43456,5.139072847682119,"
         f'"int8, 3 x int5, int8","uint8, 3 x uint5, uint8",{digest}'
     )
 
@@ -64,12 +65,26 @@ def test_energy_where_the_cost_has_one(result: Result) -> None:
     assert "stated model" in column.meaning
 
 
+def test_the_predicted_clock_where_the_cost_has_one(result: Result) -> None:
+    trial = result.trials[5]
+    cost = trial.evaluation.predicted
+    clocks = [Clock(mhz, 0.8 * mhz, 1.2 * mhz) for mhz in (120.0, 71.6, 90.0, 90.0, 90.0)]
+    layers = tuple(replace(layer, clock=clock) for layer, clock in zip(cost.layers, clocks, strict=True))
+    timed = replace(trial, evaluation=replace(trial.evaluation, predicted=replace(cost, layers=layers)))
+    (column,) = (column for column in COLUMNS if column.title == "MHz")
+    for one, said, text in ((trial, None, ""), (timed, 71.6, "72")):
+        (row,) = rows(replace(result, trials=(one,), front=()))
+        assert (row.predicted_mhz, column.cell(row).text) == (said, text)
+    table = pd.read_csv(StringIO(csv((row,))))
+    assert list(table["predicted_mhz"]) == [71.6]
+
+
 def test_what_the_page_shows(result: Result) -> None:
     tested, untested = rows(result)[2], rows(result)[5]
     digest = result.trial(2).evaluation.design.digest[:8]
     assert [column.cell(tested).text for column in COLUMNS] == [
         *("2", "integer", "int8, 3 x int5, int8", "front", "95.50 %", "95.30 %", "-2.20 [-3.24, -1.15]"),
-        *("2,880", "0", "2", "43,403", "27.05 us", "", "5.14", "uint8, 3 x uint5, uint8", "uniform", digest),
+        *("2,880", "0", "2", "43,403", "27.05 us", "", "", "5.14", "uint8, 3 x uint5, uint8", "uniform", digest),
     ]
     assert [column.cell(untested).text for column in COLUMNS[3:7]] == ["", "95.75 %", "", ""]
     assert [column.cell(untested).key for column in COLUMNS[3:7]] == ["", "0.9575", "", ""]

@@ -129,6 +129,17 @@ def test_energy_needs_a_cost_model_that_states_one(tmp_path: Path, monkeypatch: 
             read(tmp_path, change)
 
 
+@pytest.mark.parametrize("device", ["ice40_up5k", "vck190", "xczu3eg"])
+def test_a_predicted_clock_needs_a_device_that_has_one(tmp_path: Path, device: str) -> None:
+    objective, constraint = ('metric = "lut"', 'metric = "mhz"'), ('metric = "bram"\nhigh', 'metric = "mhz"\nlow')
+    timed = "ecp5_25f, ecp5_85f, gw1nr9, ice40_hx8k, lifcl40"
+    rule = f"metric 'mhz' needs a predicted clock, which '{device}' does not have; known: {timed}"
+    for change in (objective, constraint):
+        assert "mhz" in read(tmp_path, change).metrics  # of the same speed grade as a device that was measured
+        with pytest.raises(ValueError, match=f"^{re.escape(str(tmp_path / 'x.toml'))}: {rule}$"):
+            read(tmp_path, change, ("ecp5_85f", device))
+
+
 def test_the_text_is_the_study(tmp_path: Path) -> None:
     for number, name in enumerate((*shipped(), str(written(tmp_path)))):
         study = load(name)
