@@ -38,8 +38,6 @@ from hwdse.design import Design, Folding, Quantizer
 from hwdse.energy import Stated
 from hwdse.folding import check, cycles, multiplies
 from hwdse.memory import LUT_WORDS
-from hwdse.placement import Timing
-from hwdse.structure import Table
 from hwdse.structure.blocks import FABRICS, rom
 from hwdse.structure.memories import Ram, memory_blocks
 from hwdse.target import FpgaTarget
@@ -274,13 +272,7 @@ def _price(q: Quantised, units: Sequence[Element], found: Iterable[Term], accumu
 
 def _clock(units: Sequence[Element], area: Resources, target: FpgaTarget) -> Clock | None:
     """Of a layer's units, which follow each other; nothing where no open tool places the device."""
-    return placement.clock([_timing(unit, target) for unit in units], target, area.luts + area.ffs)
-
-
-@cache
-def _timing(unit: Element, target: FpgaTarget) -> Timing | None:
-    table: Table = {key: np.array(value, np.int64) for key, value in unit.parameters}
-    return placement.timing(unit.module, table, target)
+    return placement.clock([terms.timing(unit, target) for unit in units], target, area.luts + area.ffs)
 
 
 def _uncalibrated(q: Quantised) -> Iterator[Term]:

@@ -4,9 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from hwdse import calibrated, placement
+from hwdse import placement, terms
 from hwdse.accelerator import Element
 from hwdse.build import BuildError, run_all
 from hwdse.contents import unit
@@ -55,13 +53,10 @@ def compare(
 
 
 def _compared(layer: str, element: Element, measured: Measured, target: FpgaTarget) -> Compared:
-    table = {key: np.array(value, np.int64) for key, value in element.parameters}
-    price = calibrated.price(element.module, table, target.family)
-    extra = placement.added(element.module, table, target.family, price.luts) if measured.counted == "placed" else None
-    more = 0.0 if extra is None else float(extra) + placement.once(target.family)  # a unit alone is a design
-    share = 1.0 + more / max(float(price.luts), 1.0)
-    luts, low, high = (round(share * float(count)) for count in (price.luts, price.luts_low, price.luts_high))
-    area = Resources(luts, round(float(price.ffs)), int(price.dsps), int(price.brams))
-    timing = placement.timing(element.module, table, target)
-    clock = None if measured.mhz is None else placement.clock([timing], target, luts + float(price.ffs))
-    return Compared(layer, element, area, (low, high), measured.area, clock, measured.mhz)
+    placed = measured.counted == "placed"
+    area, low, high = terms.area(element, target.family, placed=placed)
+    once = Resources(round(placement.once(target.family))) if placed else Resources()  # a unit alone is a design
+    timing, size = terms.timing(element, target), float(area.luts + area.ffs)
+    clock = None if measured.mhz is None else placement.clock([timing], target, size)
+    between = (low + once).luts, (high + once).luts
+    return Compared(layer, element, area + once, between, measured.area, clock, measured.mhz)

@@ -12,8 +12,10 @@ import numpy as np
 from hwdse import calibrated, placement
 from hwdse.accelerator import Element
 from hwdse.cost import Resources, Term
+from hwdse.placement import Timing
 from hwdse.structure.blocks import Table
 from hwdse.structure.memories import RAM_PARTS
+from hwdse.target import FpgaTarget
 
 PLACEMENT = "placement"  # the term of what place and route adds to a netlist
 # The parts of a matrix-vector unit, by what they are for; a part that is not here keeps its name.
@@ -39,6 +41,20 @@ def of(units: tuple[Element, ...], family: str) -> tuple[tuple[Term, ...], ...]:
         alike = [unit for unit in dict.fromkeys(units) if unit.module == module]
         found |= zip(alike, _terms(alike, family), strict=True)
     return tuple(found[unit] for unit in units)
+
+
+def area(unit: Element, family: str, *, placed: bool) -> tuple[Resources, Resources, Resources]:
+    """What a unit takes, and the bounds of its interval; `placed`: with what placement adds, where that is known."""
+    kept = [term for term in of((unit,), family)[0] if placed or term.name != PLACEMENT]
+    low, high = (sum((getattr(term, end) or term.area for term in kept), Resources()) for end in ("low", "high"))
+    return sum((term.area for term in kept), Resources()), low, high
+
+
+@cache
+def timing(unit: Element, target: FpgaTarget) -> Timing | None:
+    """The slowest path of a unit; nothing where no unit was routed on the device."""
+    table: Table = {key: np.array(value, np.int64) for key, value in unit.parameters}
+    return placement.timing(unit.module, table, target)
 
 
 def joined(terms: Iterable[Term]) -> tuple[Term, ...]:

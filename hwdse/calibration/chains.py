@@ -13,9 +13,7 @@ from math import prod
 from pathlib import Path
 from random import Random
 
-import numpy as np
-
-from hwdse import calibrated, placement
+from hwdse import placement, terms
 from hwdse.accelerator import Choice, Element, Quantised, elements
 from hwdse.beats import pack
 from hwdse.build import BuildError, run_all
@@ -27,9 +25,7 @@ from hwdse.flow import Flow
 from hwdse.folding import cycles
 from hwdse.formats import parse
 from hwdse.netlist import Netlist, rtl_digest
-from hwdse.placement import Timing
 from hwdse.simulation import build
-from hwdse.structure import Table
 from hwdse.target import FpgaTarget
 from hwdse.workload import Kind, Layer
 
@@ -124,16 +120,10 @@ class Predicted:
 
 def predict(shape: Shape, target: FpgaTarget) -> Predicted:
     """The sum of the prices of the chain's units, as placed where that is known."""
-    area, units = Resources(), list[Timing | None]()
-    for element in shape.elements(target):
-        table: Table = {key: np.array(value, np.int64) for key, value in element.parameters}
-        units.append(placement.timing(element.module, table, target))
-        price = calibrated.price(element.module, table, target.family)
-        extra = placement.added(element.module, table, target.family, price.luts)
-        luts = float(price.luts) + (0.0 if extra is None else float(extra))
-        area += Resources(round(luts), round(float(price.ffs)), int(price.dsps), int(price.brams))
-    area += Resources(round(placement.once(target.family)))
-    clock = placement.clock(units, target, area.luts + area.ffs)
+    elements_ = shape.elements(target)
+    areas = [terms.area(element, target.family, placed=True)[0] for element in elements_]
+    area = sum(areas, Resources(round(placement.once(target.family))))
+    clock = placement.clock([terms.timing(element, target) for element in elements_], target, area.luts + area.ffs)
     return Predicted(area, clock, cycles(shape.quantised(target).layer, shape.folding))
 
 
@@ -157,6 +147,11 @@ def measure(
         rows.append(Chain(shape.name, target.name, *counts, digest(shape, target)))
     write(table, text(rows))
     return tuple(sorted(rows, key=lambda row: row.name))
+
+
+def tools(shape: Shape, flow: Flow, target: FpgaTarget) -> tuple[tuple[str, str], ...]:
+    """The tools with their versions that measure a chain, but for Verilator, whose cycles are those of the RTL."""
+    return flow.plan(_netlist(shape, target), target).tools
 
 
 def _netlist(shape: Shape, target: FpgaTarget) -> Netlist:

@@ -92,7 +92,10 @@ def chains(
             known = ", ".join(name for name in known_devices() if flow.claims(fpga(name)))
             raise ValueError(f"no open tool gives the placed counts of {device!r}; known: {known}")
         table = out / f"{device}.chains.csv"
-        rows = layers.measure(layers.shapes(target), flow, target, table, cache, workers or os.cpu_count() or 1)
+        shapes = layers.shapes(target)
+        flow.programs()
+        results.begin(table, results.Made(layers.tools(shapes[0], flow, target), SEED))
+        rows = layers.measure(shapes, flow, target, table, cache, workers or os.cpu_count() or 1)
         yield _chained(rows, target, table)
 
 
