@@ -5,7 +5,8 @@ shifted and thresholds searched; the formats are the first axis, the foldings th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from hwdse.folding import multiplies
 from hwdse.structure.blocks import Counts, Sizes, Table
 from hwdse.target import FpgaTarget
 from hwdse.workload import Layer
+
+WINDOWS = ("window", "window parts")  # roles of units before the products
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +48,17 @@ def prices(
         raise ValueError(f"a sweep is over a layer with weights, not over {layer.name!r} ({layer.kind})")
     ends = () if output is None else (output,)
     columns = [_units(Quantised(layer, _operands(pairs[0]), ends, folding, target)) for folding in foldings]
-    totals = np.zeros((4, len(pairs), len(foldings)))
-    for kind in dict.fromkeys(tuple(unit.module for unit in units) for units in columns):
-        where = [i for i, units in enumerate(columns) if tuple(unit.module for unit in units) == kind]
+    totals, made = np.zeros((4, len(pairs), len(foldings))), dict[Folding, list[_Units]]()
+    for kind in dict.fromkeys(kind for units in columns for kind in units):
+        where = [i for i, units in enumerate(columns) if kind in units]
         some = [foldings[i] for i in where]
-        rows = [_units(Quantised(layer, _operands(pair), ends, some[0], target)) for pair in pairs]
-        sums = {"SUM": _sums(pairs, some)}
-        for i, first in enumerate(rows[0]):
-            table = dict(_table(first, [units[i] for units in rows], [columns[at][i] for at in where]))
-            table |= sums if first.role == "matrix" else {}
-            price = calibrated.price(first.module, table, target.family)
-            extra = placement.added(first.module, table, target.family, price.luts)
-            luts = price.luts if extra is None else price.luts + extra
-            totals[:, :, where] += np.stack([luts, price.ffs, price.dsps, price.brams])
+        rows = _rows(kind, pairs, Quantised(layer, _operands(pairs[0]), ends, some[0], target), made)
+        table = dict(_table(rows[0], rows, [columns[at][kind] for at in where]))
+        table |= {"SUM": _sums(pairs, some)} if kind.role == "matrix" else {}
+        price = calibrated.price(kind.module, table, target.family)
+        extra = placement.added(kind.module, table, target.family, price.luts)
+        luts = price.luts if extra is None else price.luts + extra
+        totals[:, :, where] += np.stack([luts, price.ffs, price.dsps, price.brams])
     luts, ffs, dsps, brams = totals
     return Prices(luts, ffs, dsps.astype(np.int64), brams.astype(np.int64))
 
@@ -67,8 +68,37 @@ def _operands(pair: tuple[Quantizer, Quantizer]) -> tuple[Quantizer, ...]:
     return activation, weight
 
 
-def _units(quantised: Quantised) -> tuple[Element, ...]:
-    return elements(quantised, Choice())
+class _Kind(NamedTuple):
+    """Which of a layer's units: a layer has one of each."""
+
+    role: str
+    module: str
+
+
+_Units = dict[_Kind, Element]
+
+
+def _units(quantised: Quantised) -> _Units:
+    return {_Kind(unit.role, unit.module): unit for unit in elements(quantised, Choice())}
+
+
+def _rows(
+    kind: _Kind, pairs: Sequence[tuple[Quantizer, Quantizer]], first: Quantised, made: dict[Folding, list[_Units]]
+) -> list[Element]:
+    """The unit of a kind for each pair, in the folding of `first`; `made` keeps all units of a folding."""
+    if kind.role in WINDOWS:  # they follow from the activations alone
+        own = {
+            id(activation): _units(replace(first, operands=(activation, pairs[0][0]))) for activation in _each(pairs)
+        }
+        return [own[id(activation)][kind] for _, activation in pairs]
+    if first.folding not in made:
+        made[first.folding] = [_units(replace(first, operands=_operands(pair))) for pair in pairs]
+    return [units[kind] for units in made[first.folding]]
+
+
+def _each(pairs: Sequence[tuple[Quantizer, Quantizer]]) -> list[Quantizer]:
+    """The activations' quantizers, each object once."""
+    return list({id(activation): activation for _, activation in pairs}.values())
 
 
 def _table(first: Element, formats: Sequence[Element], foldings: Sequence[Element]) -> Table:

@@ -60,14 +60,14 @@ def _has_minus(we: int, wm: int, ws: int, ae: int, am: int, as_: int) -> float:
 def _lanes(p: Table, fabric: Fabric) -> dict[str, Counts]:
     """LUTs of each part of one product."""
 
-    def find(*row: int) -> Lane:
+    def find(*row: int) -> list[float]:
         style, method, we, wm, ws, ae, am, as_, bits, dsp_lanes = row
-        pair = as_format(we, wm, ws), as_format(ae, am, as_)
-        return lane(style, method, *pair, bits, fabric, dsp_lanes)
+        found = lane(style, method, as_format(we, wm, ws), as_format(ae, am, as_), bits, fabric, dsp_lanes)
+        return [getattr(found, name) for name in names]
 
     keys = ("STYLE", "METHOD", "WE", "WM", "WS", "AE", "AM", "AS", "PRODUCT", "DSP_LANES")
     names = Lane.__slots__
-    counts = each(lambda *row: [getattr(find(*row), name) for name in names], *(p[key] for key in keys))
+    counts = each(find, *(p[key] for key in keys))
     decoded = p["STYLE"] == DECODE
     found = {name: counts[..., i] for i, name in enumerate(names)}
     # decoded operands are wide and sparse, so that synthesis finds more in their products: a part of its own
