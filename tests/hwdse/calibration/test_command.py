@@ -169,6 +169,19 @@ REFUSED = {
         ("calibrate", "--fit-only", "--runs", "4"),
         "--fit-only runs nothing, so that it goes without --runs, --placed and --chains",
     ),
+    "chains and runs": (
+        ("calibrate", "--chains", "--runs", "4"),
+        "--chains places its own layers, so that it goes without --runs and --placed",
+    ),
+    "chains without a router": (
+        ("calibrate", "u250", "--chains"),
+        "no open tool gives the placed counts of 'u250'; known: " + KNOWN.removesuffix(", u250"),
+    ),
+    "placed without netlists": (
+        ("calibrate", "lifcl40", "--placed"),
+        "placed units are fitted beside a table of netlists, which {out} lacks for nexus: "
+        "run hwdse calibrate lifcl40 first",
+    ),
     "nothing measured": (
         ("calibrate", "--fit-only"),
         "there are no measurements in {out}: `hwdse calibrate` makes them",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hwdse.calibration.fit import table
-from hwdse.calibration.placement import fit_cells, fit_delays, refit
+from hwdse.calibration.placement import FEWEST_PLACED, fit_cells, fit_delays, refit
 from hwdse.calibration.sample import points
 from hwdse.cost import Resources
 from hwdse.measurements import Measurement, text
@@ -76,6 +76,16 @@ def test_what_is_not_said_stays_in_the_file(netlists: list[Measurement], tmp_pat
     first = refit(tmp_path, ["ecp5", "xcup"])
     assert (list(first.cells), list(first.delays)) == (["ecp5"], ["ecp5_25f"])
     assert refit(tmp_path, []) == first == parse((tmp_path / FILE).read_text())
+
+
+def test_few_units_are_not_fitted(netlists: list[Measurement], tmp_path: Path) -> None:
+    """Less than would leave something to predict a fold from."""
+    (tmp_path / "ecp5.netlist.csv").write_text(text(netlists))
+    for count in (1, 3, FEWEST_PLACED - 1):
+        (tmp_path / "ecp5.placed.csv").write_text(text(placed(netlists[:count])))
+        assert refit(tmp_path, ["ecp5"]).cells == {}
+    (tmp_path / "ecp5.placed.csv").write_text(text(placed(netlists[: 2 * FEWEST_PLACED])))
+    assert refit(tmp_path, ["ecp5"]).cells["ecp5"].runs == 2 * FEWEST_PLACED
 
 
 def test_a_placed_unit_has_a_netlist(netlists: list[Measurement], tmp_path: Path) -> None:
