@@ -5,7 +5,7 @@ shifted and thresholds searched; the formats are the first axis, the foldings th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -48,17 +48,18 @@ def prices(
         raise ValueError(f"a sweep is over a layer with weights, not over {layer.name!r} ({layer.kind})")
     ends = () if output is None else (output,)
     columns = [_units(Quantised(layer, _operands(pairs[0]), ends, folding, target)) for folding in foldings]
-    totals, made = np.zeros((4, len(pairs), len(foldings))), dict[Folding, list[_Units]]()
+    totals = np.zeros((4, len(pairs), len(foldings)))
     for kind in dict.fromkeys(kind for units in columns for kind in units):
         where = [i for i, units in enumerate(columns) if kind in units]
         some = [foldings[i] for i in where]
-        rows = _rows(kind, pairs, Quantised(layer, _operands(pairs[0]), ends, some[0], target), made)
-        table = dict(_table(rows[0], rows, [columns[at][kind] for at in where]))
+        rows, which = _rows(kind, [Quantised(layer, _operands(pair), ends, some[0], target) for pair in pairs])
+        table = dict(_table(rows, [columns[at][kind] for at in where]))
         table |= {"SUM": _sums(pairs, some)} if kind.role == "matrix" else {}
         price = calibrated.price(kind.module, table, target.family)
         extra = placement.added(kind.module, table, target.family, price.luts)
         luts = price.luts if extra is None else price.luts + extra
-        totals[:, :, where] += np.stack([luts, price.ffs, price.dsps, price.brams])
+        for total, found in zip(totals, (luts, price.ffs, price.dsps, price.brams), strict=True):
+            total[:, where] += np.asarray(found[which], np.float64)
     luts, ffs, dsps, brams = totals
     return Prices(luts, ffs, dsps.astype(np.int64), brams.astype(np.int64))
 
@@ -75,38 +76,29 @@ class _Kind(NamedTuple):
     module: str
 
 
-_Units = dict[_Kind, Element]
-
-
-def _units(quantised: Quantised) -> _Units:
+def _units(quantised: Quantised) -> dict[_Kind, Element]:
     return {_Kind(unit.role, unit.module): unit for unit in elements(quantised, Choice())}
 
 
-def _rows(
-    kind: _Kind, pairs: Sequence[tuple[Quantizer, Quantizer]], first: Quantised, made: dict[Folding, list[_Units]]
-) -> list[Element]:
-    """The unit of a kind for each pair, in the folding of `first`; `made` keeps all units of a folding."""
-    if kind.role in WINDOWS:  # they follow from the activations alone
-        own = {
-            id(activation): _units(replace(first, operands=(activation, pairs[0][0]))) for activation in _each(pairs)
-        }
-        return [own[id(activation)][kind] for _, activation in pairs]
-    if first.folding not in made:
-        made[first.folding] = [_units(replace(first, operands=_operands(pair))) for pair in pairs]
-    return [units[kind] for units in made[first.folding]]
+def _rows(kind: _Kind, quantised: Sequence[Quantised]) -> tuple[list[Element], list[int] | slice]:
+    """The different units of a kind, and for each pair of formats which of them it has.
+
+    Windows follow from the activations alone, and what comes after the products from the bits of their sums.
+    """
+    if kind.role == "matrix":
+        return [elements(q, Choice(), kind.role)[0] for q in quantised], slice(None)
+    keys = [id(q.operands[0]) if kind.role in WINDOWS else q.sum_bits for q in quantised]
+    own = dict(zip(keys, quantised, strict=True))
+    places = {key: i for i, key in enumerate(own)}
+    return [_units(q)[kind] for q in own.values()], [places[key] for key in keys]
 
 
-def _each(pairs: Sequence[tuple[Quantizer, Quantizer]]) -> list[Quantizer]:
-    """The activations' quantizers, each object once."""
-    return list({id(activation): activation for _, activation in pairs}.values())
-
-
-def _table(first: Element, formats: Sequence[Element], foldings: Sequence[Element]) -> Table:
+def _table(formats: Sequence[Element], foldings: Sequence[Element]) -> Table:
     """Every parameter: a column where it follows from the formats, a row where from the folding, both where given."""
     rows = [dict(unit.parameters) for unit in formats]
     columns = [dict(unit.parameters) for unit in foldings]
     table = dict[str, Sizes]()
-    for key, value in first.parameters:
+    for key, value in formats[0].parameters:
         down: NDArray[np.int64] = np.array([row[key] for row in rows], np.int64)[:, None]
         across: NDArray[np.int64] = np.array([column[key] for column in columns], np.int64)[None, :]
         table[key] = down if np.all(across == value) else across if np.all(down == value) else _both(down, across)
