@@ -20,6 +20,7 @@ from hwdse.structure.blocks import Counts, Sizes, Table
 from hwdse.target import FpgaTarget
 from hwdse.workload import Layer
 
+ROWS_AT_ONCE = 256  # so that what is counted stays in a processor's cache
 WINDOWS = ("window", "window parts")  # roles of units before the products
 
 
@@ -55,11 +56,7 @@ def prices(
         rows, which = _rows(kind, [Quantised(layer, _operands(pair), ends, some[0], target) for pair in pairs])
         table = dict(_table(rows, [columns[at][kind] for at in where]))
         table |= {"SUM": _sums(pairs, some)} if kind.role == "matrix" else {}
-        price = calibrated.price(kind.module, table, target.family)
-        extra = placement.added(kind.module, table, target.family, price.luts)
-        luts = price.luts if extra is None else price.luts + extra
-        for total, found in zip(totals, (luts, price.ffs, price.dsps, price.brams), strict=True):
-            total[:, where] += np.asarray(found[which], np.float64)
+        totals[:, :, where] += _counts(kind.module, table, target.family, len(rows), len(where))[:, which]
     luts, ffs, dsps, brams = totals
     return Prices(luts, ffs, dsps.astype(np.int64), brams.astype(np.int64))
 
@@ -67,6 +64,20 @@ def prices(
 def _operands(pair: tuple[Quantizer, Quantizer]) -> tuple[Quantizer, ...]:
     weight, activation = pair
     return activation, weight
+
+
+def _counts(module: str, table: Table, family: str, rows: int, columns: int) -> Counts:
+    """LUTs, flip-flops, DSP blocks and block RAMs of units, `4 x rows x columns`, some rows at a time."""
+    found = np.zeros((4, rows, columns))
+    for start in range(0, rows, ROWS_AT_ONCE):
+        some = slice(start, start + ROWS_AT_ONCE)
+        part = {key: column[some] if len(column) == rows > 1 else column for key, column in table.items()}
+        price = calibrated.price(module, part, family)
+        extra = placement.added(module, part, family, price.luts)
+        luts = price.luts if extra is None else price.luts + extra
+        for total, counted in zip(found, (luts, price.ffs, price.dsps, price.brams), strict=True):
+            total[some] = counted
+    return found
 
 
 class _Kind(NamedTuple):
