@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, StrictUndefined
+from scipy.stats import binom
 
 from hwdse import calibrated, placement
 from hwdse.accelerator import Choice, matrix_vector
@@ -182,6 +183,12 @@ def same_ffs() -> tuple[int, int]:
     return sum(same), len(same)
 
 
+def chance(units: int) -> tuple[int, float, float]:
+    """Between which shares of `units` units 95 % of samples have inside what holds 90 % of them."""
+    low, high = binom.interval(0.95, units, 0.9)
+    return units, float(low) / units, float(high) / units
+
+
 def few_words() -> list[tuple[str, int]]:
     """The chains with fewer words of weights than any unit that was fitted to, and how many."""
     found = [(shape, matrix_vector(shape.quantised(fpga(CHAIN_DEVICE)), Choice())) for shape in SHAPES]
@@ -294,6 +301,7 @@ def page() -> str:
         more={family: more_luts(family) for family in placed()},
         same_ffs=same_ffs(),
         gowin=gowin(),
+        chance=chance(40),
         wide=wide(),
         deepest=DEEPEST_IN_LUTS,
         deepest_weights=deepest_weights(),
