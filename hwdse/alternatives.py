@@ -22,9 +22,8 @@ Multiplier = Literal["auto", "lut", "dsp"]
 
 TABLE_INPUTS = 6  # address bits up to which products are looked up: a LUT6
 FEW_LEVELS = 16  # up to which thresholds may all be compared at once
-# Words up to which a memory may be in LUTs although there is block RAM. Memories of weights were measured up to 64
-# words in LUTs. Of units of 1x2 int8 and 2x4 int4 with 128 to 512 words, yosys 0.70 made 8 % less to 9 % more LUTs
-# than the fits say, on ECP5 and UltraScale+; with 1024 words 10 % more.
+# Words up to which a memory may be in LUTs although there is block RAM. How deep the measured ones are is in
+# docs/cost-model.md, 'Beyond what was measured': deeper ones are priced by the same formulas.
 DEEPEST_IN_LUTS = 4 * LUT_WORDS
 # DSP blocks of which the rule (`in_dsp`) gave what yosys made in all measured units; of UltraPlus and Versal none was
 # measured. `multiplier="dsp"` takes the others too.
