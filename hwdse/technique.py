@@ -7,7 +7,7 @@ decides when it runs and what its result may be reused for.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from hwdse.design import Quantizer
     from hwdse.quantize import Bench
-    from hwdse.workload import Layer
+    from hwdse.workload import Layer, Workload
 
 
 class Sees(StrEnum):
@@ -33,10 +33,15 @@ class Technique(ABC):
     """A technique is its settings: they are its fields, and equal settings are equal techniques."""
 
     sees: ClassVar[Sees]
+    rebuilds: ClassVar[bool] = False  # puts other modules into the graph: the model is evaluated as it is
 
     def supports(self, layer: Layer, weights: Quantizer | None) -> bool:
         """Whether it can improve `layer` with weights quantised this way (None: not known yet)."""
         return True
+
+    def charged(self, workload: Workload, layers: Collection[str]) -> Workload:
+        """What has to be paid for once it was applied to `layers`: the same network, unless it adds something to it."""
+        return workload
 
     @abstractmethod
     def apply(self, graph: fx.GraphModule, bench: Bench, layers: Mapping[str, str]) -> None:
