@@ -1,26 +1,36 @@
 """How accurate a design is: the Brevitas model's predictions, on a named data split.
 
-Where a design's recipe allows, the evaluation goes through the bench's shell, which gives the
-same logits as the Brevitas model bit for bit (`tests/hwdse/test_accuracy.py`) without building it.
+Where a design's recipe allows, the evaluation goes through a shell of the bench, which gives the same logits as the
+Brevitas model bit for bit (`tests/hwdse/test_accuracy.py`) without building it. Quantised tensors are kept and used
+again by the designs that agree on everything upstream of them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 from importlib.metadata import version
 from inspect import getsource
+from time import perf_counter
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F  # noqa: N812 -- torch's own convention
-from torch import Tensor, fx
+from torch import Tensor
 
+from hwdse.bounded import Bounded
 from hwdse.design import Design
 from hwdse.evaluation import Accuracy, pack
 from hwdse.plugins import load
-from hwdse.quantize import Bench, technique
+from hwdse.program import Traces
+from hwdse.quantize import Bench, Shell, technique
 from hwdse.technique import Sees, Technique
+from hwdse.workload import Workload
 
-BATCH = 500  # images; fixed, because a float sum may depend on it
+MOST_IMAGES = 500  # in a batch
+TENSOR_BYTES = 4 << 20  # of the largest tensor of a batch: several of them stay in a processor's cache
+TRACE_BYTES = 1 << 30  # of quantised tensors that are kept
 
 
 class Split(Protocol):
@@ -40,13 +50,31 @@ class Split(Protocol):
         """Images (float32, n x C x H x W) and labels (int64, n), in order."""
 
 
+@dataclass(frozen=True)
+class _Images:
+    """A split in batches, with what the float network says of each."""
+
+    images: tuple[Tensor, ...]
+    labels: Tensor
+    logits: Tensor  # float64, n x classes, of the float network
+
+    @cached_property
+    def power(self) -> float:
+        """Of the float logits."""
+        return float((self.logits**2).sum())
+
+
 class Evaluator:
     """Evaluates designs of one network on its data splits; the float logits are computed once."""
 
-    def __init__(self, bench: Bench, splits: Mapping[str, Split]) -> None:
+    def __init__(self, bench: Bench, splits: Mapping[str, Split], *, trace_bytes: int = TRACE_BYTES) -> None:
         self.bench = bench
         self.splits = dict(splits)
-        self._reference: dict[str, list[Tensor]] = {}
+        self.batch = batch_size(bench.workload)
+        self.traces: Traces = Bounded(trace_bytes)
+        self.seconds = 0.0
+        self.count = 0
+        self._known: dict[str, _Images] = {}
 
     @property
     def context(self) -> str:
@@ -54,51 +82,104 @@ class Evaluator:
         parts = [self.bench.digest, *(f"{name}:{split.digest}" for name, split in sorted(self.splits.items()))]
         parts += [getsource(kind) for kind in load("hwdse.techniques", Technique).values()]  # type: ignore[type-abstract]
         parts += [f"{package}=={version(package)}" for package in ("torch", "brevitas", "hwdse")]
+        parts += [f"batch={self.batch}"]  # a float sum may depend on it
         return blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
 
     def accuracy(self, design: Design, split: str) -> Accuracy:
         """Of `design` on `split`."""
-        model = self.model(design)
-        with torch.inference_mode():
-            outputs = [model(images.clone()) for images, _ in self._split(split).batches(BATCH)]
-        return self._measure(split, outputs, self._float_logits(split))
+        start, data = perf_counter(), self._images(split)
+        if self._rebuilds(design):
+            model = self.bench.quantize(design)
+            with torch.inference_mode():
+                outputs = [model(images.clone()) for images in data.images]
+        else:
+            outputs = self._outputs(self.bench.shell(design), split, None)
+        self.count, self.seconds = self.count + 1, self.seconds + perf_counter() - start
+        return _measure(split, outputs, data, reference=True)
+
+    def accuracies(self, designs: Sequence[Design], split: str) -> Iterator[tuple[int, Accuracy]]:
+        """Of all `designs`, with their places there, in an order in which neighbours share as much as they can.
+
+        A quantised tensor is kept as long as another of the designs will read it: what has to be computed is computed
+        once, as far as the memory goes.
+        """
+        plain = {i: self.bench.shell(d) for i, d in enumerate(designs) if not self._rebuilds(d)}
+        order = sorted(plain, key=lambda i: plain[i].keys)
+        left = Counter(key for shell in plain.values() for key in shell.keys)
+        for i in order:
+            start = perf_counter()
+            outputs = self._outputs(plain[i], split, left)
+            left.subtract(plain[i].keys)
+            self._forget(split, plain[i], left)
+            self.count, self.seconds = self.count + 1, self.seconds + perf_counter() - start
+            yield i, _measure(split, outputs, self._images(split), reference=True)
+        yield from ((i, self.accuracy(design, split)) for i, design in enumerate(designs) if i not in plain)
 
     def float_accuracy(self, split: str) -> Accuracy:
         """Of the network before quantisation on `split`."""
-        return self._measure(split, self._float_logits(split), None)
+        data = self._images(split)
+        return _measure(split, [data.logits], data, reference=False)
 
-    def model(self, design: Design) -> fx.GraphModule:
-        """A graph whose logits are those of the Brevitas model of `design`; valid until the next call."""
-        late = any(technique(step).sees is Sees.QUANTIZED_INPUTS for step in design.recipe)
-        return self.bench.quantize(design) if late else self.bench.shell(design)
+    def _outputs(self, shell: Shell, split: str, left: Mapping[bytes, int] | None) -> list[Tensor]:
+        with torch.inference_mode():
+            return [
+                shell.program.run(
+                    images,
+                    shell.choice,
+                    shell.keys,
+                    self.traces,
+                    (split, number),
+                    (lambda key: True) if left is None else (lambda key: left[key] > 1),
+                )
+                for number, images in enumerate(self._images(split).images)
+            ]
 
-    def _split(self, name: str) -> Split:
+    def _forget(self, split: str, shell: Shell, left: Mapping[bytes, int]) -> None:
+        """Lets go of what none of the designs that are left will read."""
+        for key in shell.keys:
+            if left[key] == 0:
+                for number in range(len(self._images(split).images)):
+                    self.traces.drop((split, number, key))
+
+    def _rebuilds(self, design: Design) -> bool:
+        return any(technique(s).rebuilds and technique(s).sees is Sees.QUANTIZED_INPUTS for s in design.recipe)
+
+    def _images(self, name: str) -> _Images:
         if name not in self.splits:
             raise ValueError(f"no data split {name!r}; known: {', '.join(self.splits)}")
-        return self.splits[name]
-
-    def _float_logits(self, split: str) -> list[Tensor]:
-        if split not in self._reference:
+        if name not in self._known:
+            batches = list(self.splits[name].batches(self.batch))
             graph = self.bench.traced.graph
             with torch.inference_mode():
-                self._reference[split] = [graph(images.clone()) for images, _ in self._split(split).batches(BATCH)]
-        return self._reference[split]
-
-    def _measure(self, split: str, outputs: list[Tensor], reference: list[Tensor] | None) -> Accuracy:
-        labels = torch.cat([labels for _, labels in self._split(split).batches(BATCH)])
-        logits = torch.cat(outputs).double()
-        if logits.dim() != 2 or not 0 <= int(labels.min()) <= int(labels.max()) < logits.shape[1]:
-            shape = " x ".join(str(size) for size in logits.shape[1:])
-            raise ValueError(f"labels are 0 to {int(labels.max())}, but the network gives {shape} logits an image")
-        right = (logits.argmax(1) == labels).numpy()
-        loss = float(F.cross_entropy(logits, labels))
-        return Accuracy(split, len(labels), pack(right), loss, None if reference is None else _sqnr(logits, reference))
+                logits = torch.cat([graph(images.clone()) for images, _ in batches]).double()
+            labels = torch.cat([labels for _, labels in batches])
+            _check(logits, labels)
+            self._known[name] = _Images(tuple(images for images, _ in batches), labels, logits)
+        return self._known[name]
 
 
-def _sqnr(logits: Tensor, reference: list[Tensor]) -> float:
+def batch_size(workload: Workload) -> int:
+    """Images in a batch: a function of the network alone, because a float sum may depend on it."""
+    largest = max([site.elements for site in workload.sites], default=1)
+    return max(1, min(MOST_IMAGES, TENSOR_BYTES // (4 * largest)))
+
+
+def _measure(split: str, outputs: list[Tensor], data: _Images, *, reference: bool) -> Accuracy:
+    logits = torch.cat(outputs).double()
+    right = (logits.argmax(1) == data.labels).numpy()
+    loss = float(F.cross_entropy(logits, data.labels))
+    return Accuracy(split, len(data.labels), pack(right), loss, _sqnr(logits, data) if reference else None)
+
+
+def _check(logits: Tensor, labels: Tensor) -> None:
+    if logits.dim() != 2 or not 0 <= int(labels.min()) <= int(labels.max()) < logits.shape[1]:
+        shape = " x ".join(str(size) for size in logits.shape[1:])
+        raise ValueError(f"labels are 0 to {int(labels.max())}, but the network gives {shape} logits an image")
+
+
+def _sqnr(logits: Tensor, data: _Images) -> float:
     """10 log10 of signal over error power; equal logits have no finite one and are an error of the caller."""
-    signal = torch.cat(reference).double()
-    error = float(((logits - signal) ** 2).sum())
+    error = float(((logits - data.logits) ** 2).sum())
     if error == 0:
         return float("inf")
-    return float(10 * torch.log10((signal**2).sum() / error))
+    return float(10 * torch.log10(torch.tensor(data.power / error, dtype=torch.float64)))

@@ -1,33 +1,37 @@
 """Quantises a float network in any way a `Design` says, with Brevitas's own quantisers.
 
 A `Bench` holds the network and its calibration data and makes two things from a design: the
-Brevitas model (the reference, and what is exported), and the same network without Brevitas layers
-(`shell`: cached quantised weights and calibrated quantisers, equal logits). Activation quantisers
-are calibrated as Brevitas does it, on the float network, and once per site and quantiser, because a
-calibration never sees the other quantisers.
+Brevitas model (the reference, and what is exported), and a `Shell`, which gives equal logits from
+parts that designs share: quantised weights, calibrated quantisers, one list of steps. Activation
+quantisers are calibrated as Brevitas does it, on the float network.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from copy import deepcopy
-from dataclasses import fields
+from dataclasses import dataclass, fields
+from functools import cached_property
 from hashlib import blake2b
 from math import inf
 from typing import Any, Protocol
 
 import torch
-from brevitas.graph.calibrate import calibration_mode
 from torch import Tensor, fx, nn
 
-from hwdse.brevitas_layers import activation_layer, quantised_weight, weight_layer
+from hwdse.activations import Activations
+from hwdse.bounded import Bounded
+from hwdse.brevitas_layers import quantised_weight, weight_layer
 from hwdse.design import Design, Quantizer, Step
 from hwdse.graphs import copied, site_path, watch, with_sites
 from hwdse.plugins import named
+from hwdse.program import Choice, Key, Program, Weights
 from hwdse.technique import Sees, Technique
 from hwdse.trace import Traced, trace
+from hwdse.treated import Treated, treated
 from hwdse.workload import Workload
 
 CALIBRATION_BATCH = 256  # images; Brevitas averages the statistics of several batches
-WEIGHT_CACHE_BYTES = 1 << 30  # quantised weights that are kept; the oldest go first
+WEIGHT_BYTES = 1 << 30  # quantised weights that are kept
+BENCHES = 4  # networks after float steps that are kept: a search may try several recipes
 
 
 class Images(Protocol):
@@ -48,14 +52,17 @@ class Bench:
         self.traced = traced
         self.workload: Workload = traced.workload
         self.calibration = calibration
-        self._derived: dict[tuple[tuple[Step, tuple[str, ...]], ...], Bench] = {}
+        self._derived: OrderedDict[tuple[tuple[Step, tuple[str, ...]], ...], Bench] = OrderedDict()
+        self.weights: Bounded[tuple[str, str], Weights] = Bounded(WEIGHT_BYTES)
+        self.treatments: Bounded[tuple[Key, int], Treated] = Bounded(WEIGHT_BYTES)
         self._forget()
 
     def _forget(self) -> None:
         """Drops what was made of the float network, before or after it changed."""
-        self._activations: dict[tuple[str, Quantizer], nn.Module] = {}
-        self._weights: dict[tuple[str, Quantizer], Tensor] = {}
-        self._shell: fx.GraphModule | None = None
+        self.activations = Activations(self._watch)
+        self.weights.clear()
+        self.treatments.clear()
+        self._program: Program | None = None
         self._nonnegative: frozenset[str] | None = None
 
     @classmethod
@@ -88,30 +95,26 @@ class Bench:
 
     # ---- parts -------------------------------------------------------------------------------
 
+    @property
+    def program(self) -> Program:
+        """The float network as steps."""
+        if self._program is None:
+            self._program = Program(self.traced)
+        return self._program
+
     def weight(self, layer: str, quantizer: Quantizer) -> Tensor:
         """The quantised weights of `layer`, as Brevitas gives them (not to be written to)."""
-        if (layer, quantizer) not in self._weights:
-            weight = quantised_weight(self._brevitas_layer(layer, quantizer), layer, quantizer)
-            self._weights[layer, quantizer] = weight
-            while len(self._weights) > 1 and sum(w.nbytes for w in self._weights.values()) > WEIGHT_CACHE_BYTES:
-                del self._weights[next(iter(self._weights))]
-            return weight
-        return self._weights[layer, quantizer]
+        return self._own_weights(layer, quantizer).weight
 
-    def calibrate(self, pairs: Iterable[tuple[str, Quantizer]]) -> None:
-        """Calibrates the quantisers that are not yet, all in one pass over the calibration data."""
-        new = {pair: activation_layer(pair[1]) for pair in pairs if pair not in self._activations}
-        if not new:
-            return
-
-        def collect(site: str, x: Tensor) -> None:
-            for (where, _), module in new.items():
-                if where == site:
-                    module(x)
-
-        with torch.no_grad(), calibration_mode(nn.ModuleList(new.values())):
-            self._watch({site for site, _ in new}, collect)
-        self._activations |= {pair: module.eval() for pair, module in new.items()}
+    def _own_weights(self, layer: str, quantizer: Quantizer) -> Weights:
+        """Those that depend on nothing but the float network and the quantiser."""
+        found = self.weights.get((layer, quantizer.name))
+        if found is None:
+            made = self._brevitas_layer(layer, quantizer)
+            bias = None if made.bias is None else made.bias.detach()
+            found = Weights(quantizer.name, quantised_weight(made, layer, quantizer), bias)
+            self.weights.put((layer, quantizer.name), found)
+        return found
 
     def _watch(self, sites: Iterable[str], visit: Any) -> None:
         wanted = set(sites)
@@ -120,13 +123,14 @@ class Bench:
                 watch(self.traced, wanted, images, visit)
 
     def _brevitas_layer(self, layer: str, quantizer: Quantizer) -> Any:
-        module = self.traced.graph.get_submodule(self._path(layer))
+        module = self.traced.graph.get_submodule(self.path(layer))
         try:
             return weight_layer(module, quantizer)
         except ValueError as error:
             raise ValueError(f"layer {layer!r}: {error}") from None
 
-    def _path(self, layer: str) -> str:
+    def path(self, layer: str) -> str:
+        """The module path of a layer with weights."""
         if layer not in self.traced.layers:
             raise ValueError(f"no layer {layer!r} with weights; known: {', '.join(self.traced.layers)}")
         return self.traced.layers[layer]
@@ -143,57 +147,54 @@ class Bench:
 
     # ---- whole networks ----------------------------------------------------------------------
 
-    def shell(self, design: Design) -> fx.GraphModule:
-        """The float graph with the quantised weights and activation quantisers of `design` in it.
-
-        One graph is reused for all designs: the result is valid until the next call. Only for
-        designs whose recipe sees no quantised inputs.
-        """
+    def shell(self, design: Design) -> "Shell":
+        """What gives the logits of `design` from cached parts; only for recipes that put no other modules in."""
         self.workload.check(design)
         bench, late = self.after_float_steps(design)
-        if late:
-            raise ValueError(f"step {late[0].name!r} sees quantized inputs: it needs the Brevitas model")
-        return bench._fill_shell(design)
+        for step in late:
+            if technique(step).rebuilds:
+                raise ValueError(f"step {step.name!r} puts modules into the network: it needs the Brevitas model")
+        return bench._shell(design, late)
 
-    def _fill_shell(self, design: Design) -> fx.GraphModule:
-        if self._shell is None:
-            self._shell = with_sites(self.traced)
-        for site, identity in self._quantisers(design):
-            self._shell.set_submodule(self.site_path(site), identity)
-        for layer, quantizer in design.weights:
-            module = self._shell.get_submodule(self._path(layer))
-            module._parameters["weight"] = self.weight(layer, quantizer)  # type: ignore[assignment]
-        return self._shell
+    def _shell(self, design: Design, late: tuple[Step, ...]) -> "Shell":
+        self._check_signs(design)
+        self.activations.calibrate(design.activations)
+        sites = {site: self.activations.quantiser(site, quantizer) for site, quantizer in design.activations}
+        if late:
+            layers = treated(self, design, tuple((step, self._layers_of(step, design)) for step in late))
+        else:
+            layers = {layer: self._own_weights(layer, quantizer) for layer, quantizer in design.weights}
+        return Shell(self.program, Choice(sites, layers))
 
     def quantize(self, design: Design) -> fx.GraphModule:
         """The Brevitas model of `design`: `QuantConv2d`, `QuantLinear` and `QuantIdentity` in the network's graph."""
         self.workload.check(design)
         bench, late = self.after_float_steps(design)
-        model = bench._brevitas_model(design)
+        model = bench.brevitas_model(design)
         for step in late:
-            bench._apply(step, model, bench._layers_of(step, design))
+            bench.apply(step, model, bench._layers_of(step, design))
         return model
 
-    def _brevitas_model(self, design: Design) -> fx.GraphModule:
+    def brevitas_model(self, design: Design) -> fx.GraphModule:
+        """As `quantize`, before any step of the recipe."""
         model = with_sites(self.traced)
         for layer, quantizer in design.weights:
             self.weight(layer, quantizer)  # checks the grid
-            model.set_submodule(self._path(layer), self._brevitas_layer(layer, quantizer))
-        for site, shared in self._quantisers(design):
-            identity: Any = deepcopy(shared)
+            model.set_submodule(self.path(layer), self._brevitas_layer(layer, quantizer))
+        self._check_signs(design)
+        self.activations.calibrate(design.activations)
+        for site, quantizer in design.activations:
+            identity: Any = self.activations.module(site, quantizer)
             if owner := self.owner(site):  # as in Brevitas's layerwise models
                 model.get_submodule(owner).input_quant = identity.act_quant
             else:
                 model.set_submodule(self.site_path(site), identity)
         return model.eval()
 
-    def _quantisers(self, design: Design) -> list[tuple[str, nn.Module]]:
-        """The calibrated quantiser of every site, in evaluation mode (shared; not to be changed)."""
+    def _check_signs(self, design: Design) -> None:
         for site, quantizer in design.activations:
             if not quantizer.format.signed and site not in self.nonnegative:
                 raise ValueError(f"calibration saw negative values at {site!r}, which {quantizer.name} has none of")
-        self.calibrate(design.activations)
-        return [(site, self._activations[site, quantizer]) for site, quantizer in design.activations]
 
     # ---- techniques --------------------------------------------------------------------------
 
@@ -208,25 +209,48 @@ class Bench:
         if key not in self._derived:
             bench = Bench(copied(self.traced), self.calibration)
             for step, layers in key:
-                bench._apply(step, bench.traced.graph, layers)
+                bench.apply(step, bench.traced.graph, layers)
                 bench._forget()
-            self._derived = {key: bench}  # one at a time: a study has one recipe
+            self._derived[key] = bench
+            while len(self._derived) > BENCHES:
+                self._derived.popitem(last=False)
+        self._derived.move_to_end(key)
         return self._derived[key], design.recipe[len(early) :]
 
     def _layers_of(self, step: Step, design: Design) -> tuple[str, ...]:
         """The layers that `step` works on."""
         method, quantizers = technique(step), dict(design.weights)
         for layer in step.scope or ():
-            self._path(layer)
+            self.path(layer)
         inside = [a for a in self.workload.weighted if step.scope is None or a.name in step.scope]
         return tuple(layer.name for layer in inside if method.supports(layer, quantizers.get(layer.name)))
 
-    def _apply(self, step: Step, graph: fx.GraphModule, layers: tuple[str, ...]) -> None:
+    def apply(self, step: Step, graph: fx.GraphModule, layers: Iterable[str], *, must: bool = True) -> None:
+        """Works on these layers of `graph`; ValueError if nothing changes although something `must`."""
         before = {key: tensor.clone() for key, tensor in graph.state_dict().items()}
-        technique(step).apply(graph, self, {layer: self._path(layer) for layer in layers})
+        technique(step).apply(graph, self, {layer: self.path(layer) for layer in layers})
         after = graph.state_dict()
-        if before.keys() == after.keys() and all(torch.equal(before[key], after[key]) for key in before):
+        same = before.keys() == after.keys() and all(torch.equal(before[key], after[key]) for key in before)
+        if must and same:
             raise ValueError(f"step {step.name!r} changed nothing in network {self.workload.name!r}")
+
+
+@dataclass(frozen=True)
+class Shell:
+    """A design of a network: what its steps are called with."""
+
+    program: Program
+    choice: Choice
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """The logits of `images` (float32, n x C x H x W; not changed), those of the Brevitas model."""
+        return self.program.run(images, self.choice)
+
+    @cached_property
+    def keys(self) -> list[Key]:
+        """Of the value of every step: equal keys are equal tensors."""
+        sites = {site: quantiser.name for site, quantiser in self.choice.sites.items()}
+        return self.program.keys(sites, {layer: own.name for layer, own in self.choice.layers.items()})
 
 
 def technique(step: Step) -> Technique:

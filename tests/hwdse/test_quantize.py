@@ -162,13 +162,13 @@ def test_one_pass_over_the_data_calibrates_all_that_is_new(monkeypatch: pytest.M
     on = Bench.of(network("cnn"), split("calibration"), "cnn")
     assert on.nonnegative
     passes: list[object] = []
-    walk = on._watch
+    walk = on.activations._watch
 
     def counted(sites: object, visit: object) -> None:
         passes.append(sites)
         walk(sites, visit)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(on, "_watch", counted)
+    monkeypatch.setattr(on.activations, "_watch", counted)
     design = uniform(bench("cnn"), "int4", "int4")
     on.shell(design)
     on.shell(design)

@@ -1,0 +1,101 @@
+"""Layers after techniques that see quantised inputs, made once for everything that they depend on.
+
+What such a technique gives a layer depends on the layer's own quantiser and on all that is upstream of it, and on
+nothing else (`Technique.local`). So a layer is kept under a key made of just that, and a design that differs from an
+earlier one only downstream takes it from there: the technique works on the other layers alone, in a network whose
+upstream layers are what it had made of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from hwdse.brevitas_layers import quantised_weight
+from hwdse.design import Design, Step
+from hwdse.program import Key, Weights
+
+if TYPE_CHECKING:
+    from hwdse.quantize import Bench
+
+Steps = tuple[tuple[Step, tuple[str, ...]], ...]  # each with the layers that it works on
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Treated:
+    """The float weights and the bias of a layer after a step."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory."""
+        return self.weight.nbytes + (0 if self.bias is None else self.bias.nbytes)
+
+
+def treated(bench: Bench, design: Design, steps: Steps, *, local: bool = True) -> dict[str, Weights]:
+    """The weights of every layer of `design` after `steps`, equal to those of `Bench.quantize`.
+
+    Without `local` nothing is shared but with a design of the same numerics.
+    """
+    names = _names(design, steps, local)
+    keys = bench.program.layer_keys({site: q.name for site, q in design.activations}, names)
+    found = {layer: bench.weights.get((layer, keys[layer].hex())) for layer, _ in design.weights}
+    if any(own is None for own in found.values()):
+        _make(bench, design, steps, names, keys)
+        found = {layer: bench.weights.get((layer, keys[layer].hex())) for layer, _ in design.weights}
+    return {layer: _kept(own, layer) for layer, own in found.items()}
+
+
+def _names(design: Design, steps: Steps, local: bool) -> dict[str, str]:
+    """What decides the weights of each layer, beside what is upstream."""
+    whole = "" if local else f" of {design.numerics.digest}"
+    treatments = {
+        layer: "".join(f" {step.name}" for step, layers in steps if layer in layers) for layer, _ in design.weights
+    }
+    return {layer: f"{quantizer.name}{treatments[layer]}{whole}" for layer, quantizer in design.weights}
+
+
+def _make(bench: Bench, design: Design, steps: Steps, names: Mapping[str, str], keys: Mapping[str, Key]) -> None:
+    model = bench.brevitas_model(design)
+    for number, (step, layers) in enumerate(steps):
+        known = {layer: bench.treatments.get((keys[layer], number)) for layer in layers}
+        for layer, state in known.items():
+            if state is not None:
+                _restore(model.get_submodule(bench.path(layer)), state)
+        new = tuple(layer for layer, state in known.items() if state is None)
+        bench.apply(step, model, new, must=len(new) == len(layers))
+        for layer in new:
+            bench.treatments.put((keys[layer], number), _state(model.get_submodule(bench.path(layer))))
+    for layer, quantizer in design.weights:
+        made: Any = model.get_submodule(bench.path(layer))
+        own = Weights(keys[layer].hex(), quantised_weight(made, layer, quantizer), _copy(made.bias))
+        bench.weights.put((layer, keys[layer].hex()), own)
+
+
+def _restore(module: Any, state: Treated) -> None:
+    with torch.no_grad():
+        module.weight.copy_(state.weight)
+        if state.bias is not None and module.bias is None:
+            module.register_parameter("bias", torch.nn.Parameter(state.bias.clone()))
+        elif state.bias is not None:
+            module.bias.copy_(state.bias)
+
+
+def _state(module: Any) -> Treated:
+    return Treated(module.weight.detach().clone(), _copy(module.bias))
+
+
+def _copy(bias: Tensor | None) -> Tensor | None:
+    return None if bias is None else bias.detach().clone()
+
+
+def _kept(own: Weights | None, layer: str) -> Weights:
+    if own is None:
+        raise ValueError(f"the weights of layer {layer!r} alone are larger than the memory that is kept for weights")
+    return own
