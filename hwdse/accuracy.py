@@ -8,7 +8,6 @@ again by the designs that agree on everything upstream of them.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from hashlib import blake2b
 from importlib.metadata import version
 from inspect import getsource
@@ -28,8 +27,8 @@ from hwdse.quantize import Bench, Shell, technique
 from hwdse.technique import Sees, Technique
 from hwdse.workload import Workload
 
-MOST_IMAGES = 500  # in a batch
-TENSOR_BYTES = 4 << 20  # of the largest tensor of a batch: several of them stay in a processor's cache
+MOST_IMAGES, LEAST_IMAGES = 500, 8  # in a batch
+TENSOR_BYTES = 1 << 20  # of the largest tensor of a batch: what works on it stays in a processor's cache
 TRACE_BYTES = 1 << 30  # of quantised tensors that are kept
 
 
@@ -50,18 +49,13 @@ class Split(Protocol):
         """Images (float32, n x C x H x W) and labels (int64, n), in order."""
 
 
-@dataclass(frozen=True)
-class _Images:
-    """A split in batches, with what the float network says of each."""
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What every evaluation on a split is compared to."""
 
-    images: tuple[Tensor, ...]
-    labels: Tensor
+    labels: Tensor  # int64, n
     logits: Tensor  # float64, n x classes, of the float network
-
-    @cached_property
-    def power(self) -> float:
-        """Of the float logits."""
-        return float((self.logits**2).sum())
+    power: Tensor  # of the float logits
 
 
 class Evaluator:
@@ -74,7 +68,7 @@ class Evaluator:
         self.traces: Traces = Bounded(trace_bytes)
         self.seconds = 0.0
         self.count = 0
-        self._known: dict[str, _Images] = {}
+        self._known: dict[str, _Known] = {}
 
     @property
     def context(self) -> str:
@@ -87,15 +81,15 @@ class Evaluator:
 
     def accuracy(self, design: Design, split: str) -> Accuracy:
         """Of `design` on `split`."""
-        start, data = perf_counter(), self._images(split)
+        known, start = self._reference(split), perf_counter()
         if self._rebuilds(design):
             model = self.bench.quantize(design)
             with torch.inference_mode():
-                outputs = [model(images.clone()) for images in data.images]
+                outputs = [model(images.clone()) for images, _ in self._batches(split)]
         else:
             outputs = self._outputs(self.bench.shell(design), split, None)
         self.count, self.seconds = self.count + 1, self.seconds + perf_counter() - start
-        return _measure(split, outputs, data, reference=True)
+        return _measure(split, outputs, known, reference=True)
 
     def accuracies(self, designs: Sequence[Design], split: str) -> Iterator[tuple[int, Accuracy]]:
         """Of all `designs`, with their places there, in an order in which neighbours share as much as they can.
@@ -112,13 +106,13 @@ class Evaluator:
             left.subtract(plain[i].keys)
             self._forget(split, plain[i], left)
             self.count, self.seconds = self.count + 1, self.seconds + perf_counter() - start
-            yield i, _measure(split, outputs, self._images(split), reference=True)
+            yield i, _measure(split, outputs, self._reference(split), reference=True)
         yield from ((i, self.accuracy(design, split)) for i, design in enumerate(designs) if i not in plain)
 
     def float_accuracy(self, split: str) -> Accuracy:
         """Of the network before quantisation on `split`."""
-        data = self._images(split)
-        return _measure(split, [data.logits], data, reference=False)
+        known = self._reference(split)
+        return _measure(split, [known.logits], known, reference=False)
 
     def _outputs(self, shell: Shell, split: str, left: Mapping[bytes, int] | None) -> list[Tensor]:
         with torch.inference_mode():
@@ -131,44 +125,48 @@ class Evaluator:
                     (split, number),
                     (lambda key: True) if left is None else (lambda key: left[key] > 1),
                 )
-                for number, images in enumerate(self._images(split).images)
+                for number, (images, _) in enumerate(self._batches(split))
             ]
 
     def _forget(self, split: str, shell: Shell, left: Mapping[bytes, int]) -> None:
         """Lets go of what none of the designs that are left will read."""
         for key in shell.keys:
             if left[key] == 0:
-                for number in range(len(self._images(split).images)):
+                for number in range(-(-len(self.splits[split]) // self.batch)):
                     self.traces.drop((split, number, key))
 
     def _rebuilds(self, design: Design) -> bool:
         return any(technique(s).rebuilds and technique(s).sees is Sees.QUANTIZED_INPUTS for s in design.recipe)
 
-    def _images(self, name: str) -> _Images:
+    def _batches(self, name: str) -> Iterator[tuple[Tensor, Tensor]]:
         if name not in self.splits:
             raise ValueError(f"no data split {name!r}; known: {', '.join(self.splits)}")
+        return self.splits[name].batches(self.batch)
+
+    def _reference(self, name: str) -> _Known:
         if name not in self._known:
-            batches = list(self.splits[name].batches(self.batch))
-            graph = self.bench.traced.graph
+            graph, outputs, labels = self.bench.traced.graph, [], []
             with torch.inference_mode():
-                logits = torch.cat([graph(images.clone()) for images, _ in batches]).double()
-            labels = torch.cat([labels for _, labels in batches])
-            _check(logits, labels)
-            self._known[name] = _Images(tuple(images for images, _ in batches), labels, logits)
+                for images, right in self._batches(name):
+                    outputs.append(graph(images.clone()).double())
+                    labels.append(right)
+            logits = torch.cat(outputs)
+            _check(logits, torch.cat(labels))
+            self._known[name] = _Known(torch.cat(labels), logits, (logits**2).sum())
         return self._known[name]
 
 
 def batch_size(workload: Workload) -> int:
     """Images in a batch: a function of the network alone, because a float sum may depend on it."""
     largest = max([site.elements for site in workload.sites], default=1)
-    return max(1, min(MOST_IMAGES, TENSOR_BYTES // (4 * largest)))
+    return max(LEAST_IMAGES, min(MOST_IMAGES, TENSOR_BYTES // (4 * largest)))
 
 
-def _measure(split: str, outputs: list[Tensor], data: _Images, *, reference: bool) -> Accuracy:
+def _measure(split: str, outputs: list[Tensor], known: _Known, *, reference: bool) -> Accuracy:
     logits = torch.cat(outputs).double()
-    right = (logits.argmax(1) == data.labels).numpy()
-    loss = float(F.cross_entropy(logits, data.labels))
-    return Accuracy(split, len(data.labels), pack(right), loss, _sqnr(logits, data) if reference else None)
+    right = (logits.argmax(1) == known.labels).numpy()
+    loss = float(F.cross_entropy(logits, known.labels))
+    return Accuracy(split, len(known.labels), pack(right), loss, _sqnr(logits, known) if reference else None)
 
 
 def _check(logits: Tensor, labels: Tensor) -> None:
@@ -177,9 +175,9 @@ def _check(logits: Tensor, labels: Tensor) -> None:
         raise ValueError(f"labels are 0 to {int(labels.max())}, but the network gives {shape} logits an image")
 
 
-def _sqnr(logits: Tensor, data: _Images) -> float:
+def _sqnr(logits: Tensor, known: _Known) -> float:
     """10 log10 of signal over error power; equal logits have no finite one and are an error of the caller."""
-    error = float(((logits - data.logits) ** 2).sum())
-    if error == 0:
+    error = ((logits - known.logits) ** 2).sum()
+    if float(error) == 0:
         return float("inf")
-    return float(10 * torch.log10(torch.tensor(data.power / error, dtype=torch.float64)))
+    return float(10 * torch.log10(known.power / error))

@@ -38,7 +38,9 @@ CLAMPS: Mapping[Any, tuple[float, float]] = {
 class Quantise(Protocol):
     """A calibrated quantiser of activations; its name says all that it does."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Of the quantiser; equal names at one site are equal functions."""
 
     def __call__(self, x: Tensor, *, inside: tuple[float, float] = (-inf, inf), in_place: bool = False) -> Tensor:
         """`x` clamped to `inside` and quantised; `in_place` allows to write over `x`."""
@@ -202,7 +204,7 @@ class Program:
 
             return linear
         assert isinstance(module, nn.Conv2d)
-        place = (module.stride, module.padding, module.dilation, module.groups)
+        place: Any = (module.stride, module.padding, module.dilation, module.groups)
 
         def convolution(values: list[Any], choice: Choice) -> Tensor:
             own = choice.layers[layer]
