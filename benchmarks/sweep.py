@@ -1,16 +1,24 @@
 """Designs evaluated per minute, beside a loop that rebuilds the Brevitas model for every design.
 
-Both evaluate the same random per-layer mixes of integers and minifloats (half each) on the same
-256 calibration and 450 search images of the digits, in one process with one thread, in turns; the
-predictions are compared, and a difference is an error. `python benchmarks/sweep.py [--json]`.
+Both evaluate the same random per-layer mixes of integers and minifloats (half each) on the same images, in one process
+with one thread, in turns; logits are compared, and a difference is an error. The loop may choose the batch size that
+is faster for it. Every format is met once before the clock starts: that is the warm-up. Beside it: how long the
+forward pass of a quantised network takes in units of the float network's, and what designs that change one layer at a
+time gain from the network's part that they share. `python benchmarks/sweep.py [--cifar FOLDER] [--json]`; without the
+folder (see studies/resnet20.toml) ResNet-20 has random weights and images.
 """
 
 import argparse
 import json
 import random
 import warnings
+from collections.abc import Callable
 from copy import deepcopy
-from time import perf_counter
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+from time import process_time
 
 warnings.filterwarnings("ignore", category=DeprecationWarning)  # Brevitas imports its own deprecated modules
 warnings.filterwarnings("ignore", category=FutureWarning, module="brevitas")
@@ -23,35 +31,164 @@ from brevitas.graph.quantize import layerwise_quantize, preprocess_for_quantize 
 from torch import Tensor, nn  # noqa: E402
 
 from hwdse.accuracy import Evaluator  # noqa: E402
-from hwdse.data import Data, DataSpec, load  # noqa: E402
+from hwdse.data import Data, DataSpec, Split, load  # noqa: E402
 from hwdse.design import Design, Quantizer  # noqa: E402
 from hwdse.formats import parse  # noqa: E402
 from hwdse.models import ModelSpec  # noqa: E402
 from hwdse.models import load as load_model  # noqa: E402
-from hwdse.quantize import Bench  # noqa: E402
+from hwdse.quantize import CALIBRATION_BATCH, Bench, Shell  # noqa: E402
 from hwdse.quantizers import activation_recipe, weight_recipe  # noqa: E402
+from hwdse.zoo import build  # noqa: E402
 
 FORMATS = ("int3", "int4", "int5", "int6", "int8", "e2m0", "e2m1", "e2m2", "e3m2", "e4m3")
-DESIGNS = 40
-NETWORKS = ("digits-mlp", "digits-cnn")
+LOOP_BATCH = 500  # images, where that is faster for the loop
+CLASSES = 10
+FORWARDS = 5  # of which the fastest counts
+# Output channels, stride and expansion of each block of MobileNetV2 (Sandler et al. 2018, arXiv 1801.04381, table 2).
+MOBILENET_V2 = ((16, 1, 1),) + ((24, 2, 6), (24, 1, 6)) + ((32, 2, 6),) + 2 * ((32, 1, 6),) + ((64, 2, 6),) + (
+    3 * ((64, 1, 6),) + 3 * ((96, 1, 6),) + ((160, 2, 6),) + 2 * ((160, 1, 6),) + ((320, 1, 6),)
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network with its images, and how many designs are timed."""
+
+    name: str
+    network: nn.Module
+    data: Data
+    designs: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured."""
+
+    loop: float  # designs a minute
+    ours: float
+    warm_up: float  # seconds
+    forward: float  # float forward passes
+    gain: float  # of designs that change one layer, over evaluating each alone
+    allowed: float  # the gain that the measured times of the steps allow
+
+    @property
+    def ratio(self) -> float:
+        """Designs a minute, ours over the loop's."""
+        return self.ours / self.loop
+
+
+# ---- networks and images -------------------------------------------------------------------------
+
+
+def block(wide: int, channels: int, out: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
+    """A convolution of `wide` channels and its norm; `out` of 0 leaves out the ReLU6."""
+    convolution = nn.Conv2d(wide, channels, kernel, stride, kernel // 2, groups=groups, bias=False)
+    return [convolution, nn.BatchNorm2d(channels)] + [nn.ReLU6() for _ in range(out > 0)]
+
+
+class Inverted(nn.Module):
+    """An inverted residual."""
+
+    def __init__(self, wide: int, out: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        inner = wide * expansion
+        first = block(wide, inner, 1, 1) if expansion > 1 else []
+        self.body = nn.Sequential(*first, *block(inner, inner, 1, 3, stride, inner), *block(inner, out, 0, 1))
+        self.residual = stride == 1 and wide == out
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`n x wide x H x W` to `n x out x H / stride x W / stride`."""
+        y: Tensor = self.body(x)
+        return x + y if self.residual else y
+
+
+def mobilenet() -> nn.Module:
+    """The shape of MobileNetV2 with random weights."""
+    wide, blocks = 32, []
+    for out, stride, expansion in MOBILENET_V2:
+        blocks.append(Inverted(wide, out, stride, expansion))
+        wide = out
+    head = [*block(wide, 1280, 1, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1280, CLASSES)]
+    return nn.Sequential(*block(3, 32, 1, 3, 2), *blocks, *head)
+
+
+def noise(calibration: int, search: int, size: int) -> Data:
+    """Random images."""
+
+    def split(name: str, count: int) -> Split:
+        return Split(name, torch.randn(count, 3, size, size), torch.randint(CLASSES, (count,)))
+
+    return Data(split("calibration", calibration), split("search", search), split("test", 1), CLASSES)
+
+
+def settled(network: nn.Module, data: Data) -> nn.Module:
+    """`network` with the batch-norm statistics of its images."""
+    with torch.no_grad():
+        for images, _ in data.calibration.batches(64):
+            network.train()(images)
+    return network.eval()
+
+
+def resnet20(cifar: Path | None) -> Case:
+    """With 256 calibration and 1,000 search images."""
+    if cifar is None:
+        data = noise(256, 1000, 32)
+        return Case("resnet20", settled(build("cifar-resnet20"), data), data, 5)
+    paths = {"path": cifar / "test-3000.npz", "calibration_path": cifar / "train-1000.npz"}
+    normal = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+    spec = DataSpec("archive", **paths, **normal, search=1000, test=2000)  # type: ignore[arg-type]
+    network = load_model(ModelSpec("cifar-resnet20", cifar / "resnet20-12fca82f.th"))
+    return Case("resnet20", network, load(spec), 5)
+
+
+def cases(cifar: Path | None) -> list[Case]:
+    """All that is measured."""
+    torch.manual_seed(0)
+    digits, large = load(DataSpec("digits")), noise(8, 8, 224)
+    small = [Case(name, load_model(ModelSpec(name)), digits, 40) for name in ("digits-mlp", "digits-cnn")]
+    return [*small, resnet20(cifar), Case("mobilenet_v2", settled(mobilenet(), large), large, 5)]
+
+
+# ---- designs -------------------------------------------------------------------------------------
+
+
+def design(bench: Bench, weights: dict[str, str], activations: dict[str, str]) -> Design:
+    """Of these formats."""
+    layers = {name: Quantizer(parse(fmt), "channel") for name, fmt in weights.items()}
+    return Design.of(layers, {site: Quantizer(parse(f)) for site, f in activations.items()}, hardware=False)
+
+
+def uniform(bench: Bench, fmt: str) -> Design:
+    """One format everywhere."""
+    layers, sites = bench.workload.weighted, bench.workload.sites
+    return design(bench, {a.name: fmt for a in layers}, {s.name: fmt for s in sites})
 
 
 def mixes(bench: Bench, count: int) -> list[Design]:
     """Random designs, the same at every call."""
     choose = random.Random(0)
+    layers, sites = bench.workload.weighted, bench.workload.sites
     return [
-        Design.of(
-            {a.name: Quantizer(parse(choose.choice(FORMATS)), "channel") for a in bench.workload.weighted},
-            {s.name: Quantizer(parse(choose.choice(FORMATS))) for s in bench.workload.sites},
-            hardware=False,
-        )
+        design(bench, {a.name: choose.choice(FORMATS) for a in layers}, {s.name: choose.choice(FORMATS) for s in sites})
         for _ in range(count)
     ]
 
 
-def rebuilt(prepared: nn.Module, design: Design, data: Data) -> Tensor:
-    """Predictions of `design`, the way a script on Brevitas gets them."""
-    weights, inputs = dict(design.weights), dict(design.activations)
+def one_by_one(bench: Bench) -> list[Design]:
+    """int8 everywhere, and that with another format in one layer: a sweep of sensitivities."""
+    base = uniform(bench, "int8")
+    other = Quantizer(parse("int4"), "channel")
+    changed = [Design.of(dict(base.weights) | {a.name: other}, dict(base.activations), hardware=False)
+               for a in bench.workload.weighted]  # fmt: skip
+    return [base, *changed]
+
+
+# ---- measurements --------------------------------------------------------------------------------
+
+
+def rebuilt(prepared: nn.Module, of: Design, data: Data, batch: int) -> Tensor:
+    """Logits of a design, the way a script on Brevitas gets them."""
+    weights, inputs = dict(of.weights), dict(of.activations)
     options = {
         "weight_quant": lambda module, name: weight_recipe(weights[name]).injector,
         "input_quant": lambda module, name: activation_recipe(inputs[f"{name}.input"]).injector,
@@ -61,51 +198,111 @@ def rebuilt(prepared: nn.Module, design: Design, data: Data) -> Tensor:
     layers = {nn.Conv2d: (qnn.QuantConv2d, options), nn.Linear: (qnn.QuantLinear, options)}
     model = layerwise_quantize(deepcopy(prepared), layers).eval()
     with torch.no_grad():
-        for images, _ in data.calibration.batches(256):
+        for images, _ in data.calibration.batches(CALIBRATION_BATCH):
             model(images[:8])
             with calibration_mode(model):
                 model(images)
-        outputs = [model(images).argmax(1) for images, _ in data.search.batches(500)]
-    return torch.cat(outputs)
+        return torch.cat([model(images) for images, _ in data.search.batches(batch)])
 
 
-def measure(name: str, data: Data) -> tuple[float, float, float]:
-    """Designs per minute of the loop and of hwdse, and the seconds of hwdse's first ten designs (its warm-up)."""
-    network = load_model(ModelSpec(name))
-    bench = Bench.of(network, data.calibration, name, hardware=False)
-    evaluator, prepared = Evaluator(bench, {"search": data.search}), preprocess_for_quantize(deepcopy(network))
-    labels = torch.cat([labels for _, labels in data.search.batches(500)])
-    designs = mixes(bench, DESIGNS)
-    start = perf_counter()
-    for design in mixes(bench, 10):
-        evaluator.accuracy(design, "search")
-    warm_up, loop, ours = perf_counter() - start, 0.0, 0.0
-    for design in designs:
-        start = perf_counter()
-        expected = rebuilt(prepared, design, data) == labels
-        middle = perf_counter()
-        got = evaluator.accuracy(design, "search")
-        loop, ours = loop + middle - start, ours + perf_counter() - middle
-        if got.right.tolist() != expected.tolist():
-            raise SystemExit(f"{name}: predictions of design {design.digest} differ")
-    return 60 * DESIGNS / loop, 60 * DESIGNS / ours, warm_up
+def seconds(task: Callable[[], object]) -> float:
+    """The processor time that a call takes, in one thread: what else the machine does has little part in it."""
+    start = process_time()
+    task()
+    return process_time() - start
+
+
+def measure(case: Case) -> Row:
+    """One row of the table."""
+    bench = Bench.of(case.network, case.data.calibration, case.name, hardware=False)
+    evaluator = Evaluator(bench, {"search": case.data.search})
+    prepared = preprocess_for_quantize(deepcopy(case.network))
+    designs = mixes(bench, case.designs)
+    warm_up = seconds(lambda: [evaluator.accuracy(uniform(bench, fmt), "search") for fmt in FORMATS])
+    batches = {evaluator.batch, LOOP_BATCH}
+    batch = min(batches, key=lambda size: seconds(lambda: rebuilt(prepared, designs[0], case.data, size)))
+    loop = ours = 0.0
+    for each in designs:
+        loop += seconds(partial(rebuilt, prepared, each, case.data, batch))
+        ours += seconds(partial(evaluator.accuracy, each, "search"))
+    check(case, bench, prepared, designs, evaluator.batch)
+    forward = median(forward_ratio(bench, case.data, each) for each in designs[:3])
+    gain, allowed = prefix_gain(bench, case.data)
+    return Row(60 * len(designs) / loop, 60 * len(designs) / ours, warm_up, forward, gain, allowed)
+
+
+def check(case: Case, bench: Bench, prepared: nn.Module, designs: list[Design], batch: int) -> None:
+    """Ends the program where logits of some design differ in any bit."""
+    for each in designs:
+        expected = rebuilt(prepared, each, case.data, batch)
+        with torch.inference_mode():
+            got = torch.cat([bench.shell(each)(images) for images, _ in case.data.search.batches(batch)])
+        if not torch.equal(got, expected):
+            raise SystemExit(f"{case.name}: logits of design {each.digest} differ")
+
+
+def forward_ratio(bench: Bench, data: Data, of: Design) -> float:
+    """Time of a quantised forward pass over that of the float network, in turns, the fastest of each."""
+    shell, graph = bench.shell(of), bench.traced.graph
+    images, _ = next(iter(data.search.batches(64)))
+    with torch.inference_mode():
+        times = [(seconds(lambda: shell(images)), seconds(lambda: graph(images))) for _ in range(FORWARDS + 1)]
+    quantised, plain = zip(*times[1:], strict=True)
+    return float(min(quantised) / min(plain))
+
+
+def prefix_gain(bench: Bench, data: Data) -> tuple[float, float]:
+    """What a sweep of sensitivities gains by sharing, and what it can gain at most."""
+    designs = one_by_one(bench)
+    alone = Evaluator(bench, {"search": data.search}, trace_bytes=0)
+    together = Evaluator(bench, {"search": data.search}, trace_bytes=8 << 30)
+    for evaluator in (alone, together):
+        evaluator.float_accuracy("search")
+    shells = [bench.shell(each) for each in designs]  # so that no weights are quantised below
+    apart = seconds(lambda: [alone.accuracy(each, "search") for each in designs])
+    shared = seconds(lambda: list(together.accuracies(designs, "search")))
+    return apart / shared, step_bound(shells, data, alone.batch)
+
+
+def step_bound(shells: list[Shell], data: Data, batch: int) -> float:
+    """All steps of all designs over the different ones, in measured seconds of each step."""
+    spent: dict[int, float] = {}
+    program = shells[0].program
+    for number, step in enumerate(program.steps):
+
+        def timed(values, choice, number=number, call=step.call):  # type: ignore[no-untyped-def]
+            start = process_time()
+            result = call(values, choice)
+            spent[number] = spent.get(number, 0.0) + process_time() - start
+            return result
+
+        step.call = timed
+    with torch.inference_mode():
+        for images, _ in data.search.batches(batch):
+            shells[0](images)
+    different = {(number, key) for shell in shells for number, key in enumerate(shell.keys)}
+    return len(shells) * sum(spent.values()) / sum(spent.get(number, 0.0) for number, _ in different)
 
 
 def main() -> None:
     """Prints the table, or with --json one object."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cifar", type=Path, help="the folder with ResNet-20 and its images")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    as_json = parser.parse_args().json
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    data, ratios = load(DataSpec("digits")), {}
-    if not as_json:
-        print(f"{'network':12} {'Brevitas loop':>14} {'hwdse':>8} {'ratio':>6} {'warm-up':>8}   designs a minute")
-    for name in NETWORKS:
-        loop, ours, warm_up = measure(name, data)
-        ratios[name] = round(ours / loop, 2)
-        if not as_json:
-            print(f"{name:12} {loop:14.0f} {ours:8.0f} {ours / loop:6.1f} {warm_up:7.1f}s")
-    if as_json:
+    ratios: dict[str, float] = {}
+    if not arguments.json:
+        print("                 designs a minute          s      quantised    one layer changed at a time")
+        print("network      Brevitas    hwdse  ratio  warm-up   / float        gain  allowed")
+    for case in cases(arguments.cifar):
+        row = measure(case)
+        ratios |= {case.name: round(row.ratio, 2), f"{case.name} forward": round(row.forward, 2)}
+        ratios |= {f"{case.name} gain / allowed": round(row.gain / row.allowed, 2)}
+        if not arguments.json:
+            head = f"{case.name:12} {row.loop:8.0f} {row.ours:8.0f} {row.ratio:6.1f} {row.warm_up:8.1f}"
+            print(f"{head} {row.forward:9.2f} {row.gain:11.2f} {row.allowed:8.2f}", flush=True)
+    if arguments.json:
         print(json.dumps({"benchmark": "sweep", "ratios": ratios}))
 
 

@@ -78,6 +78,7 @@ class _Step:
     inputs: tuple[int, ...]
     site: str | None = None
     layer: str | None = None
+    kept: bool = False  # its value is worth a place in a cache
     last_of: list[int] = field(default_factory=list)  # whose values nobody needs any more
 
     def chosen(self, sites: Mapping[str, str], layers: Mapping[str, str]) -> str:
@@ -127,7 +128,7 @@ class Program:
     ) -> Tensor:
         """The logits of `images` (float32, n x C x H x W; not changed).
 
-        With `traces`, quantised tensors are taken from there and kept there, if `worth` says that one is worth it;
+        With `traces`, tensors are taken from there and kept there, if `worth` says that one is worth it;
         `place` names the images, `keys` are those of `choice`.
         """
         values: list[Any] = [None] * len(self.steps)
@@ -139,7 +140,7 @@ class Program:
                 values[number] = images if self.shares else images.clone()
             elif values[number] is None:
                 values[number] = step.call(values, choice)
-                if traces is not None and step.site is not None and self.shares and worth(keys[number]):
+                if traces is not None and step.kept and worth(keys[number]):
                     traces.put((*place, keys[number]), values[number])
             for done in step.last_of:
                 values[done] = None
@@ -156,7 +157,7 @@ class Program:
             step = self.steps[number]
             if not wanted[number]:
                 continue
-            if traces is not None and step.site is not None:
+            if traces is not None and step.kept:
                 values[number] = traces.get((*place, keys[number]))
             if values[number] is None:
                 for i in step.inputs:
@@ -171,7 +172,7 @@ class Program:
         self._number[node] = len(self.steps)
         site, layer = self._sites.get(str(node.target)), self._layers.get(str(node.target))
         call, needed = self._site(node) if site is not None else self._other(node, layer)
-        self.steps.append(_Step(node, call, tuple(self._number[n] for n in needed), site, layer))
+        self.steps.append(_Step(node, call, tuple(self._number[n] for n in needed), site, layer, self._kept(node)))
 
     def _site(self, node: fx.Node) -> tuple[Call, Sequence[fx.Node]]:
         source, inside = node.all_input_nodes[0], (-inf, inf)
@@ -249,10 +250,22 @@ class Program:
         (user, *others) = node.users or (node,)
         return plain and not others and user.op == "call_module" and str(user.target) in self._sites
 
+    def _kept(self, node: fx.Node) -> bool:
+        """Whether `node` is where the network can be cut: it is read by several, or quantises what is not kept."""
+        if not self.shares:
+            return False
+        if str(node.target) in self._sites:
+            source = node.all_input_nodes[0]
+            return self._clamp_before_site(source) or not self._kept(source)
+        return len(node.users) > 1 and self._new(node)
+
+    def _new(self, node: fx.Node) -> bool:
+        """Whether `node` makes a tensor, unlike what only shows another one."""
+        return node.op.startswith("call") and self._target(node) in KINDS.keys() | ADDS | FOLDS
+
     def _made_for_one(self, node: fx.Node) -> bool:
         """Whether `node` makes a new tensor that only one node reads."""
-        new = KINDS.keys() | ADDS | FOLDS
-        return node.op.startswith("call") and self._target(node) in new and len(node.users) == 1
+        return self._new(node) and len(node.users) == 1
 
     def _overwrites(self, node: fx.Node) -> bool:
         """Whether `node` works in place on what others read too, so that nothing of the network can be shared."""
@@ -261,8 +274,7 @@ class Program:
         changed = node.all_input_nodes[0]
         while changed.op.startswith("call") and self._target(changed) in MOVES and len(changed.users) == 1:
             changed = changed.all_input_nodes[0]
-        new = changed.op.startswith("call") and self._target(changed) in KINDS.keys() | ADDS | FOLDS
-        return not new or len(changed.users) > 1
+        return not self._new(changed) or len(changed.users) > 1
 
     def _in_place(self, node: fx.Node) -> bool:
         if node.op == "call_module":

@@ -1,12 +1,20 @@
 """Accuracy counts what the Brevitas model predicts."""
 
+import random
+
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 -- torch's own convention
 
-from hwdse.accuracy import Evaluator
-from hwdse.design import Step
-from tests.hwdse.networks import bench, split, uniform
+from hwdse.accuracy import LEAST_IMAGES, MOST_IMAGES, Evaluator, batch_size
+from hwdse.data import DataSpec, load
+from hwdse.design import Design, Quantizer, Step
+from hwdse.formats import known_formats
+from hwdse.models import ModelSpec
+from hwdse.models import load as load_model
+from hwdse.quantize import Bench
+from tests.hwdse.networks import NETWORKS, bench, fitting, split, uniform
+from tests.hwdse.real_data import cifar
 
 SPLITS = {"search": split("search"), "test": split("test")}
 
@@ -49,3 +57,54 @@ def test_the_context_names_weights_and_data() -> None:
 def test_an_unknown_split_is_named() -> None:
     with pytest.raises(ValueError, match=r"^no data split 'train'; known: search, test$"):
         Evaluator(bench("cnn"), SPLITS).float_accuracy("train")
+
+
+def mixes(on: Bench, count: int) -> list[Design]:
+    """Random designs, in pairs that differ in one layer."""
+    choose, formats = random.Random(0), known_formats(bits=range(3, 9))
+    found: list[Design] = []
+    for _ in range(count):
+        weights = {layer.name: Quantizer(choose.choice(formats), "channel") for layer in on.workload.weighted}
+        sites = {s.name: fitting(on, s.name, Quantizer(choose.choice(formats))) for s in on.workload.sites}
+        other = {choose.choice(list(weights)): Quantizer(choose.choice(formats))}
+        found += [Design.of(w, sites, hardware=on.workload.hardware) for w in (weights, weights | other)]
+    return found
+
+
+@pytest.mark.parametrize("trace_bytes", [1 << 30, 0], ids=["shared", "alone"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_many_designs_at_once_are_each_evaluated(name: str, trace_bytes: int) -> None:
+    on = bench(name)
+    designs = [*mixes(on, 3), uniform(on, "int4", "int6", recipe=(Step("bias_correction"),))]
+    evaluator = Evaluator(on, SPLITS, trace_bytes=trace_bytes)
+    found = dict(evaluator.accuracies(designs, "search"))
+    assert found == {i: Evaluator(on, SPLITS, trace_bytes=0).accuracy(d, "search") for i, d in enumerate(designs)}
+    assert len(evaluator.traces) == 0, "what nobody will read is let go"
+    assert (evaluator.traces.found > 0) == (trace_bytes > 0)
+
+
+def test_resnet20_has_the_logits_of_brevitas() -> None:
+    """Random mixes of formats on the real network and real images, one after the other, sharing what they can."""
+    folder = cifar()
+    spec = DataSpec("archive", path=folder / "test-3000.npz", calibration_path=folder / "train-1000.npz",
+                    calibration=64, search=64, test=64, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))  # fmt: skip
+    data = load(spec)
+    model = load_model(ModelSpec("cifar-resnet20", folder / "resnet20-12fca82f.th"))
+    for hardware in (True, False):
+        on = Bench.of(model, data.calibration, "resnet20", hardware=hardware)
+        evaluator = Evaluator(on, {"search": data.search})
+        for design in mixes(on, 2):
+            with torch.inference_mode():
+                batches = data.search.batches(evaluator.batch)
+                logits = torch.cat([on.quantize(design)(images.clone()) for images, _ in batches]).double()
+                labels = torch.cat([labels for _, labels in data.search.batches(evaluator.batch)])
+            got = evaluator.accuracy(design, "search")
+            assert got.loss == float(F.cross_entropy(logits, labels))
+            assert got.right.tolist() == (logits.argmax(1) == labels).tolist()
+        assert evaluator.traces.found > 0
+
+
+def test_the_batch_follows_from_the_network() -> None:
+    sizes = {name: batch_size(bench(name).workload) for name in NETWORKS}
+    assert all(LEAST_IMAGES <= size <= MOST_IMAGES for size in sizes.values())
+    assert sizes["mlp"] > sizes["cnn"]
