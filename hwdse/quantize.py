@@ -23,10 +23,11 @@ from hwdse.design import Design, Quantizer, Step
 from hwdse.graphs import copied, site_path, watch, with_sites
 from hwdse.plugins import named
 from hwdse.technique import Sees, Technique
-from hwdse.trace import Traced, trace
+from hwdse.trace import Traced, read_again, trace
 from hwdse.workload import Workload
 
 CALIBRATION_BATCH = 256  # images; Brevitas averages the statistics of several batches
+PROBED = 16  # images that tell whether a rebuilt network computes anything else
 WEIGHT_CACHE_BYTES = 1 << 30  # quantised weights that are kept; the oldest go first
 
 
@@ -57,6 +58,12 @@ class Bench:
         self._weights: dict[tuple[str, Quantizer], Tensor] = {}
         self._shell: fx.GraphModule | None = None
         self._nonnegative: frozenset[str] | None = None
+
+    def _reread(self) -> None:
+        """Looks at the float network again, after it changed."""
+        self.traced = read_again(self.traced)
+        self.workload = self.traced.workload
+        self._forget()
 
     @classmethod
     def of(cls, model: nn.Module, calibration: Images, name: str, *, hardware: bool = True) -> "Bench":
@@ -209,9 +216,18 @@ class Bench:
             bench = Bench(copied(self.traced), self.calibration)
             for step, layers in key:
                 bench._apply(step, bench.traced.graph, layers)
-                bench._forget()
+                bench._reread()
             self._derived = {key: bench}  # one at a time: a study has one recipe
         return self._derived[key], design.recipe[len(early) :]
+
+    def charged(self, recipe: tuple[Step, ...]) -> Workload:
+        """What has to be paid for after `recipe`: the network that its float steps leave, and all that steps add."""
+        design = Design(recipe=recipe, hardware=self.workload.hardware)
+        bench, _ = self.after_float_steps(design)
+        workload = bench.workload
+        for step in recipe:
+            workload = technique(step).charged(workload, self._layers_of(step, design))
+        return workload
 
     def _layers_of(self, step: Step, design: Design) -> tuple[str, ...]:
         """The layers that `step` works on."""
@@ -222,11 +238,22 @@ class Bench:
         return tuple(layer.name for layer in inside if method.supports(layer, quantizers.get(layer.name)))
 
     def _apply(self, step: Step, graph: fx.GraphModule, layers: tuple[str, ...]) -> None:
-        before = {key: tensor.clone() for key, tensor in graph.state_dict().items()}
+        look = self._probe if technique(step).rebuilds else _tensors
+        before = look(graph)
         technique(step).apply(graph, self, {layer: self._path(layer) for layer in layers})
-        after = graph.state_dict()
+        after = look(graph)
         if before.keys() == after.keys() and all(torch.equal(before[key], after[key]) for key in before):
             raise ValueError(f"step {step.name!r} changed nothing in network {self.workload.name!r}")
+
+    def _probe(self, graph: fx.GraphModule) -> dict[str, Tensor]:
+        """The logits of `graph` on some images: other modules alone are no change."""
+        images, _ = next(iter(self.calibration.batches(PROBED)))
+        with torch.no_grad():
+            return {"logits": graph(images.clone())}
+
+
+def _tensors(graph: fx.GraphModule) -> dict[str, Tensor]:
+    return {key: tensor.clone() for key, tensor in graph.state_dict().items()}
 
 
 def technique(step: Step) -> Technique:

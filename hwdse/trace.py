@@ -14,6 +14,7 @@ from math import prod
 
 import torch
 from torch import Tensor, fx, nn
+from torch.fx.passes.shape_prop import ShapeProp
 
 from hwdse.operators import ADDS, FOLDS, GEOMETRY, KINDS, MOVES, OPERANDS, SCALES, Target, refusal
 from hwdse.prepare import BATCH, prepare
@@ -39,6 +40,13 @@ def trace(model: nn.Module, example: Tensor, name: str, *, hardware: bool = True
     """The graph of `model` (not changed), batch norms merged, and its workload; `example` has the input's shape."""
     shape = tuple(example.shape[1:])
     return _Reader(prepare(model, shape, name), hardware).read(name, shape)
+
+
+def read_again(traced: Traced) -> Traced:
+    """What `traced` is after its graph was changed: other shapes, other nodes."""
+    workload = traced.workload
+    ShapeProp(traced.graph).propagate(torch.zeros(BATCH, *workload.input_shape))
+    return _Reader(traced.graph, workload.hardware).read(workload.name, workload.input_shape)
 
 
 class _Reader:
