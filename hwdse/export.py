@@ -149,6 +149,8 @@ def _modules(model: fx.GraphModule, bench: Bench, design: Design) -> list[tuple[
     for path in called:
         module = model.get_submodule(path)
         if path in weights:
+            if not isinstance(module, (qnn.QuantConv2d, qnn.QuantLinear)):
+                raise ValueError(f"a layer that a technique rebuilt is not exported, unlike {path!r}")
             found.append((path, _layer(module, weights[path], inputs.get(path))))
         elif isinstance(module, qnn.QuantIdentity):
             found.append((path, f"QuantIdentity(act_quant={activation_recipe(sites[path]).source})"))

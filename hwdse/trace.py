@@ -18,7 +18,7 @@ from torch.fx.passes.shape_prop import ShapeProp
 
 from hwdse.operators import ADDS, FOLDS, GEOMETRY, KINDS, MOVES, OPERANDS, SCALES, Target, refusal
 from hwdse.prepare import BATCH, prepare
-from hwdse.workload import Kind, Layer, Site, Workload
+from hwdse.workload import OUTSIDE, Kind, Layer, Site, Workload
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class _Reader:
     def _reads_codes(self, node: fx.Node) -> bool:
         kind = self.kinds.get(node)
         if self.hardware:
-            return kind is not None and kind not in (Kind.NORM, Kind.SOFTMAX)
+            return kind is not None and kind not in OUTSIDE
         return kind in (Kind.CONV, Kind.LINEAR, Kind.MATMUL)
 
     def _hardware_sites(self) -> dict[str, list[fx.Node]]:
