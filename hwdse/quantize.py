@@ -19,6 +19,7 @@ from brevitas.graph.calibrate import calibration_mode
 from torch import Tensor, fx, nn
 
 from hwdse.brevitas_layers import activation_layer, quantised_weight, weight_layer
+from hwdse.contractions import group_dimension
 from hwdse.design import Design, Quantizer, Step
 from hwdse.graphs import copied, site_path, watch, with_sites
 from hwdse.plugins import named
@@ -107,7 +108,10 @@ class Bench:
 
     def calibrate(self, pairs: Iterable[tuple[str, Quantizer]]) -> None:
         """Calibrates the quantisers that are not yet, all in one pass over the calibration data."""
-        new = {pair: activation_layer(pair[1]) for pair in pairs if pair not in self._activations}
+        missing = [pair for pair in pairs if pair not in self._activations]
+        grouped = [(s, q) for s, q in missing if q.group is not None]  # their scales come from what they see
+        self._activations |= {(s, q): activation_layer(q, self.dimension(s, q)) for s, q in grouped}
+        new = {pair: activation_layer(pair[1]) for pair in missing if pair[1].group is None}
         if not new:
             return
 
@@ -119,6 +123,10 @@ class Bench:
         with torch.no_grad(), calibration_mode(nn.ModuleList(new.values())):
             self._watch({site for site, _ in new}, collect)
         self._activations |= {pair: module.eval() for pair, module in new.items()}
+
+    def dimension(self, site: str, quantizer: Quantizer) -> int | None:
+        """Along which dimension the groups of `quantizer` run at `site`, if it has groups."""
+        return None if quantizer.group is None else group_dimension(self.traced, site, quantizer.group)
 
     def _watch(self, sites: Iterable[str], visit: Any) -> None:
         wanted = set(sites)
