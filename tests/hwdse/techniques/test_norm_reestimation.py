@@ -56,7 +56,8 @@ def test_the_codes_of_the_weights_stay(weights: str) -> None:
 def codes(layer: Any) -> Tensor:
     """The quantised weights over their scale, in 1/8 (of every format here a whole number)."""
     with torch.no_grad():
-        return (8 * layer.quant_weight().value / layer.weight_quant.scale()).round()
+        found: Tensor = (8 * layer.quant_weight().value / layer.weight_quant.scale()).round()
+    return found
 
 
 class Normed(nn.Module):
