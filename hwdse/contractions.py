@@ -57,7 +57,7 @@ def _channels(node: fx.Node) -> _Line:
 def _sums(traced: Traced, site: str, tapped: fx.Node) -> Iterator[_Line]:
     """One sum of each reader that sums."""
     shape = _shape(tapped)
-    numbered = _Numbered(traced.graph, tapped, shape)
+    numbered = Numbered(traced.graph, tapped, shape)
     for operand, dimension in _operands(traced, site):
         rows = numbered(operand).movedim(dimension, -1)
         terms = rows.reshape(-1, rows.shape[-1])
@@ -83,7 +83,7 @@ def _operands(traced: Traced, site: str) -> Iterator[tuple[fx.Node, int]]:
                 yield _tensors(node)[position], dimension
 
 
-class _Numbered:
+class Numbered:
     """Values' positions in the tensor `tapped`, counted from 1, moved as the graph moves the values; 0 elsewhere."""
 
     def __init__(self, graph: fx.GraphModule, tapped: fx.Node, shape: tuple[int, ...]) -> None:

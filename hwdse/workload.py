@@ -23,13 +23,16 @@ class Kind(StrEnum):
     TABLE = "table"  # an activation function that is not monotone (GELU, SiLU): code in, code out
     NORM = "norm"
     SOFTMAX = "softmax"
+    ROTATION = "rotation"  # a product with a Hadamard matrix
     LOW_RANK = "low_rank"  # one factor of a float branch beside a linear layer (SVDQuant)
 
     def __repr__(self) -> str:
         return f"Kind.{self.name}"
 
 
-OUTSIDE = frozenset({Kind.NORM, Kind.SOFTMAX, Kind.LOW_RANK})  # computed beside the accelerator, in float
+OUTSIDE = frozenset(
+    {Kind.NORM, Kind.SOFTMAX, Kind.ROTATION, Kind.LOW_RANK}
+)  # computed beside the accelerator, in float
 WITH_WEIGHTS = frozenset({Kind.CONV, Kind.LINEAR})  # that are quantised
 _MULTIPLY = WITH_WEIGHTS | {Kind.MATMUL, Kind.LOW_RANK}
 
