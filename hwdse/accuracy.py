@@ -4,6 +4,7 @@ Where a design's recipe allows, the evaluation goes through the bench's shell, w
 same logits as the Brevitas model bit for bit (`tests/hwdse/test_accuracy.py`) without building it.
 """
 
+import sys
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from importlib.metadata import version
@@ -52,7 +53,8 @@ class Evaluator:
     def context(self) -> str:
         """Names what an accuracy depends on beside the design: network, data, techniques' code, versions."""
         parts = [self.bench.digest, *(f"{name}:{split.digest}" for name, split in sorted(self.splits.items()))]
-        parts += [getsource(kind) for kind in load("hwdse.techniques", Technique).values()]  # type: ignore[type-abstract]
+        kinds = load("hwdse.techniques", Technique)  # type: ignore[type-abstract]
+        parts += [getsource(sys.modules[kind.__module__]) for kind in kinds.values()]
         parts += [f"{package}=={version(package)}" for package in ("torch", "brevitas", "hwdse")]
         return blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from hwdse.operators import KINDS, MOVES
-from hwdse.trace import Traced, is_tensor
+from hwdse.trace import Traced, is_tensor, tensors
 from hwdse.workload import Kind
 
 SUMMED = {  # operand by operand, the dimension that a layer sums over
@@ -80,7 +80,7 @@ def _operands(traced: Traced, site: str) -> Iterator[tuple[fx.Node, int]]:
         kind = KINDS.get(_target(modules, node)) if node.op.startswith("call") else None
         for position, dimension in enumerate(SUMMED.get(kind, ()) if kind else ()):
             if wanted is None or wanted == (node, position):
-                yield _tensors(node)[position], dimension
+                yield tensors(node)[position], dimension
 
 
 class Numbered:
@@ -116,9 +116,3 @@ class Numbered:
 
 def _target(modules: dict[str, nn.Module], node: fx.Node) -> Any:
     return type(modules[str(node.target)]) if node.op == "call_module" else node.target
-
-
-def _tensors(node: fx.Node) -> list[fx.Node]:
-    taken: list[fx.Node] = []
-    fx.map_arg((node.args, node.kwargs), lambda arg: taken.append(arg) if is_tensor(arg) else None)
-    return taken

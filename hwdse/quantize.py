@@ -230,12 +230,10 @@ class Bench:
 
     def charged(self, recipe: tuple[Step, ...]) -> Workload:
         """What has to be paid for after `recipe`: the network that its float steps leave, and all that steps add."""
-        design = Design(recipe=recipe, hardware=self.workload.hardware)
-        bench, _ = self.after_float_steps(design)
-        workload = bench.workload
-        for step in recipe:
-            workload = technique(step).charged(workload, self._layers_of(step, design))
-        return workload
+        bench = self
+        if any(technique(step).reshapes for step in recipe):
+            bench, _ = self.after_float_steps(Design(recipe=recipe, hardware=self.workload.hardware))
+        return charged(bench.workload, recipe)
 
     def _layers_of(self, step: Step, design: Design) -> tuple[str, ...]:
         """The layers that `step` works on."""
@@ -262,6 +260,15 @@ class Bench:
 
 def _tensors(graph: fx.GraphModule) -> dict[str, Tensor]:
     return {key: tensor.clone() for key, tensor in graph.state_dict().items()}
+
+
+def charged(workload: Workload, recipe: tuple[Step, ...]) -> Workload:
+    """`workload` with all that the steps of `recipe` add to it."""
+    for step in recipe:
+        method = technique(step)
+        inside = (a for a in workload.weighted if step.scope is None or a.name in step.scope)
+        workload = method.charged(workload, [a.name for a in inside if method.supports(a, None)])
+    return workload
 
 
 def technique(step: Step) -> Technique:

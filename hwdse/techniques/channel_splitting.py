@@ -30,6 +30,7 @@ class ChannelSplitting(Technique):
     ratio: float = 0.02  # of the channels between two layers, at least one
     inputs: bool = True  # halves the weights that read a channel; else those that make it, and its values with them
     sees: ClassVar[Sees] = Sees.WEIGHTS
+    reshapes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0 < self.ratio <= 1:

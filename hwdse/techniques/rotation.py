@@ -25,7 +25,7 @@ from hwdse.hadamard import Hadamard, exists, rotated
 from hwdse.operators import KINDS, MOVES
 from hwdse.quantize import Bench
 from hwdse.technique import Sees, Technique
-from hwdse.trace import is_tensor
+from hwdse.trace import is_tensor, tensors
 from hwdse.workload import Kind, Layer
 
 
@@ -35,6 +35,7 @@ class Rotation(Technique):
 
     online: bool = False
     sees: ClassVar[Sees] = Sees.WEIGHTS
+    reshapes: ClassVar[bool] = True
 
     def supports(self, layer: Layer, weights: Quantizer | None) -> bool:
         """Linear layers; `online` with as many inputs as a Hadamard matrix has rows."""
@@ -90,15 +91,15 @@ def _attentions(graph: fx.GraphModule) -> Iterator[_Attention]:
         maker, reader = _maker(modules, node), _reader(modules, node)
         if maker is not None and reader is not None:
             width = node.meta["tensor_meta"].shape[-1]
-            if _heads(graph, maker, node.args[1], width) and _heads(graph, node, reader.args[0], width):
+            if _heads(graph, maker, tensors(node)[1], width) and _heads(graph, node, tensors(reader)[0], width):
                 yield _Attention(str(maker.target), str(reader.target), width)
 
 
 def _maker(modules: dict[str, nn.Module], matmul: fx.Node) -> fx.Node | None:
-    node = matmul.args[1]
-    while isinstance(node, fx.Node) and _only_user(node) and _moves(modules, node):
-        node = node.args[0]
-    return node if isinstance(node, fx.Node) and _only_user(node) and _linear(modules, node) else None
+    node = tensors(matmul)[1]
+    while _only_user(node) and _moves(modules, node):
+        node = tensors(node)[0]
+    return node if _only_user(node) and _linear(modules, node) else None
 
 
 def _reader(modules: dict[str, nn.Module], matmul: fx.Node) -> fx.Node | None:
@@ -116,7 +117,7 @@ def _only_user(node: fx.Node) -> fx.Node | None:
 
 def _moves(modules: dict[str, nn.Module], node: fx.Node) -> bool:
     target = type(modules[str(node.target)]) if node.op == "call_module" else node.target
-    return target in MOVES and len([arg for arg in node.all_input_nodes if is_tensor(arg)]) == 1
+    return node.op.startswith("call") and target in MOVES and len(tensors(node)) == 1
 
 
 def _linear(modules: dict[str, nn.Module], node: fx.Node) -> bool:

@@ -1,6 +1,8 @@
 """Every file in `hwdse/techniques/` keeps the contract of a technique."""
 
+import re
 from dataclasses import FrozenInstanceError, fields, is_dataclass
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from hwdse.quantize import technique
 from hwdse.technique import Sees, Technique
 from tests.hwdse.networks import bench, split, uniform
 
+ROOT = Path(__file__).parents[2]
 FOLDER = "hwdse.techniques"
 CASES = [  # each network in each mode, with integers in one and minifloats in the other
     (network, fmt, hardware)
@@ -35,6 +38,11 @@ def test_is_a_frozen_dataclass_whose_settings_have_defaults(name: str) -> None:
     for field in fields(kind):
         with pytest.raises(FrozenInstanceError):
             setattr(method, field.name, None)
+
+
+def test_the_page_has_a_row_for_each() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs" / "techniques.md").read_text(), re.MULTILINE)
+    assert rows == sorted(names(FOLDER))
 
 
 @pytest.mark.parametrize(("network", "fmt", "hardware"), CASES)

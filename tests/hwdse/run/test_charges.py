@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from hwdse.design import Step
+from hwdse.pricing import Question, price
 from hwdse.result import Result
 from hwdse.run import run
 from hwdse.study import load as load_study
+from tests.hwdse.networks import bench, uniform
 
 STUDY = """
 question = "What does it cost?"
@@ -64,3 +67,13 @@ def test_a_float_branch_is_named_and_its_weights_counted(plain: Result, tmp_path
     assert after.predicted.area == before.predicted.area, "the accelerator itself is the same"
     assert after.weight_bits - before.weight_bits == 32 * 4 * ((64 + 64) + (64 + 64) + (64 + 10))
     assert after.accuracy("test").loss != before.accuracy("test").loss
+
+
+def test_the_price_of_a_design_without_a_run() -> None:
+    question = Question("digits-mlp", "xczu3eg")
+    branched = uniform(bench("mlp"), "int4", "int4", recipe=(Step("svd_quant", scope=("fc2",)),))
+    assert price(question, branched).cost.outside == ("fc2.low_rank_down", "fc2.low_rank_up")
+    larger = uniform(bench("mlp"), "int4", "int4", recipe=(Step("channel_splitting"),))
+    refused = r"^step 'channel_splitting' changes layers by their weights: its price is that of a run$"
+    with pytest.raises(ValueError, match=refused):
+        price(question, larger)
