@@ -67,8 +67,8 @@ class Layer:
 
     @property
     def weights(self) -> int:
-        """Stored weights, without the bias."""
-        return self.rows * self.dot if self.kind in _MULTIPLY - {Kind.MATMUL} else 0
+        """Stored quantised weights, without the bias."""
+        return self.rows * self.dot if self.kind in WITH_WEIGHTS else 0
 
     @property
     def parameters(self) -> int:
@@ -113,7 +113,7 @@ class Workload:
     @property
     def float_weights(self) -> int:
         """Stored weights that stay in float32: of the branches that a technique adds."""
-        return sum(layer.weights for layer in self.layers if layer.kind is Kind.LOW_RANK)
+        return sum(layer.rows * layer.dot for layer in self.layers if layer.kind is Kind.LOW_RANK)
 
     @property
     def macs(self) -> int:

@@ -94,7 +94,7 @@ class Odd(nn.Module):
         return y
 
 
-KINDS = "add, avg_pool, conv, linear, matmul, max_pool, norm, softmax, table"
+KINDS = "add, avg_pool, conv, linear, matmul, max_pool, norm, rotation, softmax, table"
 
 
 def test_a_layer_without_a_kind_is_named() -> None:
