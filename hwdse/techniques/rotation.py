@@ -49,7 +49,7 @@ class Rotation(Technique):
             return
         modules = dict(graph.named_modules())
         regions = [_region(modules, pair) for pair in _attentions(graph) if pair.reader in paths and exists(pair.width)]
-        apply_rewriters(graph, _compute_rotations(graph, regions))
+        apply_rewriters(graph, _compute_rotations(graph, regions))  # Brevitas's pass takes no regions of ours
 
 
 def _rotate_inputs(graph: fx.GraphModule, bench: Bench, paths: set[str]) -> None:

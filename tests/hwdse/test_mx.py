@@ -252,6 +252,13 @@ def test_weights_of_any_format_have_groups(weights: str) -> None:
         assert torch.equal(got.reshape(groups.shape), torch.tensor(expected.astype(np.float32)))
 
 
+@pytest.mark.parametrize("name", ["e1m2:group16:po2", "e1m4:group32:po2", "e1m2:group16"])
+def test_integers_in_disguise_have_equal_groups(name: str) -> None:
+    quantizer = Quantizer.parse(name)
+    assert quantizer.numerics != quantizer
+    assert torch.equal(bench("mlp").weight("fc1", quantizer), bench("mlp").weight("fc1", quantizer.numerics))
+
+
 def test_the_export_has_groups(tmp_path: Path) -> None:
     on = bench("cnn", False)
     design = grouped(on, "e2m3:group16:po2")
