@@ -5,6 +5,7 @@ Brevitas model bit for bit (`tests/hwdse/test_accuracy.py`) without building it.
 again by the designs that agree on everything upstream of them.
 """
 
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -74,7 +75,8 @@ class Evaluator:
     def context(self) -> str:
         """Names what an accuracy depends on beside the design: network, data, techniques' code, versions."""
         parts = [self.bench.digest, *(f"{name}:{split.digest}" for name, split in sorted(self.splits.items()))]
-        parts += [getsource(kind) for kind in load("hwdse.techniques", Technique).values()]  # type: ignore[type-abstract]
+        kinds = load("hwdse.techniques", Technique)  # type: ignore[type-abstract]
+        parts += [getsource(sys.modules[kind.__module__]) for kind in kinds.values()]
         parts += [f"{package}=={version(package)}" for package in ("torch", "brevitas", "hwdse")]
         parts += [f"batch={self.batch}"]  # a float sum may depend on it
         return blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()

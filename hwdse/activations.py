@@ -22,6 +22,7 @@ from hwdse.fused import Fused, available, probe
 
 Visit = Callable[[str, Tensor], None]
 Watch = Callable[[Iterable[str], Visit], None]  # shows the calibration activations of sites
+Dimension = Callable[[str, Quantizer], int | None]  # along which the groups of a quantiser run at a site
 State = dict[str, Tensor]
 
 
@@ -44,15 +45,19 @@ class SiteQuantiser:
 class Activations:
     """The quantisers of the sites of one float network."""
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: Watch, dimension: Dimension) -> None:
         self._watch = watch
+        self._dimension = dimension
         self._states: dict[tuple[str, Quantizer], State] = {}
         self._modules: dict[Quantizer, Any] = {}
         self._quantisers: dict[tuple[str, Quantizer], SiteQuantiser] = {}
 
     def calibrate(self, pairs: Iterable[tuple[str, Quantizer]]) -> None:
-        """Observes what is not known yet, all in one pass over the calibration images."""
-        wanted = dict.fromkeys((site, observed(quantizer)) for site, quantizer in pairs)
+        """Observes what is not known yet, all in one pass over the calibration images.
+
+        Groups are not observed: their scales come from what they see.
+        """
+        wanted = dict.fromkeys((site, observed(q)) for site, q in pairs if q.group is None)
         new = {pair: activation_layer(pair[1]) for pair in wanted if pair not in self._states}
         if not new:
             return
@@ -79,7 +84,7 @@ class Activations:
 
     def _made(self, site: str, quantizer: Quantizer) -> SiteQuantiser:
         module = self._loaded(site, quantizer)
-        if not available():
+        if quantizer.group is not None or not available():
             return SiteQuantiser(quantizer.name, deepcopy(module), None)
         with torch.no_grad():
             scale = float(module.act_quant.scale())
@@ -90,6 +95,8 @@ class Activations:
 
     def _loaded(self, site: str, quantizer: Quantizer) -> Any:
         """One module for all sites, with the calibration of `site` until the next call."""
+        if quantizer.group is not None:
+            return activation_layer(quantizer, self._dimension(site, quantizer))
         if quantizer not in self._modules:
             self._modules[quantizer] = activation_layer(quantizer)
         module = self._modules[quantizer]

@@ -13,6 +13,7 @@ from hwdse.quantizers import activation_recipe, weight_recipe
 
 def weight_layer(module: nn.Module, quantizer: Quantizer) -> Any:
     """`module` (Conv2d or Linear) as a Brevitas layer with the same weights and bias, in evaluation mode."""
+    _check_group(module, quantizer)
     options = {
         "weight_quant": weight_recipe(quantizer).injector,
         "bias": module.bias is not None,
@@ -44,9 +45,16 @@ def quantised_weight(layer: Any, name: str, quantizer: Quantizer) -> Tensor:
     return weight
 
 
-def activation_layer(quantizer: Quantizer) -> Any:
-    """A `QuantIdentity`, not calibrated yet."""
-    injector = activation_recipe(quantizer).injector
+def _check_group(module: nn.Module, quantizer: Quantizer) -> None:
+    """ValueError unless groups divide the inputs of `module`; Brevitas would pad the last one."""
+    weight = module.get_parameter("weight")  # rows x inputs of one convolution group x kernel
+    if quantizer.group is not None and weight.shape[1] % quantizer.group:
+        raise ValueError(f"a group of {quantizer.group} divides the inputs of a layer, not {weight.shape[1]}")
+
+
+def activation_layer(quantizer: Quantizer, dimension: int | None = None) -> Any:
+    """A `QuantIdentity`, not calibrated yet; groups run along `dimension` and need no calibration."""
+    injector = activation_recipe(quantizer, dimension).injector
     return qnn.QuantIdentity(act_quant=injector, return_quant_tensor=False).eval()
 
 

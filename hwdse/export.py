@@ -142,22 +142,25 @@ def source(model: fx.GraphModule, bench: Bench, design: Design, title: str) -> s
 
 def _modules(model: fx.GraphModule, bench: Bench, design: Design) -> list[tuple[str, str]]:
     weights = {bench.traced.layers[layer]: quantizer for layer, quantizer in design.weights}
-    inputs = {path: q for site, q in design.activations if (path := bench.owner(site)) is not None}
-    sites = {bench.site_path(site): quantizer for site, quantizer in design.activations}
+    sources = {site: activation_recipe(q, bench.dimension(site, q)).source for site, q in design.activations}
+    inputs = {path: text for site, text in sources.items() if (path := bench.owner(site)) is not None}
+    sites = {bench.site_path(site): text for site, text in sources.items()}
     called = dict.fromkeys(str(node.target) for node in model.graph.nodes if node.op == "call_module")
     found = []
     for path in called:
         module = model.get_submodule(path)
         if path in weights:
+            if not isinstance(module, (qnn.QuantConv2d, qnn.QuantLinear)):
+                raise ValueError(f"a layer that a technique rebuilt is not exported, unlike {path!r}")
             found.append((path, _layer(module, weights[path], inputs.get(path))))
         elif isinstance(module, qnn.QuantIdentity):
-            found.append((path, f"QuantIdentity(act_quant={activation_recipe(sites[path]).source})"))
+            found.append((path, f"QuantIdentity(act_quant={sites[path]})"))
         else:
             found.append((path, _plain(path, module)))
     return found
 
 
-def _layer(module: nn.Module, weights: Quantizer, inputs: Quantizer | None) -> str:
+def _layer(module: nn.Module, weights: Quantizer, inputs: str | None) -> str:
     if isinstance(module, nn.Conv2d):
         shape = f"{module.in_channels}, {module.out_channels}, {module.kernel_size}"
         place = f", stride={module.stride}, padding={module.padding}, groups={module.groups}"
@@ -166,7 +169,7 @@ def _layer(module: nn.Module, weights: Quantizer, inputs: Quantizer | None) -> s
         shape, place = f"{module.in_features}, {module.out_features}", ""
     options = f", bias={module.bias is not None}, weight_quant={weight_recipe(weights).source}"
     if inputs is not None:
-        options += f", input_quant={activation_recipe(inputs).source}"
+        options += f", input_quant={inputs}"
     return f"{type(module).__name__}({shape}{place}{options})"
 
 

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 -- torch's own convention
 from torch import fx, nn
 
+from hwdse.hadamard import Hadamard
 from hwdse.workload import Kind, Layer
 
 Target = Any  # fx calls it that: a module's class, a function, or a method's name
@@ -62,6 +63,7 @@ KINDS: dict[Target, Kind] = {
     F.softmax: Kind.SOFTMAX,
     torch.softmax: Kind.SOFTMAX,
     "softmax": Kind.SOFTMAX,
+    Hadamard: Kind.ROTATION,
 }
 OPERANDS = {Kind.MATMUL: 2, Kind.ADD: 2}
 
@@ -133,6 +135,7 @@ GEOMETRY: dict[Kind, Callable[[Layer, fx.Node, nn.Module | None], Layer]] = {
     Kind.TABLE: _elementwise,
     Kind.NORM: _elementwise,
     Kind.SOFTMAX: _elementwise,
+    Kind.ROTATION: _elementwise,
 }
 
 

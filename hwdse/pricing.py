@@ -12,6 +12,7 @@ from hwdse.cost import FpgaCost
 from hwdse.cost_model import CostModel
 from hwdse.design import Design, Quantizer
 from hwdse.folding import fold
+from hwdse.quantize import charged, technique
 from hwdse.target import fpga
 from hwdse.trace import trace
 from hwdse.workload import Workload
@@ -60,6 +61,7 @@ def price(question: Question, design: Design | tuple[Quantizer, Quantizer], **se
     workload = _workload(question)
     chosen = design if isinstance(design, Design) else _uniform(workload, *design)
     workload.check(chosen)
+    workload = _charged(workload, chosen)
     if not chosen.folding:
         cycles = int(question.clock_mhz * 1e6 / question.frames_per_second)
         chosen = replace(chosen, folding=tuple(sorted(fold(workload, cycles).items())))
@@ -82,6 +84,14 @@ def _workload(question: Question) -> Workload:
     name = question.model
     network = zoo.build(name) if name in zoo.names() else models.load(models.ModelSpec(name))
     return trace(network, torch.zeros(1, *_shape(question)), name, hardware=question.hardware).workload
+
+
+def _charged(workload: Workload, design: Design) -> Workload:
+    """With what the recipe of `design` adds; the layers that a step makes larger are known with their weights alone."""
+    for step in design.recipe:
+        if technique(step).reshapes:
+            raise ValueError(f"step {step.name!r} changes layers by their weights: its price is that of a run")
+    return charged(workload, design.recipe)
 
 
 def _shape(question: Question) -> tuple[int, ...]:

@@ -20,16 +20,18 @@ from torch import Tensor, fx, nn
 from hwdse.activations import Activations
 from hwdse.bounded import Bounded
 from hwdse.brevitas_layers import quantised_weight, weight_layer
+from hwdse.contractions import group_dimension
 from hwdse.design import Design, Quantizer, Step
 from hwdse.graphs import copied, site_path, watch, with_sites
 from hwdse.plugins import named
 from hwdse.program import Choice, Key, Program, Weights
 from hwdse.technique import Sees, Technique
-from hwdse.trace import Traced, trace
+from hwdse.trace import Traced, read_again, trace
 from hwdse.treated import Treated, treated
 from hwdse.workload import Workload
 
 CALIBRATION_BATCH = 256  # images; Brevitas averages the statistics of several batches
+PROBED = 16  # images that tell whether a rebuilt network computes anything else
 WEIGHT_BYTES = 1 << 30  # quantised weights that are kept
 BENCHES = 4  # networks after float steps that are kept: a search may try several recipes
 
@@ -59,11 +61,17 @@ class Bench:
 
     def _forget(self) -> None:
         """Drops what was made of the float network, before or after it changed."""
-        self.activations = Activations(self._watch)
+        self.activations = Activations(self._watch, self.dimension)
         self.weights.clear()
         self.treatments.clear()
         self._program: Program | None = None
         self._nonnegative: frozenset[str] | None = None
+
+    def _reread(self) -> None:
+        """Looks at the float network again, after it changed."""
+        self.traced = read_again(self.traced)
+        self.workload = self.traced.workload
+        self._forget()
 
     @classmethod
     def of(cls, model: nn.Module, calibration: Images, name: str, *, hardware: bool = True) -> "Bench":
@@ -115,6 +123,10 @@ class Bench:
             found = Weights(quantizer.name, quantised_weight(made, layer, quantizer), bias)
             self.weights.put((layer, quantizer.name), found)
         return found
+
+    def dimension(self, site: str, quantizer: Quantizer) -> int | None:
+        """Along which dimension the groups of `quantizer` run at `site`, if it has groups."""
+        return None if quantizer.group is None else group_dimension(self.traced, site, quantizer.group)
 
     def _watch(self, sites: Iterable[str], visit: Any) -> None:
         wanted = set(sites)
@@ -210,12 +222,19 @@ class Bench:
             bench = Bench(copied(self.traced), self.calibration)
             for step, layers in key:
                 bench.apply(step, bench.traced.graph, layers)
-                bench._forget()
+                bench._reread()
             self._derived[key] = bench
             while len(self._derived) > BENCHES:
                 self._derived.popitem(last=False)
         self._derived.move_to_end(key)
         return self._derived[key], design.recipe[len(early) :]
+
+    def charged(self, recipe: tuple[Step, ...]) -> Workload:
+        """What has to be paid for after `recipe`: the network that its float steps leave, and all that steps add."""
+        bench = self
+        if any(technique(step).reshapes for step in recipe):
+            bench, _ = self.after_float_steps(Design(recipe=recipe, hardware=self.workload.hardware))
+        return charged(bench.workload, recipe)
 
     def _layers_of(self, step: Step, design: Design) -> tuple[str, ...]:
         """The layers that `step` works on."""
@@ -227,12 +246,32 @@ class Bench:
 
     def apply(self, step: Step, graph: fx.GraphModule, layers: Iterable[str], *, must: bool = True) -> None:
         """Works on these layers of `graph`; ValueError if nothing changes although something `must`."""
-        before = {key: tensor.clone() for key, tensor in graph.state_dict().items()}
+        look = self._probe if technique(step).rebuilds else _tensors
+        before = look(graph)
         technique(step).apply(graph, self, {layer: self.path(layer) for layer in layers})
-        after = graph.state_dict()
+        after = look(graph)
         same = before.keys() == after.keys() and all(torch.equal(before[key], after[key]) for key in before)
         if must and same:
             raise ValueError(f"step {step.name!r} changed nothing in network {self.workload.name!r}")
+
+    def _probe(self, graph: fx.GraphModule) -> dict[str, Tensor]:
+        """The logits of `graph` on some images: other modules alone are no change."""
+        images, _ = next(iter(self.calibration.batches(PROBED)))
+        with torch.no_grad():
+            return {"logits": graph(images.clone())}
+
+
+def _tensors(graph: fx.GraphModule) -> dict[str, Tensor]:
+    return {key: tensor.clone() for key, tensor in graph.state_dict().items()}
+
+
+def charged(workload: Workload, recipe: tuple[Step, ...]) -> Workload:
+    """`workload` with all that the steps of `recipe` add to it."""
+    for step in recipe:
+        method = technique(step)
+        inside = (a for a in workload.weighted if step.scope is None or a.name in step.scope)
+        workload = method.charged(workload, [a.name for a in inside if method.supports(a, None)])
+    return workload
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,32 @@ from dataclasses import dataclass
 from typing import Any
 
 import brevitas.quant.float_quant_ocp as minifloats
+import brevitas.quant.mx_quant_ocp as shared
 import brevitas.quant.scaled_int as integers
 from brevitas.core.function_wrapper.ops_ste import CeilSte
+from brevitas.core.scaling import IntScaling
+from brevitas.proxy.groupwise_float_parameter_quant import GroupwiseWeightFloatQuantProxyFromInjector
+from brevitas.proxy.groupwise_int_parameter_quant import GroupwiseWeightQuantProxyFromInjector
 
 from hwdse.design import Quantizer
 from hwdse.formats import IntFormat, values
 
 IMPORTS = (
     "from brevitas.core.function_wrapper.ops_ste import CeilSte",
+    "from brevitas.core.scaling import IntScaling",
+    "from brevitas.proxy.groupwise_float_parameter_quant import GroupwiseWeightFloatQuantProxyFromInjector",
+    "from brevitas.proxy.groupwise_int_parameter_quant import GroupwiseWeightQuantProxyFromInjector",
     "from brevitas.quant.float_quant_ocp import *",
+    "from brevitas.quant.mx_quant_ocp import *",
     "from brevitas.quant.scaled_int import *",
 )
+CLASSES = {  # of Brevitas, that options name
+    "CeilSte": CeilSte,
+    "IntScaling": IntScaling,
+    "GroupwiseWeightFloatQuantProxyFromInjector": GroupwiseWeightFloatQuantProxyFromInjector,
+    "GroupwiseWeightQuantProxyFromInjector": GroupwiseWeightQuantProxyFromInjector,
+}
+MX_FORMATS = ("e2m1", "e2m3", "e3m2", "e4m3fn", "e5m2ieee", "int8")  # OCP MX v1.0, table 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,51 +44,92 @@ class Recipe:
 
     base: str
     options: tuple[tuple[str, bool | float | str | None], ...]
-    power_of_two: bool
+    classes: tuple[tuple[str, str], ...] = ()  # options that are classes, by name
 
     @property
     def injector(self) -> Any:  # Brevitas injectors are classes made at run time
         """What Brevitas layers take as `weight_quant` or `act_quant`."""
-        home = integers if "Int8" in self.base else minifloats
-        rounding = {"restrict_value_float_to_int_impl": CeilSte} if self.power_of_two else {}
-        return getattr(home, self.base).let(**dict(self.options), **rounding)
+        home = next(home for home in (shared, integers, minifloats) if hasattr(home, self.base))
+        classes = {key: CLASSES[name] for key, name in self.classes}
+        return getattr(home, self.base).let(**dict(self.options), **classes)
 
     @property
     def source(self) -> str:
         """Python that makes `injector`, given `IMPORTS`."""
         options = [f"{key}={value!r}" for key, value in self.options]
-        options += ["restrict_value_float_to_int_impl=CeilSte"] * self.power_of_two
+        options += [f"{key}={name}" for key, name in self.classes]
         return f"{self.base}.let({', '.join(options)})"
 
 
 def weight_recipe(quantizer: Quantizer) -> Recipe:
-    """How Brevitas quantises weights this way; ValueError for an unsigned format or a group.
+    """How Brevitas quantises weights this way; ValueError for an unsigned format or a group without a rule.
 
     The scale is a parameter initialised from the weights, not recomputed from them: GPTQ and its
     kin change the weights column by column and silently lose accuracy otherwise.
     """
     if not quantizer.format.signed:
         raise ValueError(f"weights have a signed format, not {quantizer.format.name}")
+    extra: Options = (("scaling_impl_type", "parameter_from_stats"),)
     if quantizer.group is not None:
-        raise ValueError(f"weights share a scale per tensor or channel, not per {quantizer.granularity}")
+        return _groups_of_weights(quantizer, extra)
     granularity = "PerChannel" if quantizer.granularity == "channel" else "PerTensor"
-    return _recipe(quantizer, f"Weight{granularity}Float", (("scaling_impl_type", "parameter_from_stats"),))
+    return _recipe(quantizer, f"Weight{granularity}Float", extra)
 
 
-def activation_recipe(quantizer: Quantizer) -> Recipe:
-    """How Brevitas quantises activations this way; ValueError unless they share one scale."""
-    if quantizer.granularity != "tensor":
-        raise ValueError(f"activations share a scale per tensor, not per {quantizer.granularity}")
-    return _recipe(quantizer, "ActPerTensorFloat", ())
+def activation_recipe(quantizer: Quantizer, dimension: int | None = None) -> Recipe:
+    """How Brevitas quantises activations this way: with one scale, or in MX groups along `dimension` (batch: 0)."""
+    if quantizer.granularity == "channel":
+        raise ValueError("activations share a scale per tensor or MX group, not per channel")
+    if quantizer.group is None:
+        return _recipe(quantizer, "ActPerTensorFloat", ())
+    if quantizer.scale != "po2" or quantizer.format.name not in MX_FORMATS:
+        rule = f"activations in groups are MX: {', '.join(MX_FORMATS)} with po2"
+        raise ValueError(f"{rule}, not {quantizer.name}")
+    assert dimension is not None, "where groups run is known by who asks"
+    return _mx(quantizer, "Act", (("group_dim", dimension),))
 
 
-def _recipe(quantizer: Quantizer, kind: str, extra: tuple[tuple[str, str], ...]) -> Recipe:
+Options = tuple[tuple[str, bool | float | str | None], ...]
+
+
+def _recipe(quantizer: Quantizer, kind: str, extra: Options) -> Recipe:
     prefix = "Int8" if isinstance(quantizer.format, IntFormat) else "FpOCP"
     mse = quantizer.calibration == "mse"
     options = (*_format_options(quantizer), *(() if mse else _statistics(quantizer)), *extra)
     if quantizer.scale == "po2":
         options = (*options, ("restrict_scaling_type", "power_of_two"))
-    return Recipe(f"{prefix}{kind}{'MSE' * mse}", options, quantizer.scale == "po2")
+    classes = (("restrict_value_float_to_int_impl", "CeilSte"),) if quantizer.scale == "po2" else ()
+    return Recipe(f"{prefix}{kind}{'MSE' * mse}", options, classes)
+
+
+def _groups_of_weights(quantizer: Quantizer, extra: Options) -> Recipe:
+    """With a power of two for each group the rule of MX, for any format; else what a channel has, group by group."""
+    if quantizer.scale == "po2":
+        return _mx(quantizer, "Weight", extra)
+    if quantizer.calibration != "absmax":
+        raise ValueError(f"the scale of a group is of its largest value, not {quantizer.calibration}")
+    channels = _recipe(quantizer, "WeightPerChannelFloat", extra)
+    groups = (("scaling_per_output_type", "group"), ("group_size", quantizer.group))
+    kind = "" if isinstance(quantizer.format, IntFormat) else "Float"
+    proxy = ("proxy_class", f"GroupwiseWeight{kind}QuantProxyFromInjector")
+    return Recipe(channels.base, (*channels.options, *groups), (*channels.classes, proxy))
+
+
+def _mx(quantizer: Quantizer, kind: str, extra: Options) -> Recipe:
+    """Shared exponents: the scale is 2**(floor(log2 max |x|) - floor(log2 of the format's largest value)).
+
+    OCP Microscaling Formats v1.0, section 6.3. Brevitas 0.13.4 has the second exponent of an integer
+    too high by one (it takes the logarithm of 2**(b-1), which is no value of a narrow integer), so
+    that its `MXInt8` clips the upper half of what a group holds: `IntScaling` gives 2**(b-1) - 1.
+    """
+    if quantizer.calibration != "absmax":
+        raise ValueError(f"the scale of a group is of its largest value, not {quantizer.calibration}")
+    options = (*_format_options(quantizer), ("group_size", quantizer.group), *extra)
+    if not isinstance(quantizer.format, IntFormat):
+        return Recipe(f"MXFloat8e4m3{kind}", options)
+    if not quantizer.narrow:
+        raise ValueError(f"an integer with shared exponents leaves out its lone -2**(b-1), unlike {quantizer.name}")
+    return Recipe(f"MXInt8{kind}", options, (("int_scaling_impl", "IntScaling"),))
 
 
 def _format_options(quantizer: Quantizer) -> tuple[tuple[str, bool | float | str | None], ...]:

@@ -85,9 +85,7 @@ def mean_test(worse: Penalties, count: int) -> float:
 
 def strongest(costs: Sequence[float], known: Sequence[tuple[Sequence[float], Penalties]]) -> Penalties | None:
     """The penalties of the rival of a design: of those `known`, (costs, penalties), that cost no more, the best one."""
-    cheaper = [
-        penalties for other, penalties in known if all(a <= b for a, b in zip(other, costs, strict=True))
-    ]
+    cheaper = [penalties for other, penalties in known if all(a <= b for a, b in zip(other, costs, strict=True))]
     return min(cheaper, key=lambda penalties: float(penalties.sum()), default=None)
 
 

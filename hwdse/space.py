@@ -87,8 +87,8 @@ class Space:
         return [(layer, pairs) for layer, pairs in ((weighted[-1], self.last), (weighted[0], self.first)) if pairs]
 
     def _fitted(self, site: str, quantizer: Quantizer) -> Quantizer:
-        """`quantizer` with its unsigned twin's format where a sign would be wasted."""
-        if site not in self.nonnegative:
+        """`quantizer` with its unsigned twin's format where a sign would be wasted; MX has signed formats alone."""
+        if site not in self.nonnegative or quantizer.group is not None:
             return quantizer
         return replace(quantizer, format=quantizer.format.unsigned, narrow=True)
 

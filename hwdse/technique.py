@@ -35,6 +35,8 @@ class Technique(ABC):
     sees: ClassVar[Sees]
     rebuilds: ClassVar[bool] = False  # puts other modules into the graph: the model is evaluated as it is
 
+    reshapes: ClassVar[bool] = False  # changes how large layers are, or which: the network is read again after it
+
     def supports(self, layer: Layer, weights: Quantizer | None) -> bool:
         """Whether it can improve `layer` with weights quantised this way (None: not known yet)."""
         return True

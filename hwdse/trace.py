@@ -14,10 +14,11 @@ from math import prod
 
 import torch
 from torch import Tensor, fx, nn
+from torch.fx.passes.shape_prop import ShapeProp
 
 from hwdse.operators import ADDS, FOLDS, GEOMETRY, KINDS, MOVES, OPERANDS, SCALES, Target, refusal
 from hwdse.prepare import BATCH, prepare
-from hwdse.workload import Kind, Layer, Site, Workload
+from hwdse.workload import OUTSIDE, Kind, Layer, Site, Workload
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,13 @@ def trace(model: nn.Module, example: Tensor, name: str, *, hardware: bool = True
     """The graph of `model` (not changed), batch norms merged, and its workload; `example` has the input's shape."""
     shape = tuple(example.shape[1:])
     return _Reader(prepare(model, shape, name), hardware).read(name, shape)
+
+
+def read_again(traced: Traced) -> Traced:
+    """What `traced` is after its graph was changed: other shapes, other nodes."""
+    workload = traced.workload
+    ShapeProp(traced.graph).propagate(torch.zeros(BATCH, *workload.input_shape))
+    return _Reader(traced.graph, workload.hardware).read(workload.name, workload.input_shape)
 
 
 class _Reader:
@@ -77,7 +85,7 @@ class _Reader:
         target = self.target(node)
         if node.op.startswith("call") and (rule := refusal(target, node, self.modules.get(str(node.target)))):
             raise ValueError(f"{rule}, unlike at {self.names[node]!r}")
-        if target in ADDS and len(_tensors(node)) == 2:
+        if target in ADDS and len(tensors(node)) == 2:
             self.kinds[node] = Kind.ADD
         elif target in KINDS:
             self.kinds[node] = KINDS[target]
@@ -95,7 +103,7 @@ class _Reader:
 
     def folds(self, node: fx.Node) -> bool:
         """Whether `node` is a monotone function of one tensor."""
-        target, taken = self.target(node), _tensors(node)
+        target, taken = self.target(node), tensors(node)
         if not node.op.startswith("call") or len(taken) != 1:
             return False
         first = not node.args or node.args[0] is taken[0]  # 1 / x is not monotone where x / 2 is
@@ -115,16 +123,16 @@ class _Reader:
     def _sources(self, node: fx.Node) -> list[fx.Node]:
         """The nodes that made the values of `node`, looking through whatever only moves them."""
         if self.moves(node) or (self.hardware and self.kinds.get(node) is Kind.MAX_POOL):
-            return [source for tensor in _tensors(node) for source in self._sources(tensor)]
+            return [source for tensor in tensors(node) for source in self._sources(tensor)]
         return [node]
 
     def _operands(self, node: fx.Node) -> list[fx.Node]:
-        return _tensors(node)[: OPERANDS.get(self.kinds[node], 1)]
+        return tensors(node)[: OPERANDS.get(self.kinds[node], 1)]
 
     def _reads_codes(self, node: fx.Node) -> bool:
         kind = self.kinds.get(node)
         if self.hardware:
-            return kind is not None and kind not in (Kind.NORM, Kind.SOFTMAX)
+            return kind is not None and kind not in OUTSIDE
         return kind in (Kind.CONV, Kind.LINEAR, Kind.MATMUL)
 
     def _hardware_sites(self) -> dict[str, list[fx.Node]]:
@@ -208,7 +216,7 @@ class _Reader:
                 yield from self._quantised_next(user)
 
     def _layer(self, node: fx.Node) -> Layer:
-        kind, shape_in, shape_out = self.kinds[node], self._shape(_tensors(node)[0]), self._shape(node)
+        kind, shape_in, shape_out = self.kinds[node], self._shape(tensors(node)[0]), self._shape(node)
         layer = Layer(
             self.names[node],
             kind,
@@ -229,7 +237,7 @@ def is_tensor(node: fx.Node) -> bool:
     return meta is not None and node.op != "output"
 
 
-def _tensors(node: fx.Node) -> list[fx.Node]:
+def tensors(node: fx.Node) -> list[fx.Node]:
     """The tensors that `node` takes, in order, as often as it takes them."""
     taken: list[fx.Node] = []
     fx.map_arg((node.args, node.kwargs), lambda arg: taken.append(arg) if is_tensor(arg) else None)

@@ -23,13 +23,18 @@ class Kind(StrEnum):
     TABLE = "table"  # an activation function that is not monotone (GELU, SiLU): code in, code out
     NORM = "norm"
     SOFTMAX = "softmax"
+    ROTATION = "rotation"  # a product with a Hadamard matrix
+    LOW_RANK = "low_rank"  # one factor of a float branch beside a linear layer (SVDQuant)
 
     def __repr__(self) -> str:
         return f"Kind.{self.name}"
 
 
-OUTSIDE = frozenset({Kind.NORM, Kind.SOFTMAX})  # computed beside the accelerator, in float
-WITH_WEIGHTS = frozenset({Kind.CONV, Kind.LINEAR})
+OUTSIDE = frozenset(
+    {Kind.NORM, Kind.SOFTMAX, Kind.ROTATION, Kind.LOW_RANK}
+)  # computed beside the accelerator, in float
+WITH_WEIGHTS = frozenset({Kind.CONV, Kind.LINEAR})  # that are quantised
+_MULTIPLY = WITH_WEIGHTS | {Kind.MATMUL, Kind.LOW_RANK}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +63,11 @@ class Layer:
     @property
     def macs(self) -> int:
         """Multiply-accumulates per frame."""
-        return self.positions * self.rows * self.dot if self.kind in WITH_WEIGHTS | {Kind.MATMUL} else 0
+        return self.positions * self.rows * self.dot if self.kind in _MULTIPLY else 0
 
     @property
     def weights(self) -> int:
-        """Stored weights, without the bias."""
+        """Stored quantised weights, without the bias."""
         return self.rows * self.dot if self.kind in WITH_WEIGHTS else 0
 
     @property
@@ -102,8 +107,13 @@ class Workload:
 
     @property
     def weighted(self) -> tuple[Layer, ...]:
-        """The layers that store weights."""
+        """The layers that store quantised weights."""
         return tuple(layer for layer in self.layers if layer.kind in WITH_WEIGHTS)
+
+    @property
+    def float_weights(self) -> int:
+        """Stored weights that stay in float32: of the branches that a technique adds."""
+        return sum(layer.rows * layer.dot for layer in self.layers if layer.kind is Kind.LOW_RANK)
 
     @property
     def macs(self) -> int:

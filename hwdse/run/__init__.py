@@ -104,12 +104,14 @@ def bench(study: Study) -> "Bench":
 
 
 def network(study: Study) -> tuple[Evaluator, Workload, frozenset[str]]:
-    """The study's network on its data: what evaluates designs, its workload, its sites without negative values."""
+    """The study's network on its data: what evaluates designs, what is paid for, its sites without negative values."""
     from hwdse.accuracy import Evaluator as BrevitasEvaluator  # torch and brevitas take seconds to import
 
     made, data = _bench(study)
-    ready, _ = made.after_float_steps(Design(recipe=study.techniques.steps))  # signs are those that it leaves
-    return BrevitasEvaluator(made, {"search": data.search, "test": data.test}), made.workload, ready.nonnegative
+    steps = study.techniques.steps
+    ready, _ = made.after_float_steps(Design(recipe=steps))  # signs are those that it leaves
+    evaluator = BrevitasEvaluator(made, {"search": data.search, "test": data.test})
+    return evaluator, made.charged(steps), ready.nonnegative
 
 
 def _bench(study: Study) -> "tuple[Bench, Data]":

@@ -20,6 +20,7 @@ from hwdse.space import Space
 from hwdse.store import Store
 from hwdse.target import FpgaTarget
 
+FLOAT_BITS = 32
 FLOAT = "float"  # stands for the unquantised network where a store wants a design's digest
 
 
@@ -107,8 +108,8 @@ class Problem:
         return accuracy
 
     def _weight_bits(self, design: Design) -> int:
-        bits = {layer: quantizer.format.bits for layer, quantizer in design.weights}
-        return sum(layer.weights * bits[layer.name] for layer in self.space.workload.weighted)
+        bits, workload = {layer: quantizer.format.bits for layer, quantizer in design.weights}, self.space.workload
+        return sum(a.weights * bits[a.name] for a in workload.weighted) + FLOAT_BITS * workload.float_weights
 
 
 @contextmanager

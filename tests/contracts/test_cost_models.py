@@ -174,7 +174,7 @@ def use(name: str, layer: Layer, formats: list[str], target: FpgaTarget) -> floa
 def test_it_lists_what_it_leaves_out(name: str) -> None:
     assert len(SITES) == 7
     for target in claimed(name):
-        assert cost(name, design("int4", "int4", FOLDING), target).label == "without norm, softmax"
+        assert cost(name, design("int4", "int4", FOLDING), target).label == "without norm, softmax, rotation, low_rank"
 
 
 def test_an_unknown_one_lists_the_known() -> None:

@@ -114,7 +114,7 @@ def test_a_network_fits_or_not_in_whole_numbers(name: str) -> None:
     cost = Dataflow().cost(ALL_KINDS, INT4, fpga(name), clock_mhz=100)
     assert cost.interval_cycles == max(cycles(layer, FOLDING[layer.name]) for layer in LAYERS if layer.inputs)
     assert cost.interval_cycles <= CYCLES
-    assert cost.label == "without norm, softmax"
+    assert cost.label == "without norm, softmax, rotation, low_rank"
     assert cost.area.luts > 0 < cost.area.ffs
     assert cost.area.urams == 0
     assert LUT.cost(ALL_KINDS, INT4, fpga(name), clock_mhz=100).area.dsps == 0

@@ -59,8 +59,11 @@ AVG_POOL = Layer("avg_pool", Kind.AVG_POOL, ("e",), ("f",), 32, 64, 1, in_shape=
 MATMUL = matmul("matmul", ("e", "f"), ("e",), 4, 64, 16, 64)
 NORM = Layer("norm", Kind.NORM, (), (), 32, 1, 64)
 SOFTMAX = Layer("softmax", Kind.SOFTMAX, (), (), 32, 1, 64)
+ROTATION = Layer("rotation", Kind.ROTATION, (), (), 32, 1, 1)
 LINEAR = linear("linear", "f", (), 32, 10)
-LAYERS = (CONV, DEPTHWISE, STRIDED, GROUPED, ADD, MAX_POOL, TABLE, AVG_POOL, MATMUL, NORM, SOFTMAX, LINEAR)
+LOW_RANK = Layer("low_rank", Kind.LOW_RANK, (), (), 10, 4, 1)
+INSIDE = (CONV, DEPTHWISE, STRIDED, GROUPED, ADD, MAX_POOL, TABLE, AVG_POOL, MATMUL)
+LAYERS = (*INSIDE, NORM, SOFTMAX, ROTATION, LINEAR, LOW_RANK)
 SITES = tuple(Site(name, (name,), (), 1) for name in ("image", *"abcdef"))
 ALL_KINDS = Workload("all kinds", LAYERS, SITES, (3, 32, 32))
 

@@ -93,7 +93,7 @@ def test_nan_stays_nan(fmt: str) -> None:
 def test_a_wrong_rounding_is_found_when_a_quantiser_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     on = bench("cnn")
     site, quantizer = on.workload.sites[0].name, Quantizer.parse("uint4")
-    activations = Activations(on._watch)
+    activations = Activations(on._watch, on.dimension)
     activations.calibrate([(site, quantizer)])
     monkeypatch.setattr(Fused, "_run", lambda self, x, y, count, inside: None)
     with pytest.raises(AssertionError, match=f"^the fused quantiser uint4 at '{site}' differs from Brevitas's$"):
@@ -103,7 +103,7 @@ def test_a_wrong_rounding_is_found_when_a_quantiser_is_made(monkeypatch: pytest.
 def test_without_a_compiler_brevitas_quantises(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hwdse.activations.available", lambda: False)
     on = bench("cnn")
-    activations = Activations(on._watch)
+    activations = Activations(on._watch, on.dimension)
     pairs = [(site.name, Quantizer.parse("uint5")) for site in on.workload.sites]
     activations.calibrate(pairs)
     made = [activations.quantiser(*pair) for pair in pairs]

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hwdse.trace import trace
+from hwdse.graphs import copied
+from hwdse.trace import read_again, trace
 from hwdse.workload import Kind, Workload
-from tests.hwdse.networks import NETWORKS, network
+from tests.hwdse.networks import NETWORKS, bench, network
 
 
 def read(model: nn.Module, *, hardware: bool = True, shape: tuple[int, ...] = (1, 1, 8, 8)) -> Workload:
@@ -93,7 +94,7 @@ class Odd(nn.Module):
         return y
 
 
-KINDS = "add, avg_pool, conv, linear, matmul, max_pool, norm, softmax, table"
+KINDS = "add, avg_pool, conv, linear, matmul, max_pool, norm, rotation, softmax, table"
 
 
 def test_a_layer_without_a_kind_is_named() -> None:
@@ -131,3 +132,14 @@ def test_a_max_pool_keeps_the_grid_and_a_norm_after_an_add_folds() -> None:
     assert workload.layer("b").inputs == ("relu",)
     assert workload.layer("add").inputs == ("relu", "relu")
     assert workload.layer("add").outputs == ("norm",)
+
+
+@pytest.mark.parametrize("hardware", [True, False])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_graph_that_is_read_again_is_the_same(name: str, hardware: bool) -> None:
+    first = bench(name, hardware).traced
+    again = read_again(copied(first))
+    assert again.workload == first.workload
+    assert again.layers == first.layers
+    for one, other in ((first.taps, again.taps), (first.operands, again.operands)):
+        assert str(one) == str(other)
