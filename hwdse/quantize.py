@@ -18,7 +18,7 @@ import torch
 from brevitas.graph.calibrate import calibration_mode
 from torch import Tensor, fx, nn
 
-from hwdse.brevitas_layers import activation_layer, quantised_weight, weight_layer
+from hwdse.brevitas_layers import activation_layer, effective_state, quantised_weight, weight_layer
 from hwdse.design import Design, Quantizer, Step
 from hwdse.graphs import copied, site_path, watch, with_sites
 from hwdse.plugins import named
@@ -172,7 +172,12 @@ class Bench:
         model = bench._brevitas_model(design)
         for step in late:
             bench._apply(step, model, bench._layers_of(step, design))
+            bench._check_grids(model, design)
         return model
+
+    def _check_grids(self, model: fx.GraphModule, design: Design) -> None:
+        for layer, quantizer in design.weights:
+            quantised_weight(model.get_submodule(self._path(layer)), layer, quantizer)
 
     def _brevitas_model(self, design: Design) -> fx.GraphModule:
         model = with_sites(self.traced)
@@ -222,9 +227,9 @@ class Bench:
         return tuple(layer.name for layer in inside if method.supports(layer, quantizers.get(layer.name)))
 
     def _apply(self, step: Step, graph: fx.GraphModule, layers: tuple[str, ...]) -> None:
-        before = {key: tensor.clone() for key, tensor in graph.state_dict().items()}
+        before = effective_state(graph)
         technique(step).apply(graph, self, {layer: self._path(layer) for layer in layers})
-        after = graph.state_dict()
+        after = effective_state(graph)
         if before.keys() == after.keys() and all(torch.equal(before[key], after[key]) for key in before):
             raise ValueError(f"step {step.name!r} changed nothing in network {self.workload.name!r}")
 
