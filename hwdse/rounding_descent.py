@@ -26,7 +26,7 @@ CLEAR = 1e-3  # of a step: what a start keeps away from the middle, where roundi
 
 @dataclass(frozen=True)
 class Grid:
-    """The weights of a layer, and the values of its format below, above and nearest to each, all in the shape of weights."""
+    """The weights of a layer, and the values of its format below, above and nearest to each, all of the same shape."""
 
     weight: Tensor
     low: Tensor
@@ -110,25 +110,24 @@ class Descent:
     base: Tensor  # what the function's value is added to before it is rounded: places, or 0
     optimizer: Callable[[list[nn.Parameter]], torch.optim.Optimizer]
     rates: Sequence[float]  # of each iteration: what the learning rate is multiplied by
-    penalty: Callable[
-        [int, Tensor], Tensor | float
-    ]  # of an iteration and the places, beside an error of about 1 a weight
+    penalty: Callable[[int, Tensor], Tensor | float]  # of an iteration and the places; the error is about 1 a weight
 
     @torch.enable_grad()
     def run(self, start: Tensor, grid: Grid, target: Objective) -> Tensor:
         """The best weights on the way from `start`, each output channel by itself, the nearest values included."""
         value = nn.Parameter(start.clone())
         optimizer = self.optimizer([value])
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda done: self.rates[min(done, len(self.rates) - 1)])
+        usual = optimizer.param_groups[0]["lr"]
         best, lowest = grid.nearest.clone(), target.error(grid.nearest)
-        unit = target.unit(grid.nearest)
-        for iteration in range(len(self.rates)):
+        if (unit := target.unit(grid.nearest)) == 0:
+            return best  # nothing is rounded, or nothing comes in
+        for iteration, rate in enumerate(self.rates):
+            optimizer.param_groups[0]["lr"] = usual * rate
             place: Tensor = self.rounding.round_forward(self.base, self.rounding(value))
             loss = target.error(grid.low + place * grid.step).sum() / unit + self.penalty(iteration, place)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            schedule.step()
             with torch.no_grad():
                 rounded = grid.rounded(place)
                 error = target.error(rounded)

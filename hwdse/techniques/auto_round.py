@@ -19,8 +19,8 @@ from torch import fx
 from hwdse.design import Quantizer
 from hwdse.layer_inputs import original_weights, places
 from hwdse.layer_solver import solvable
-from hwdse.rounding_descent import Descent, grid, objective
 from hwdse.quantize import Bench
+from hwdse.rounding_descent import Descent, grid, objective
 from hwdse.technique import Sees, Technique
 from hwdse.workload import Layer
 

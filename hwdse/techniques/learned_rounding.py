@@ -17,8 +17,8 @@ from torch import Tensor, fx
 from hwdse.design import Quantizer
 from hwdse.layer_inputs import original_weights, places
 from hwdse.layer_solver import solvable
-from hwdse.rounding_descent import Descent, grid, hard_sigmoid_start, objective
 from hwdse.quantize import Bench
+from hwdse.rounding_descent import Descent, grid, hard_sigmoid_start, objective
 from hwdse.technique import Sees, Technique
 from hwdse.workload import Layer
 
