@@ -55,4 +55,6 @@ def solve(solver: GPTQ | GPFQ, place: Place, **settings: float) -> None:
             solver.single_layer_update(**settings)
         except UserWarning:
             rule = "the inputs of a layer have a covariance that can be inverted"
-            raise ValueError(f"{rule}, unlike those of {place.name!r}: use more calibration images") from None
+            raise ValueError(
+                f"{rule}, unlike those of {place.name!r}: use more calibration images or more damping"
+            ) from None

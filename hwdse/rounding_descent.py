@@ -90,7 +90,7 @@ def objective(place: Place) -> Objective:
     weight = place.original.get_parameter("weight").detach()
     solver = GPFQ(place.layer, place.name, False, 1, True)
     observe(solver, place)
-    scale = 1 / (len(place.inputs) * solver.H.shape[-1])
+    scale = 1 / len(place.inputs)  # the solver adds the means of batches
     energy, mixed = scale * solver.H, scale * solver.G
     weights = weight.reshape(solver.groups, -1, weight[0].numel())
     return Objective(weights, energy, weights @ energy - weights @ mixed.transpose(1, 2))

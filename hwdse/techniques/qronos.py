@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import brevitas.graph.qronos as brevitas_qronos
+import torch
 from torch import fx
 
 from hwdse.design import Quantizer
@@ -40,4 +41,6 @@ class Qronos(Technique):
                     place.layer, place.name, self.act_order, 1, True, self.blocks, self.alpha
                 )
                 observe(solver, place)
+                silent = ~solver.H.flatten(1).any(1)  # groups whose inputs are always 0, which Brevitas cannot invert
+                solver.H[silent] = torch.eye(solver.H.shape[-1])
                 solve(solver, place)
