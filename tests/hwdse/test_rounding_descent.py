@@ -16,7 +16,7 @@ from hwdse.layer_inputs import places
 from hwdse.rounding_descent import Descent, Grid, grid, hard_sigmoid_start, objective
 from tests.hwdse.networks import bench, uniform
 
-FORMATS = [fmt for fmt in known_formats(bits=range(3, 9))]
+FORMATS = list(known_formats(bits=range(3, 9)))
 OPTIONS = ["", "channel", "channel:po2", "channel:mse"]
 
 
