@@ -58,6 +58,19 @@ def activation_layer(quantizer: Quantizer, dimension: int | None = None) -> Any:
     return qnn.QuantIdentity(act_quant=injector, return_quant_tensor=False).eval()
 
 
+def effective_state(model: nn.Module) -> dict[str, Tensor]:
+    """A copy of the state of `model`, with the weights that its Brevitas layers multiply with for those they store.
+
+    What quantisation rounds away again is no difference.
+    """
+    with torch.no_grad():
+        state = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+        for path, module in model.named_modules():
+            if isinstance(module, qnn.QuantConv2d | qnn.QuantLinear):
+                state[f"{path}.weight"] = _value(module.quant_weight()).clone()
+    return state
+
+
 def check_grid(weight: Tensor, scale: Tensor, name: str, quantizer: Quantizer) -> None:
     """ValueError unless every quantised weight is a value of the format times its scale, exactly in float32.
 

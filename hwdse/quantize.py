@@ -19,7 +19,7 @@ from torch import Tensor, fx, nn
 
 from hwdse.activations import Activations
 from hwdse.bounded import Bounded
-from hwdse.brevitas_layers import quantised_weight, weight_layer
+from hwdse.brevitas_layers import effective_state, quantised_weight, weight_layer
 from hwdse.contractions import group_dimension
 from hwdse.design import Design, Quantizer, Step
 from hwdse.graphs import copied, site_path, watch, with_sites
@@ -185,7 +185,13 @@ class Bench:
         model = bench.brevitas_model(design)
         for step in late:
             bench.apply(step, model, bench._layers_of(step, design))
+            if not technique(step).rebuilds:
+                bench._check_grids(model, design)
         return model
+
+    def _check_grids(self, model: fx.GraphModule, design: Design) -> None:
+        for layer, quantizer in design.weights:
+            quantised_weight(model.get_submodule(self.path(layer)), layer, quantizer)
 
     def brevitas_model(self, design: Design) -> fx.GraphModule:
         """As `quantize`, before any step of the recipe."""
@@ -246,7 +252,7 @@ class Bench:
 
     def apply(self, step: Step, graph: fx.GraphModule, layers: Iterable[str], *, must: bool = True) -> None:
         """Works on these layers of `graph`; ValueError if nothing changes although something `must`."""
-        look = self._probe if technique(step).rebuilds else _tensors
+        look = self._probe if technique(step).rebuilds else effective_state
         before = look(graph)
         technique(step).apply(graph, self, {layer: self.path(layer) for layer in layers})
         after = look(graph)
@@ -259,10 +265,6 @@ class Bench:
         images, _ = next(iter(self.calibration.batches(PROBED)))
         with torch.no_grad():
             return {"logits": graph(images.clone())}
-
-
-def _tensors(graph: fx.GraphModule) -> dict[str, Tensor]:
-    return {key: tensor.clone() for key, tensor in graph.state_dict().items()}
 
 
 def charged(workload: Workload, recipe: tuple[Step, ...]) -> Workload:

@@ -27,15 +27,14 @@ Steps = tuple[tuple[Step, tuple[str, ...]], ...]  # each with the layers that it
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Treated:
-    """The float weights and the bias of a layer after a step."""
+    """The tensors of a layer after a step: weights, bias, and what its quantiser keeps."""
 
-    weight: Tensor
-    bias: Tensor | None
+    state: Mapping[str, Tensor]
 
     @property
     def nbytes(self) -> int:
         """Bytes of memory."""
-        return self.weight.nbytes + (0 if self.bias is None else self.bias.nbytes)
+        return sum(tensor.nbytes for tensor in self.state.values())
 
 
 def treated(bench: Bench, design: Design, steps: Steps, *, local: bool = True) -> dict[str, Weights]:
@@ -78,17 +77,14 @@ def _make(bench: Bench, design: Design, steps: Steps, names: Mapping[str, str], 
         bench.weights.put((layer, keys[layer].hex()), own)
 
 
-def _restore(module: Any, state: Treated) -> None:
-    with torch.no_grad():
-        module.weight.copy_(state.weight)
-        if state.bias is not None and module.bias is None:
-            module.register_parameter("bias", torch.nn.Parameter(state.bias.clone()))
-        elif state.bias is not None:
-            module.bias.copy_(state.bias)
+def _restore(module: Any, treated: Treated) -> None:
+    if "bias" in treated.state and module.bias is None:
+        module.register_parameter("bias", torch.nn.Parameter(treated.state["bias"].clone()))
+    module.load_state_dict(treated.state)
 
 
 def _state(module: Any) -> Treated:
-    return Treated(module.weight.detach().clone(), _copy(module.bias))
+    return Treated({name: tensor.clone() for name, tensor in module.state_dict().items()})
 
 
 def _copy(bias: Tensor | None) -> Tensor | None:

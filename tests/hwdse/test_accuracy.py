@@ -86,14 +86,15 @@ def test_many_designs_at_once_are_each_evaluated(name: str, trace_bytes: int) ->
 def test_resnet20_has_the_logits_of_brevitas() -> None:
     """Random mixes of formats on the real network and real images, one after the other, sharing what they can."""
     folder = cifar()
-    spec = DataSpec("archive", path=folder / "test-3000.npz", calibration_path=folder / "train-1000.npz",
-                    calibration=64, search=64, test=64, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))  # fmt: skip
+    paths = {"path": folder / "test-3000.npz", "calibration_path": folder / "train-1000.npz"}
+    normal = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+    spec = DataSpec("archive", calibration=64, search=32, test=64, **paths, **normal)  # type: ignore[arg-type]
     data = load(spec)
     model = load_model(ModelSpec("cifar-resnet20", folder / "resnet20-12fca82f.th"))
     for hardware in (True, False):
         on = Bench.of(model, data.calibration, "resnet20", hardware=hardware)
         evaluator = Evaluator(on, {"search": data.search})
-        for design in mixes(on, 2):
+        for design in mixes(on, 1):
             with torch.inference_mode():
                 batches = data.search.batches(evaluator.batch)
                 logits = torch.cat([on.quantize(design)(images.clone()) for images, _ in batches]).double()

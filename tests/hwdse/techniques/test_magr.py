@@ -36,7 +36,7 @@ def test_brevitas_leaves_no_method_of_one_graph_in_another() -> None:
     """`magr_mode` binds the forward of the graph that it ran on to its class: copies would compute with it."""
     on = bench("mlp")
     after, _ = on.after_float_steps(uniform(on, "int4", "int4", recipe=(Step("magr"),)))
-    copy = after._brevitas_model(uniform(on, "int2", "int2"))
+    copy = after.brevitas_model(uniform(on, "int2", "int2"))
     images = split("search").images[:10]
     with torch.no_grad():
         assert not torch.equal(copy(images), after.traced.graph(images))
