@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from brevitas.core.function_wrapper import CeilSte, FloorSte
-from brevitas.core.function_wrapper.learned_round import LearnedRoundHardSigmoid
+from brevitas.core.function_wrapper.learned_round import LearnedRoundHardSigmoid, LearnedRoundIdentity
 from brevitas.graph.gpfq import GPFQ
 from torch import Tensor, nn
 
@@ -106,7 +106,7 @@ def hard_sigmoid_start(position: Tensor, rounding: LearnedRoundHardSigmoid) -> T
 class Descent:
     """How the places between neighbours are learned: by which of Brevitas's functions, and by what steps."""
 
-    rounding: nn.Module  # LearnedRoundHardSigmoid or LearnedRoundIdentity
+    rounding: LearnedRoundHardSigmoid | LearnedRoundIdentity
     base: Tensor  # what the function's value is added to before it is rounded: places, or 0
     optimizer: Callable[[list[nn.Parameter]], torch.optim.Optimizer]
     rates: Sequence[float]  # of each iteration: what the learning rate is multiplied by
@@ -126,7 +126,7 @@ class Descent:
             place: Tensor = self.rounding.round_forward(self.base, self.rounding(value))
             loss = target.error(grid.low + place * grid.step).sum() / unit + self.penalty(iteration, place)
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             with torch.no_grad():
                 rounded = grid.rounded(place)

@@ -81,7 +81,8 @@ def test_the_objective_is_the_squared_error_of_the_output(network: str) -> None:
 
 def output_errors(made: Any, original: nn.Module, around: Grid, x: Tensor, x_float: Tensor) -> Tensor:
     """Mean squared error of each output channel with all weights rounded up, less that with the nearest."""
-    found, wanted = [], original(x_float).double()
+    found: list[Tensor] = []
+    wanted = original(x_float).double()
     channels = [dim for dim in range(wanted.dim()) if dim != (1 if isinstance(made, nn.Conv2d) else wanted.dim() - 1)]
     for weight in (around.high, around.nearest):
         made.weight.data = weight
