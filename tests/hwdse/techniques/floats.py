@@ -1,6 +1,7 @@
 """Float networks to try techniques on: with outliers, and how far roundings can move their logits."""
 
 from copy import deepcopy
+from functools import cache
 from itertools import product
 
 import torch
@@ -12,6 +13,7 @@ from tests.hwdse.networks import network, split
 UNIT = 2.0**-24  # the largest relative error of one float32 rounding
 
 
+@cache
 def vit_with_outliers(factor: float = 32.0, channels: int = 2, *, hardware: bool = True) -> Bench:
     """The bench of `digits-vit` with channels that are `factor` (a power of two) larger after each block's norms.
 
