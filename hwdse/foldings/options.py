@@ -61,9 +61,8 @@ def minimal(rows: Counts) -> Picks:
         some = order[start : start + BLOCK]
         some = some[~_covered(rows[some], rows[kept])]
         own = rows[some]
-        below: NDArray[np.bool_] = np.tril(
-            (own[None] <= own[:, None]).all(-1), k=-1
-        )  # [i, j]: j, before i, is not above
+        earlier: NDArray[np.bool_] = np.tril(np.ones((len(own), len(own)), np.bool_), k=-1)
+        below = (own[None] <= own[:, None]).all(-1) & earlier  # [i, j]: j, which comes before i, is nowhere above it
         kept = np.concatenate([kept, some[~below.any(1)]])
     return np.sort(kept)
 
