@@ -158,8 +158,12 @@ def _row(layer: LayerCost, design: Design) -> tuple[tables.Cell, ...]:
 
 
 def _proof(objective: Objective) -> str:
-    what = "of the device" if objective == "utilization" else f"{objective.upper()}, then of the device,"
-    return f"Of all legal foldings, proven: none that is as fast and within the limits takes less {what}."
+    what = (
+        "less of the device"
+        if objective == "utilization"
+        else f"fewer {objective.upper()}, or as many and less of the device"
+    )
+    return f"Of all legal foldings, proven: none that is as fast and within the limits takes {what}."
 
 
 def _beside(of: Space, found: Folded, cost: FpgaCost, wish: Wish) -> str:
