@@ -207,7 +207,7 @@ def _made(q: Quantised, accumulator: Accumulator, multiplier: Multiplier, picks:
     return _Made(_price(q, units, [term for unit in units for term in offer.terms[unit]], accumulator), units)
 
 
-@cache
+@lru_cache(maxsize=4096)
 def made(q: Quantised, choice: Choice, accumulator: Accumulator) -> LayerCost:
     """The cost of a layer of which it is settled what its parts are made of."""
     units = _units(q, choice, accumulator)

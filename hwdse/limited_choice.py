@@ -28,14 +28,15 @@ HALVINGS = 12  # of the range of shares between what is proven to be impossible 
 CLOSE = 1e-4  # of a share: the two need not be nearer
 PLENTY = IMPOSSIBLE / 10  # of what is not limited, so that an impossible way still takes too much
 UNCOUNTED = 1e18  # of what does not count, so that no share of it is larger than one of what does
+NOTHING = 1e-9  # a share smaller than that of a single LUT of any device
 
 
 def cheapest(parts: Sequence[Counts], have: Counts, most: Counts) -> tuple[int, ...] | None:
     """The way of each part: `parts` has their counts, `ways x resources`; None where no choice is within `most`.
 
     Of the choices within `most` the one whose largest share of what counts is smallest, and of those the one with the
-    fewest LUTs. `have` is all of each resource, infinite where its share does not count; `most` is infinite where there
-    is no limit. At least one resource counts.
+    fewest LUTs; any that takes nothing of what counts, where there is one. `have` is all of each resource, infinite
+    where its share does not count; `most` is infinite where there is no limit. At least one resource counts.
     """
     problem = _problem(parts, have, most)
     picks = problem.every() if problem.combinations <= FEW else _searched(problem)
@@ -69,6 +70,8 @@ def _searched(problem: Problem) -> Picks | None:
     if picks is None:
         return None
     bound, picks = _bounded(problem, picks)
+    if problem.rank(problem.used(picks))[0] < NOTHING:
+        return picks
     return closed(problem.without_plenty(bound), bound, picks)
 
 

@@ -86,7 +86,7 @@ def of(q: Quantised, model: Dataflow, limits: Limits) -> Options:
     return _shared(replace(one, layer=plain), model, limits)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def _shared(q: Quantised, model: Dataflow, limits: Limits) -> Options:
     return _table([one for one in _folded(q) if limits.streams(one)], model)
 

@@ -14,7 +14,7 @@ from hwdse.folding import legal
 from hwdse.foldings.choice import Folded, Objective
 from hwdse.foldings.limits import RESOURCES, Limits, stream_bits, weight_bits
 from hwdse.target import FpgaTarget
-from hwdse.variants import Counts, counts, have, nondominated
+from hwdse.variants import Counts, counts, have
 from hwdse.workload import Workload
 
 MODEL = Dataflow()
@@ -46,16 +46,17 @@ def everything(
     total = np.zeros((1, 6))
     for layer in inside:
         own = rows(quantised(layer, open_, target), limits)
-        own = own[nondominated(own)] if pruned else own
+        own = skyline(own) if pruned else own
         both = total[:, None] + own[None]
         both[..., 0] = np.maximum(total[:, None, 0], own[None, :, 0])
-        total = _skyline(both.reshape(-1, 6)) if pruned else both.reshape(-1, 6)
+        total = skyline(both.reshape(-1, 6)) if pruned else both.reshape(-1, 6)
     return total[:, 0], total[:, 1:]
 
 
-def _skyline(every: Counts) -> Counts:
+def skyline(every: Counts) -> Counts:
     """The rows that no other is below, one after the other."""
     kept = np.empty((0, every.shape[1]))
+    every = np.unique(every, axis=0)
     for row in every[np.argsort(every.sum(1), kind="stable")]:
         if not (kept <= row).all(1).any():
             kept = np.vstack([kept, row])

@@ -74,8 +74,8 @@ def asking(network: str, device: str, weights: str, activations: str) -> tuple[W
 @pytest.mark.parametrize(
     ("name", "limits", "objective"),
     [
-        ("digits-mlp", Limits(weight_bits=256), "lut"),
-        ("digits-cnn", Limits(weight_bits=24, stream_bits=32), "utilization"),
+        ("digits-mlp", Limits(weight_bits=64), "lut"),
+        ("digits-cnn", Limits(weight_bits=12, stream_bits=16), "utilization"),
     ],
 )
 def test_small_real_networks(name: str, limits: Limits, objective: Objective) -> None:
