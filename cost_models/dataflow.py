@@ -104,14 +104,14 @@ class Dataflow(CostModel):
         return {made.cost.layer: made.units for made in self._made(self.inside(workload), design, target)}
 
     def _made(self, layers: Sequence[Layer], design: Design, target: FpgaTarget) -> tuple["_Made", ...]:
-        quantised = tuple(_quantised(layer, design, target) for layer in layers)
-        return _together(quantised, self.accumulator, self.multiplier)
+        return _together(tuple(quantised(one, design, target) for one in layers), self.accumulator, self.multiplier)
 
 
 # ---- what the design says of a layer -------------------------------------------------------------
 
 
-def _quantised(layer: Layer, design: Design, target: FpgaTarget) -> Quantised:
+def quantised(layer: Layer, design: Design, target: FpgaTarget) -> Quantised:
+    """The layer as the design has it; ValueError names it where the design leaves it open or it has no price."""
     if layer.kind in OUTSIDE:
         raise ValueError(f"layer {layer.name!r} ({layer.kind}) is outside the accelerator and has no price")
     operands, outputs = _operands(layer, design), _activations(layer, layer.outputs, design)
@@ -207,20 +207,35 @@ def _made(q: Quantised, accumulator: Accumulator, multiplier: Multiplier, picks:
     return _Made(_price(q, units, [term for unit in units for term in offer.terms[unit]], accumulator), units)
 
 
-@cache
-def _offer(q: Quantised, accumulator: Accumulator, multiplier: Multiplier) -> _Offer:
-    """What the layer may be, with everything priced."""
+@lru_cache(maxsize=4096)
+def made(q: Quantised, choice: Choice, accumulator: Accumulator) -> LayerCost:
+    """The cost of a layer of which it is settled what its parts are made of."""
+    units = _units(q, choice, accumulator)
+    priced = terms.of(units, q.target.family)
+    return _price(q, units, [term for found in priced for term in found], accumulator)
+
+
+def alternatives(
+    q: Quantised, accumulator: Accumulator, multiplier: Multiplier
+) -> tuple[dict[str, tuple[Way, ...]], tuple[Element, ...]]:
+    """The ways to make each part of a layer that is chosen, by role, and the units of all else."""
     found = {
         role: tuple(replace(way, units=_summed(way.units, q, accumulator)) for way in some)
         for role, some in ways(q, multiplier).items()
     }
-    rest = tuple(unit for unit in _units(q, Choice(), accumulator) if unit.role not in found)
+    return found, tuple(unit for unit in _units(q, Choice(), accumulator) if unit.role not in found)
+
+
+@cache
+def _offer(q: Quantised, accumulator: Accumulator, multiplier: Multiplier) -> _Offer:
+    """What the layer may be, with everything priced."""
+    found, rest = alternatives(q, accumulator, multiplier)
     priced = _terms([*(tuple(unit for way in some for unit in way.units) for some in found.values()), rest], q.target)
     areas = {role: np.array([_counts(way.units, priced) for way in some]) for role, some in found.items()}
     kept = {role: nondominated(counted) for role, counted in areas.items()}
     several = [role for role, some in kept.items() if len(some) > 1]
     single = [role for role in kept if role not in several]
-    loose = sum((term.area for term in _uncalibrated(q)), Resources())
+    loose = sum((term.area for term in uncalibrated(q)), Resources())
     return _Offer(
         {role: tuple(found[role][i] for i in kept[role]) for role in several},
         tuple(areas[role][kept[role]] for role in several),
@@ -257,7 +272,7 @@ def _with_sums(unit: Element, bits: int | None) -> Element:
 
 def _price(q: Quantised, units: Sequence[Element], found: Iterable[Term], accumulator: Accumulator) -> LayerCost:
     """The layer made of `units`, whose terms are `found`."""
-    joined_terms = terms.joined((*found, *_uncalibrated(q)))
+    joined_terms = terms.joined((*found, *uncalibrated(q)))
     return LayerCost(
         q.layer.name,
         joined_terms,
@@ -275,7 +290,7 @@ def _clock(units: Sequence[Element], area: Resources, target: FpgaTarget) -> Clo
     return placement.clock([terms.timing(unit, target) for unit in units], target, area.luts + area.ffs)
 
 
-def _uncalibrated(q: Quantised) -> Iterator[Term]:
+def uncalibrated(q: Quantised) -> Iterator[Term]:
     """Memories of a layer that no leaf module has yet: counted, without an interval."""
     if q.layer.kind is Kind.MATMUL:  # the second operand is loaded while the last one is used
         stored = 2 * q.words * (q.layer.dot // q.folding.simd)

@@ -95,6 +95,52 @@ def cost(
 
 
 @app.command()
+def fold(
+    model: Annotated[str, typer.Argument(metavar="MODEL|RUN", help="See `hwdse models`; with DESIGN a run.")],
+    trial: Annotated[str | None, typer.Argument(metavar="[DESIGN]", help="A design of the run, as for `show`.")] = None,
+    device: Annotated[str | None, typer.Option(help="See `hwdse devices`; a run has its own.")] = None,
+    design: Annotated[Path | None, typer.Option(help="A design file (TOML); its folding is not looked at.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Of all weights without a design; int8:channel.")] = None,
+    activations: Annotated[str | None, typer.Option(help="Of all activations without a design; int8.")] = None,
+    frames_per_second: Annotated[
+        float | None, typer.Option("--fps", help="The rate; as fast as fits otherwise.")
+    ] = None,
+    clock_mhz: Annotated[float | None, typer.Option("--clock", help="Assumed, MHz; a run has its own, or 100.")] = None,
+    front: Annotated[bool, typer.Option("--front", help="Every best design, from the slowest to the fastest.")] = False,
+    objective: Annotated[
+        str, typer.Option(help="utilization, or the one that is scarce: lut, ff, ...")
+    ] = "utilization",
+    limit: Annotated[
+        list[str] | None, typer.Option(metavar="RESOURCE=SHARE", help="Of the device, e.g. lut=0.8; 1 otherwise.")
+    ] = None,
+    max_weight_bits: Annotated[int | None, typer.Option(help="PE x SIMD x bits of a weight, at most.")] = None,
+    max_stream_bits: Annotated[int | None, typer.Option(help="Of a stream of activations, at most.")] = None,
+    accumulator: Annotated[str | None, typer.Option(help="tight (as without it) or paper, as for `cost`.")] = None,
+    multiplier: Annotated[str | None, typer.Option(help="auto (as without it), lut or dsp: what multiplies.")] = None,
+    layerwise: Annotated[bool, typer.Option(help="Fold products only, inputs quantised layer by layer.")] = False,
+    shape: Annotated[str | None, typer.Option(help="Of one input, for a network of yours: 3,32,32.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A file for the design (TOML), for `hwdse cost --design`.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Fold every layer as is best for all together, proven: the fastest that fits, the smallest at a rate, or both."""
+    from hwdse import fold_command as command
+    from hwdse.foldings.choice import known
+
+    settings = {key: value for key, value in (("accumulator", accumulator), ("multiplier", multiplier)) if value}
+    if trial is None:
+        formats = command.read(design, weights, activations)
+        what, clock = command.of_network(model, device, shape, formats, settings, hardware=not layerwise)
+    else:
+        own = (("--design", design), ("--weights", weights), ("--activations", activations), ("--shape", shape))
+        more = (("--accumulator", accumulator), ("--multiplier", multiplier), ("--layerwise", layerwise or None))
+        command.alone([option for option, value in own + more if value is not None])
+        what, clock = command.of_run(Path(model), trial, device)
+    limits = command.limits(tuple(limit or ()), max_weight_bits, max_stream_bits)
+    wish = command.Wish(known(objective), frames_per_second, clock if clock_mhz is None else clock_mhz, limits)
+    command.fold(what, wish, out, front=front).print(as_json=as_json)
+
+
+@app.command()
 def synth(
     path: RunPath,
     design: DesignName,

@@ -13,7 +13,7 @@ from hwdse.cost_model import CostModel
 from hwdse.design import Design, Quantizer
 from hwdse.folding import fold
 from hwdse.quantize import charged, technique
-from hwdse.target import fpga
+from hwdse.target import FpgaTarget, fpga
 from hwdse.trace import trace
 from hwdse.workload import Workload
 
@@ -49,23 +49,39 @@ class Priced:
     workload: Workload
 
 
-def price(question: Question, design: Design | tuple[Quantizer, Quantizer], **settings: str) -> Priced:
-    """The price of a design, or of one quantizer for all weights and one for all activations.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a question is about: a network, its quantisers, and what prices it where."""
 
-    The pair is taken as written: name unsigned formats yourself. `settings` are the cost model's.
-    ValueError, in one sentence, is bad input.
-    """
+    workload: Workload
+    design: Design
+    target: FpgaTarget
+    model: CostModel
+
+
+def asked(question: Question, design: Design | tuple[Quantizer, Quantizer], **settings: str) -> Asked:
+    """What is priced, by `price` and by an exact folding; ValueError as for them."""
     target = fpga(question.device)
     contract: type[CostModel] = CostModel  # type: ignore[type-abstract]  # its subclasses are not
     model = plugins.named("hwdse.cost_models", contract, question.cost_model)(**settings)
     workload = _workload(question)
     chosen = design if isinstance(design, Design) else _uniform(workload, *design)
     workload.check(chosen)
-    workload = _charged(workload, chosen)
+    return Asked(_charged(workload, chosen), chosen, target, model)
+
+
+def price(question: Question, design: Design | tuple[Quantizer, Quantizer], **settings: str) -> Priced:
+    """The price of a design, or of one quantizer for all weights and one for all activations.
+
+    The pair is taken as written: name unsigned formats yourself. `settings` are the cost model's.
+    ValueError, in one sentence, is bad input.
+    """
+    found = asked(question, design, **settings)
+    workload, chosen = found.workload, found.design
     if not chosen.folding:
         cycles = int(question.clock_mhz * 1e6 / question.frames_per_second)
         chosen = replace(chosen, folding=tuple(sorted(fold(workload, cycles).items())))
-    return Priced(model.cost(workload, chosen, target, question.clock_mhz), chosen, workload)
+    return Priced(found.model.cost(workload, chosen, found.target, question.clock_mhz), chosen, workload)
 
 
 def read_design(file: Path) -> Design:

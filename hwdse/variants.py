@@ -7,7 +7,7 @@ takes no more of anything is enough.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -22,6 +22,7 @@ Counts = NDArray[np.float64]
 
 ABSENT = 1e-6  # what a device counts as having where it has none: whatever takes some of it is worse than all else
 IMPOSSIBLE = 1e12  # of every resource: a way that no choice takes
+TOO_MUCH = 1e24  # as a share: more than that of any impossible way
 FEW = 2048  # combinations that are all tried
 STEPS = (1 / 16, 1 / 4, 1)  # of the way from the bound to a choice: near the bound few choices are to be looked at
 
@@ -29,6 +30,12 @@ STEPS = (1 / 16, 1 / 4, 1)  # of the way from the bound to a choice: near the bo
 def counts(area: Resources) -> Counts:
     """LUTs, FFs, DSPs, block RAMs and URAMs of `area`."""
     return np.array([area.luts, area.ffs, area.dsps, area.brams, area.urams], np.float64)
+
+
+def have(target: FpgaTarget) -> Counts:
+    """What a device has of each, nearly nothing where it has none."""
+    found = np.array([target.luts, target.ffs, target.dsps, target.brams, target.urams], np.float64)
+    return np.where(found > 0, found, ABSENT)
 
 
 def nondominated(ways: Counts) -> Picks:
@@ -46,26 +53,27 @@ def best(parts: Sequence[Counts], fixed: Counts, target: FpgaTarget) -> tuple[in
     of those with the fewest LUTs. So the design fits if any of these choices does, and where none does, it is the least
     overfull. A resource that the device does not have is avoided before all else.
     """
-    problem = _Problem.of(parts, fixed, target)
+    problem = Problem.of(parts, fixed, target)
     picks = problem.every() if problem.combinations <= FEW else _searched(problem)
     return tuple(int(pick) for pick in picks)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Problem:
-    """Parts with as many ways each: where a part has fewer, the others are impossible."""
+class Problem:
+    """Parts with as many ways each, of which one each is chosen: where a part has fewer, the others are impossible."""
 
     ways: Counts  # parts x ways x resources, of which LUTs are the first
     number: tuple[int, ...]  # of ways, by part
     fixed: Counts
     have: Counts  # of the device
+    most: Counts  # that a choice may take, or infinity
     bound: float = 0.0  # the largest share of every choice is at least this, of resources that are left out too
 
     @classmethod
-    def of(cls, parts: Sequence[Counts], fixed: Counts, target: FpgaTarget) -> "_Problem":
+    def of(cls, parts: Sequence[Counts], fixed: Counts, target: FpgaTarget) -> "Problem":
         number = tuple(len(ways) for ways in parts)
-        have = np.array([target.luts, target.ffs, target.dsps, target.brams, target.urams], np.float64)
-        return cls(_padded(parts, len(have)), number, fixed, np.where(have > 0, have, ABSENT))
+        has = have(target)
+        return cls(padded(parts, len(has)), number, fixed, has, np.full(len(has), np.inf))
 
     @property
     def combinations(self) -> int:
@@ -81,9 +89,10 @@ class _Problem:
         return float(self.shares(used)), float(used[0])
 
     def shares(self, used: Counts) -> Counts:
-        """The largest shares, of `... x resources`."""
+        """The largest shares, of `... x resources`; of what takes more than it may, by how much that is `TOO_MUCH`."""
         found: Counts = np.maximum((used / self.have).max(-1), self.bound)
-        return found
+        over = (used / np.maximum(self.most, ABSENT)).max(-1)
+        return np.where((used > self.most).any(-1), over * TOO_MUCH, found)
 
     def first(self, used: Counts) -> int:
         """The best of `used`, `n x resources`."""
@@ -96,15 +105,16 @@ class _Problem:
             used = (used[:, None] + ways[None, :number]).reshape(-1, len(self.fixed))
         return np.array(np.unravel_index(self.first(used), self.number), np.intp)
 
-    def without_plenty(self, bound: float) -> "_Problem":
+    def without_plenty(self, bound: float) -> "Problem":
         """The same without the resources of which no choice takes more than `bound`, the least there is; LUTs stay."""
         most = np.where(self.ways < IMPOSSIBLE, self.ways, 0).max(1).sum(0) + self.fixed
-        kept = most > bound * self.have
+        kept = (most > bound * self.have) | (most > self.most)
         kept[0] = True
-        return _Problem(self.ways[..., kept], self.number, self.fixed[kept], self.have[kept], bound)
+        few = self.ways[..., kept], self.number, self.fixed[kept], self.have[kept], self.most[kept]
+        return Problem(*few, bound)
 
 
-def _padded(parts: Sequence[Counts], resources: int) -> Counts:
+def padded(parts: Sequence[Counts], resources: int) -> Counts:
     """`parts x ways x resources`."""
     padded = np.full((len(parts), max(map(len, parts), default=0), resources), IMPOSSIBLE)
     for i, ways in enumerate(parts):
@@ -115,7 +125,7 @@ def _padded(parts: Sequence[Counts], resources: int) -> Counts:
 # ---- a choice, and what may be better ------------------------------------------------------------
 
 
-def _searched(problem: _Problem) -> Picks:
+def _searched(problem: Problem) -> Picks:
     """The best of all combinations."""
     picks = np.asarray(problem.ways[:, :, 0].argmin(1))
     share, luts = problem.rank(problem.used(picks))
@@ -125,22 +135,27 @@ def _searched(problem: _Problem) -> Picks:
     return _best_near(problem.without_plenty(found.bound - EPSILON), found)
 
 
-def _best_near(problem: _Problem, found: Relaxed) -> Picks:
+def _best_near(problem: Problem, found: Relaxed) -> Picks:
     """The best choice, from one near the mixture: whatever has a smaller share is between the bound and that one."""
-    picks = _improved(problem, _rounded(problem, found.mixed))
+    return closed(problem, found.bound, improved(problem, rounded(problem, found.mixed)))
+
+
+def closed(problem: Problem, bound: float, picks: Picks) -> Picks:
+    """The best choice, where the largest share of every choice is at least `bound` and that of `picks` is near it."""
     share, luts = problem.rank(problem.used(picks))
     for step in STEPS:
-        limit = found.bound + (share - found.bound) * step
-        better = _within(problem, _below(limit, problem.have, strict=step == 1), picks)
+        limit = bound + (share - bound) * step
+        budget = np.minimum(below(limit, problem.have, strict=step == 1), problem.most)
+        better = within(problem, budget, picks)
         if better is not None:
             return better
-    budget = _below(share, problem.have, strict=False)
+    budget = np.minimum(below(share, problem.have, strict=False), problem.most)
     budget[0] = min(budget[0], luts - 1)
-    fewer = _within(problem, budget, picks)
+    fewer = within(problem, budget, picks)
     return picks if fewer is None else fewer
 
 
-def _below(share: float, have: Counts, *, strict: bool) -> Counts:
+def below(share: float | Counts, have: Counts, *, strict: bool) -> Counts:
     """The most of each resource that is a smaller share, or no larger one."""
     whole = np.floor(share * have) + 1
     for _ in range(3):  # at most two more than asked for, and one for rounding
@@ -148,7 +163,7 @@ def _below(share: float, have: Counts, *, strict: bool) -> Counts:
     return whole
 
 
-def _rounded(problem: _Problem, mixed: Sequence[Picks]) -> Picks:
+def rounded(problem: Problem, mixed: Sequence[Picks]) -> Picks:
     """The best choice whose parts are those of the choices in a mixture, which differ in few parts."""
     picks = mixed[0].copy()
     ways = [sorted(set(column)) for column in np.stack(mixed).T.tolist()]
@@ -157,13 +172,13 @@ def _rounded(problem: _Problem, mixed: Sequence[Picks]) -> Picks:
     if prod(number) > FEW:
         return min(mixed, key=lambda one: problem.rank(problem.used(one)))
     rest = problem.used(picks) - problem.ways[some, picks[some]].sum(0)
-    few = _padded([problem.ways[part, ways[part]] for part in some], len(rest))
-    chosen = _Problem(few, number, rest, problem.have, problem.bound).every()
+    few = padded([problem.ways[part, ways[part]] for part in some], len(rest))
+    chosen = replace(problem, ways=few, number=number, fixed=rest).every()
     picks[some] = [ways[part][pick] for part, pick in zip(some, chosen, strict=True)]
     return picks
 
 
-def _improved(problem: _Problem, picks: Picks) -> Picks:
+def improved(problem: Problem, picks: Picks) -> Picks:
     """`picks` with the way of one part changed after the other, as long as that is better."""
     picks = picks.copy()
     while True:
@@ -180,7 +195,7 @@ def _improved(problem: _Problem, picks: Picks) -> Picks:
 # ---- the exact search ----------------------------------------------------------------------------
 
 
-def _within(problem: _Problem, budget: Counts, start: Picks) -> Picks | None:
+def within(problem: Problem, budget: Counts, start: Picks) -> Picks | None:
     """The best choice that takes no more than `budget` of any resource; None if there is none."""
     least = problem.ways.min(1).sum(0) + problem.fixed
     if (least > budget).any():
@@ -192,7 +207,7 @@ def _within(problem: _Problem, budget: Counts, start: Picks) -> Picks | None:
     return _enumerated(problem, budget, found.prices / limit)
 
 
-def _enumerated(problem: _Problem, budget: Counts, prices: Counts) -> Picks | None:
+def _enumerated(problem: Problem, budget: Counts, prices: Counts) -> Picks | None:
     """The same, part by part: of the choices for the parts so far, those that the others may complete.
 
     `prices` are per unit: what costs more than 1 takes more than `budget`.

@@ -343,7 +343,7 @@ def combinations(target: FpgaTarget, how: Design = INT8) -> NDArray[np.int64]:
     """LUTs, FFs, DSPs and block RAMs of every combination of choices for the layers of `SMALL`."""
     found = np.zeros((1, 4), np.int64)
     for layer in SMALL.layers:
-        areas = {cost.area for cost in options(dataflow._quantised(layer, how, target)).values()}
+        areas = {cost.area for cost in options(dataflow.quantised(layer, how, target)).values()}
         own = np.array([[area.luts, area.ffs, area.dsps, area.brams] for area in areas])
         found = (found[:, None] + own[None]).reshape(-1, 4)
     return found
