@@ -159,6 +159,7 @@ class Bench:
 
     # ---- whole networks ----------------------------------------------------------------------
 
+    @torch.inference_mode(False)  # techniques may want gradients
     def shell(self, design: Design) -> "Shell":
         """What gives the logits of `design` from cached parts; only for recipes that put no other modules in."""
         self.workload.check(design)
@@ -178,6 +179,7 @@ class Bench:
             layers = {layer: self._own_weights(layer, quantizer) for layer, quantizer in design.weights}
         return Shell(self.program, Choice(sites, layers))
 
+    @torch.inference_mode(False)
     def quantize(self, design: Design) -> fx.GraphModule:
         """The Brevitas model of `design`: `QuantConv2d`, `QuantLinear` and `QuantIdentity` in the network's graph."""
         self.workload.check(design)
