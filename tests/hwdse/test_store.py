@@ -95,7 +95,7 @@ def test_another_schema_is_refused_and_kept(path: Path) -> None:
         later.execute("PRAGMA user_version = 7")
     later.close()
     before = path.read_bytes()
-    message = rf"^the evaluation store {path} has schema 7, and this hwdse reads 1$"
+    message = rf"^the evaluation store {path} has schema 7, and this hwdse reads 2$"
     with pytest.raises(ValueError, match=message):
         Store(path)
     assert path.read_bytes() == before
