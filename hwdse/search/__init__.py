@@ -23,7 +23,7 @@ from hwdse.claims import Claims
 from hwdse.design import Design
 from hwdse.evaluation import Evaluation
 from hwdse.metrics import metric
-from hwdse.search.desk import POLL_SECONDS, Desk, DesignError, Found
+from hwdse.search.desk import POLL_SECONDS, DesignError, Desk, Found
 from hwdse.search.history import FINISHED as FINISHED
 from hwdse.search.history import resume, trials
 from hwdse.search.problem import Problem

@@ -16,8 +16,8 @@ from hwdse.design import Design
 from hwdse.evaluation import Accuracy, Evaluation
 from hwdse.metrics import metric
 from hwdse.result import Constraint, Objective
-from hwdse.search.desk import Desk, Found
 from hwdse.search.desk import DesignError as DesignError
+from hwdse.search.desk import Desk, Found
 from hwdse.space import Space
 from hwdse.store import Store
 from hwdse.target import FpgaTarget
