@@ -1,28 +1,20 @@
 """The program of a worker process: `python -m hwdse.workers.child FILENO`, started by `processes` alone."""
 
-import pickle
 import signal
 import sys
-import traceback
+from contextlib import suppress
 from multiprocessing.connection import Connection
 
-from hwdse.workers import evaluate
-from hwdse.workers.pool import Broke, Ready, Refused
+from hwdse.workers.servant import Servant
 
 
 def serve(line: Connection) -> None:
     """Builds the network that the first message makes, then does job by job until the line is closed."""
-    try:
-        evaluator = pickle.loads(line.recv())()
-        line.send(Ready(evaluator.context))
+    servant = Servant()
+    with suppress(EOFError, OSError):  # the parent is gone; what a servant meets is in its answers
+        line.send(servant.build(line.recv()))
         while True:
-            line.send(evaluate(evaluator, line.recv()))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        return  # the parent is gone
-    except ValueError as error:  # what the network, its data or its recipe refuse
-        line.send(Refused(str(error)))
-    except Exception:
-        line.send(Broke(traceback.format_exc()))
+            line.send(servant.do(line.recv()))
 
 
 if __name__ == "__main__":

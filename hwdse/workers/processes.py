@@ -39,14 +39,14 @@ class Worker:
 
     def send(self, message: object) -> None:
         """Sends it; a worker that is dead is found out by who listens."""
-        with suppress(BrokenPipeError, ConnectionResetError):
+        with suppress(OSError):
             self.line.send(message)
 
     def hear(self) -> News:
         """What it says."""
         try:
             return cast(News, self.line.recv())
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # also in the middle of a message
             return Died(_how(self.process.wait()))
 
 

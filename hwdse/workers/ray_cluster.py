@@ -5,34 +5,13 @@ itself: an actor that died with its node is a dead worker, as everywhere else.
 """
 
 import pickle
-import traceback
 from collections.abc import Sequence
 from typing import Any, cast
 
-from hwdse.workers import Job, Maker, Outcome, evaluate
-from hwdse.workers.pool import Broke, Died, News, Ready, Refused
+from hwdse.workers import Job, Maker
+from hwdse.workers.pool import Died, News
 from hwdse.workers.processes import ONE_THREAD
-
-
-class Servant:
-    """What runs on a node: the network of a study."""
-
-    def build(self, maker: bytes) -> Ready | Refused | Broke:
-        """Builds the network, which evaluates from then on."""
-        try:
-            self._evaluator = pickle.loads(maker)()
-            return Ready(self._evaluator.context)
-        except ValueError as error:
-            return Refused(str(error))
-        except Exception:
-            return Broke(traceback.format_exc())
-
-    def do(self, job: Job) -> Outcome | Broke:
-        """Does a job."""
-        try:
-            return evaluate(self._evaluator, job)
-        except Exception:
-            return Broke(traceback.format_exc())
+from hwdse.workers.servant import Servant
 
 
 class Worker:
