@@ -4,7 +4,9 @@ Every node needs hwdse and the files that the study names, at the same paths. Ra
 itself: an actor that died with its node is a dead worker, as everywhere else.
 """
 
+import os
 import pickle
+import socket
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -12,6 +14,8 @@ from hwdse.workers import Job, Maker
 from hwdse.workers.pool import Died, News
 from hwdse.workers.processes import ONE_THREAD
 from hwdse.workers.servant import Servant
+
+KNOCK_SECONDS = 10  # for a machine to answer
 
 
 class Worker:
@@ -39,10 +43,12 @@ class RayCluster:
         self._remote = self._ray.remote(Servant).options(**options, runtime_env={"env_vars": ONE_THREAD})
 
     def _join(self, address: str | None) -> None:
+        named = os.environ.get("RAY_ADDRESS") if address is None else address
         try:
+            _knock(named)
             self._ray.init(address=address, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
         except Exception as error:  # Ray's own, of gRPC, or that nothing is there
-            place = "that RAY_ADDRESS names" if address is None else address
+            place = "of this machine" if named is None else named
             raise ValueError(f"the Ray cluster {place} cannot be used: {str(error).splitlines()[0]}") from error
 
     def start(self) -> Worker:
@@ -72,3 +78,10 @@ class RayCluster:
             return cast(News, self._ray.get(call))
         except self._ray.exceptions.RayError as error:
             return Died(f"on the Ray cluster: {str(error).splitlines()[0]}")
+
+
+def _knock(address: str | None) -> None:
+    """OSError if nothing is at `host:port`, for which Ray would wait for minutes."""
+    host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host, int(port)), KNOCK_SECONDS).close()

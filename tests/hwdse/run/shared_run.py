@@ -1,0 +1,36 @@
+"""A run that writes down every evaluation that it does: `python shared_run.py STUDY OUT LOG SECONDS STORAGE [WORKERS]`.
+
+One line per evaluation: process, design, split. `SECONDS` is what each takes at least.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from hwdse import accuracy
+from hwdse.design import Design
+from hwdse.evaluation import Accuracy
+from hwdse.run import run
+from hwdse.workers import Workers
+
+plain = accuracy.Evaluator.accuracy
+
+
+def record(log: Path, seconds: float) -> None:
+    """Makes this process write down what it evaluates."""
+
+    def accuracy_of(self: accuracy.Evaluator, design: Design, split: str) -> Accuracy:
+        with log.open("a") as lines:
+            lines.write(f"{os.getpid()} {design.digest} {split}\n")
+        time.sleep(seconds)
+        return plain(self, design, split)
+
+    accuracy.Evaluator.accuracy = accuracy_of  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    study, out, log, seconds, storage = sys.argv[1:6]
+    record(Path(log), float(seconds))
+    who = Workers(patience_seconds=3.0)
+    run(study, out, storage=storage, workers=who, report=lambda p: print(p.stage, p.done, flush=True))
