@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PATIENCE_SECONDS = 60  # for another process's transaction, and for a server that restarts
 PAUSE_SECONDS = 0.2  # before a statement that a server lost is sent again
+RACES = 3  # lost ones, until it must be something else
 PREFIX = "hwdse_"  # of our tables in a database of others
 NOW = "SELECT (julianday('now') - 2440587.5) * 86400.0"  # SQLite's; 2440587.5 is 1970-01-01 as a Julian date
 
@@ -147,13 +148,8 @@ class Server:
         return (now if now.tzinfo is not None else now.replace(tzinfo=UTC)).timestamp()
 
     def make(self, table: str) -> None:
-        """Makes a table if it is not there; PostgreSQL refuses one of two that do so at the same moment."""
-        from sqlalchemy.exc import IntegrityError
-
-        try:
-            self.write(table)
-        except IntegrityError:  # the other one was faster, and has made it
-            self.write(table)
+        """Makes a table if it is not there."""
+        racing(lambda: self.write(table))
 
     def close(self) -> None:
         """Ends the connections."""
@@ -161,7 +157,7 @@ class Server:
 
     def _patiently(self, work: "Callable[[Connection], T]") -> T:
         """What `work` gives in one transaction, which is begun again while the server cannot be reached."""
-        from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+        from sqlalchemy.exc import DataError, InterfaceError, InternalError, OperationalError
 
         until = time.monotonic() + PATIENCE_SECONDS
         while True:
@@ -172,11 +168,21 @@ class Server:
                 if time.monotonic() > until:
                     said = f"the {self._kind} {self.name} was lost, run again to continue: {first_line(error)}"
                     raise ValueError(said) from error
-            except IntegrityError:
-                raise
-            except DBAPIError as error:
+            except (DataError, InternalError) as error:
                 raise ValueError(f"the {self._kind} {self.name} cannot be used: {first_line(error)}") from error
             time.sleep(PAUSE_SECONDS)
+
+
+def racing(make: Callable[[], T]) -> T:
+    """What `make` gives, which makes tables: PostgreSQL refuses all but one who do so at the same moment."""
+    from sqlalchemy.exc import IntegrityError, ProgrammingError
+
+    for _ in range(RACES):
+        try:
+            return make()
+        except (IntegrityError, ProgrammingError):  # the others will be done in a moment
+            time.sleep(PAUSE_SECONDS)
+    return make()
 
 
 def hidden(url: str) -> str:

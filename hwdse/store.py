@@ -15,7 +15,7 @@ from pathlib import Path
 from hwdse import claims
 from hwdse.codec import decode, encode
 from hwdse.cost import FpgaCost
-from hwdse.database import Database, Server, SqliteFile, hidden
+from hwdse.database import Database, Server, SqliteFile, first_line, hidden
 from hwdse.design import Design
 from hwdse.evaluation import Accuracy
 
@@ -149,9 +149,9 @@ def _server(url: str) -> Database:
     try:
         for table in _TABLES:
             server.make(table)
-    except ValueError:
+    except Exception as error:  # e.g. a user who may not make tables
         server.close()
-        raise
+        raise ValueError(f"the {KIND} {server.name} cannot be used: {first_line(error)}") from error
     return server
 
 

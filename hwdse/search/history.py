@@ -18,7 +18,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hwdse import claims
-from hwdse.database import PATIENCE_SECONDS, Server, first_line, hidden
+from hwdse.database import PATIENCE_SECONDS, Server, first_line, hidden, racing
 
 FINISHED = (TrialState.COMPLETE, TrialState.FAIL)
 RETRIES = 3  # after losing a server without one more trial in between
@@ -37,7 +37,7 @@ def open_history(storage: str | Path, name: str, directions: Sequence[str]) -> I
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     shown = hidden(str(storage))
     try:
-        opened = _sqlite(storage) if isinstance(storage, Path) else RDBStorage(storage, {"pool_pre_ping": True})
+        opened = _sqlite(storage) if isinstance(storage, Path) else racing(lambda: _server(storage))
         ways = [StudyDirection[direction.upper()] for direction in directions]
         study = optuna.create_study(storage=opened, study_name=name, directions=ways, load_if_exists=True)
     except Exception as error:  # SQLAlchemy's, the database driver's, or that there is no driver
@@ -92,6 +92,10 @@ def trials(study: optuna.Study, *states: TrialState) -> list[FrozenTrial]:
 def resume(study: optuna.Study, trial: FrozenTrial) -> Trial:
     """A trial that a killed process left running, with its number and the choices it had."""
     return Trial(study, trial._trial_id)
+
+
+def _server(url: str) -> RDBStorage:
+    return RDBStorage(url, {"pool_pre_ping": True})
 
 
 def _sqlite(path: Path) -> RDBStorage:

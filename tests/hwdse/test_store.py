@@ -241,3 +241,16 @@ def test_writers_that_are_killed_lose_nothing(path: Path) -> None:
                 last = int((first + rest).splitlines()[-1])
                 for i in range(last + 1):
                     assert store.accuracy(f"{name}.{i}", "c", "search") == Accuracy("search", 8, "ff", i / 3, None)
+
+
+def test_many_make_the_tables_of_a_server_at_once(server: PostgreSql) -> None:
+    with Store(server.url) as store:
+        for table in ("designs", "accuracies", "measurements", "failures", "claims"):
+            store.database.write(f"DROP TABLE @{table}")
+
+    def opened(name: str) -> bool:
+        with Store(server.url) as store:
+            return Claims(store.database, name).claim(name)
+
+    with ThreadPoolExecutor(6) as threads:
+        assert list(threads.map(opened, "abcdef")) == 6 * [True]

@@ -84,14 +84,14 @@ def test_a_killed_run_is_finished_by_the_other(alone: Result, study: Path, tmp_p
     assert repeated(log) <= 1
     assert len({line.split()[0] for line in log.read_text().splitlines()}) == 2
     before = log.read_text()
-    assert start(study, tmp_path / "a", log, 0.1, server.url).wait(60) == 0
+    again = start(study, tmp_path / "a", log, 0.1, server.url)
+    again.communicate(timeout=120)
+    assert again.returncode == 0
     assert log.read_text() == before  # it only reads what is there
     assert replace(load(tmp_path / "a"), manifest=()) == replace(found, manifest=())
 
 
-def test_a_restart_of_the_database_loses_nothing(
-    alone: Result, study: Path, tmp_path: Path, server: PostgreSql
-) -> None:
+def test_a_restart_of_the_database_loses_nothing(study: Path, tmp_path: Path, server: PostgreSql) -> None:
     """It crashes in the middle of two runs, which wait for it."""
     log = tmp_path / "log"
     other = tmp_path / "other.toml"  # a study of its own in the same database
@@ -108,7 +108,6 @@ def test_a_restart_of_the_database_loses_nothing(
     assert [process.returncode for process in runs] == [0, 0]
     found = [load(tmp_path / name) for name in ("a", "b")]
     assert replace(found[0], manifest=()) == replace(found[1], manifest=())
-    assert [trial.evaluation.design.text for trial in found[0].trials] != []
     assert [trial.number for trial in found[0].trials] == list(range(TRIALS))
     assert repeated(log) <= 2
 
