@@ -53,20 +53,30 @@ class Claims:
 
 
 @contextmanager
-def beating(*all_claims: Claims) -> Iterator[None]:
-    """Renews the claims of a living owner in a thread; what it still has at the end is released."""
+def beating(claims: Claims) -> Iterator[None]:
+    """Renews the claims of a living owner in a thread; what it still has at the end is released.
+
+    Not after an error, which may be that of the database: then its claims grow old.
+    """
     over = threading.Event()
-    threads = [threading.Thread(target=_beat, args=(claims, over), daemon=True) for claims in all_claims]
-    for thread in threads:
-        thread.start()
+    thread = threading.Thread(target=_beat, args=(claims, over), daemon=True)
+    thread.start()
     try:
         yield
-    finally:
+    except Exception:
         over.set()
-        for thread, claims in zip(threads, all_claims, strict=True):
-            thread.join()
-            with suppress(ValueError):  # a database that is lost: its claims grow old instead
-                claims.release_all()
+        raise
+    except BaseException:  # e.g. Ctrl-C
+        _end(claims, over, thread)
+        raise
+    _end(claims, over, thread)
+
+
+def _end(claims: Claims, over: threading.Event, thread: threading.Thread) -> None:
+    over.set()
+    thread.join()
+    with suppress(ValueError):  # of a database that is lost just now
+        claims.release_all()
 
 
 def _beat(claims: Claims, over: threading.Event) -> None:

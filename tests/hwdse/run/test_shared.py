@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
@@ -37,12 +38,25 @@ def alone(study: Path) -> Result:
     return run(study, study.parent / "alone")
 
 
-def start(study: Path, out: Path, log: Path, seconds: float, storage: str) -> subprocess.Popen[str]:
-    """A run in a process of its own."""
-    command = [sys.executable, "-W", "ignore", str(Path(__file__).parent / "shared_run.py")]
-    command += [str(study), str(out), str(log), str(seconds), storage]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, cwd=ROOT, env=environment)
+Start = Callable[[Path, str], "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(tmp_path: Path, server: PostgreSql) -> Iterator[Start]:
+    """Starts a run of a study in a process of its own, by the name of its folder; they are ended with the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def one(study: Path, name: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-W", "ignore", str(Path(__file__).parent / "shared_run.py")]
+        command += [str(study), str(tmp_path / name), str(tmp_path / "log"), "0.1", server.url]
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        started.append(subprocess.Popen(command, text=True, stdout=subprocess.PIPE, cwd=ROOT, env=environment))
+        return started[-1]
+
+    yield one
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 def output(process: subprocess.Popen[str]) -> IO[str]:
@@ -56,21 +70,14 @@ def repeated(log: Path) -> int:
     return sum(counts.values()) - len(counts)
 
 
-def test_workers_find_what_one_process_does(alone: Result, study: Path, tmp_path: Path) -> None:
-    """The random sampler has no memory, so that it proposes the same for any number of workers."""
-    result = run(study, tmp_path / "out", workers=Workers(2))
-    assert evaluations(result) == evaluations(alone)
-    assert replace(result, manifest=()) == replace(alone, manifest=())
-
-
 def test_workers_do_not_change_whose_folder_it_is(alone: Result, study: Path) -> None:
     assert run(study, study.parent / "alone", workers=Workers(2)) == alone
 
 
-def test_a_killed_run_is_finished_by_the_other(alone: Result, study: Path, tmp_path: Path, server: PostgreSql) -> None:
+def test_a_killed_run_is_finished_by_the_other(alone: Result, study: Path, tmp_path: Path, start: Start) -> None:
     """Two runs share a history and its evaluations in PostgreSQL; one dies by SIGKILL, and comes back in the end."""
     log = tmp_path / "log"
-    runs = [start(study, tmp_path / name, log, 0.1, server.url) for name in ("a", "b")]
+    runs = [start(study, name) for name in ("a", "b")]
     for process in runs:
         for _ in range(3):
             assert output(process).readline()
@@ -84,19 +91,19 @@ def test_a_killed_run_is_finished_by_the_other(alone: Result, study: Path, tmp_p
     assert repeated(log) <= 1
     assert len({line.split()[0] for line in log.read_text().splitlines()}) == 2
     before = log.read_text()
-    again = start(study, tmp_path / "a", log, 0.1, server.url)
+    again = start(study, "a")
     again.communicate(timeout=120)
     assert again.returncode == 0
     assert log.read_text() == before  # it only reads what is there
     assert replace(load(tmp_path / "a"), manifest=()) == replace(found, manifest=())
 
 
-def test_a_restart_of_the_database_loses_nothing(study: Path, tmp_path: Path, server: PostgreSql) -> None:
+def test_a_restart_of_the_database_loses_nothing(study: Path, tmp_path: Path, server: PostgreSql, start: Start) -> None:
     """It crashes in the middle of two runs, which wait for it."""
     log = tmp_path / "log"
     other = tmp_path / "other.toml"  # a study of its own in the same database
     other.write_text(study.read_text().replace('"ecp5_25f"', '"xc7z020"'))
-    runs = [start(other, tmp_path / name, log, 0.1, server.url) for name in ("a", "b")]
+    runs = [start(other, name) for name in ("a", "b")]
     for process in runs:
         for _ in range(3):
             assert output(process).readline()
@@ -113,7 +120,7 @@ def test_a_restart_of_the_database_loses_nothing(study: Path, tmp_path: Path, se
 
 
 def test_a_killed_worker_loses_nothing(alone: Result, study: Path, tmp_path: Path) -> None:
-    """The run starts another one."""
+    """The run starts others, and finds what one process does: the random sampler has no memory."""
     killed: list[int] = []
 
     def report(progress: object) -> None:
@@ -125,6 +132,7 @@ def test_a_killed_worker_loses_nothing(alone: Result, study: Path, tmp_path: Pat
     result = run(study, tmp_path / "out", workers=Workers(2), report=report)
     assert len(killed) == 2
     assert evaluations(result) == evaluations(alone)
+    assert replace(result, manifest=()) == replace(alone, manifest=())
 
 
 def children() -> list[int]:

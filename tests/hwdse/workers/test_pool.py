@@ -32,7 +32,7 @@ def done(executor: Executor, jobs: Iterable[Job]) -> dict[Job, Outcome]:
 
 def pool(count: int, toy: Evaluator, make: Maker | None = None) -> Pool[object]:
     assert isinstance(toy, Toy)
-    return Pool(Processes(make or maker(toy)), count, toy)  # type: ignore[arg-type, return-value]
+    return Pool(Processes(make or maker(toy)), count, toy)  # type: ignore[arg-type]
 
 
 def test_processes_give_what_this_process_does(tmp_path: Path) -> None:
