@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hwdse.claims import Claims
 from hwdse.design import Design
@@ -79,9 +79,12 @@ class _Search:
         self._running: dict[int, Trial] = {}  # by number, from the proposal until it is told
         self._found: dict[int, Found] = {}  # what came of them
         self._since = time.monotonic()  # the last one was told, or the search began
+        self._known: list[FrozenTrial] = []  # the trials of all processes when the last one was told
+        self._asked = 0  # since then
 
     def run(self) -> None:
         """Until the budget is spent and no trial is left, here or elsewhere."""
+        self._look()
         left = self._left()
         while True:
             self._fill(left)
@@ -91,6 +94,7 @@ class _Search:
                 return
             elif not (left := self._left()):
                 time.sleep(POLL_SECONDS)  # others are at work
+                self._look()
 
     def _fill(self, left: list[Trial]) -> None:
         """Starts trials, left ones first, until there are enough to keep the executor busy."""
@@ -98,31 +102,47 @@ class _Search:
             trial = left.pop(0) if left else self._ask()
             if trial is None:
                 return
-            self._running[trial.number] = trial
-            self._desk.put(trial.number, self._proposed(trial), "search")
+            try:
+                self._desk.put(trial.number, self._proposed(trial), "search")
+            except UpdateFinishedTrialError:  # by the process that had it until now
+                self._release(trial._trial_id)
+            else:
+                self._running[trial.number] = trial
 
     def _ask(self) -> Trial | None:
         """A new trial; None when there are enough. One too many, of processes that ask at once, is left alone."""
-        while not _over(self._history, self._plan):
+        while not self._over():
             trial = self._history.ask()
+            self._asked += 1
             if self._plan.trials is not None and trial.number >= self._plan.trials:
+                self._look()
                 return None
             if self._claim(trial._trial_id):
                 return trial
         return None
+
+    def _over(self) -> bool:
+        """Whether the budget is spent."""
+        spent = sum(float(trial.user_attrs.get("seconds", 0.0)) for trial in self._known)
+        count = len(self._known) + self._asked
+        return count >= (self._plan.trials or float("inf")) or spent >= 60 * (self._plan.minutes or float("inf"))
 
     def _left(self) -> list[Trial]:
         """The trials that a killed process left running, and that are nobody else's."""
         running = [trial for trial in self._unfinished() if trial.number not in self._running]
         return [resume(self._history, trial) for trial in running if self._claim(trial._trial_id)]
 
-    def _unfinished(self) -> list[optuna.trial.FrozenTrial]:
+    def _unfinished(self) -> list[FrozenTrial]:
         """The running trials of the budget, of all processes."""
         end = self._plan.trials
         return [trial for trial in trials(self._history, TrialState.RUNNING) if end is None or trial.number < end]
 
     def _claim(self, trial: int) -> bool:
         return self._claims is None or self._claims.claim(f"trial {trial}")
+
+    def _release(self, trial: int) -> None:
+        if self._claims is not None:
+            self._claims.release(f"trial {trial}")
 
     def _proposed(self, trial: Trial) -> Design:
         """The design of a trial, whose choices are written down with it."""
@@ -141,9 +161,14 @@ class _Search:
         trial = self._running.pop(number)
         with suppress(UpdateFinishedTrialError):  # another process took this one for dead and was faster
             text = self._tell(trial, self._found.pop(number))
-            self._report(Progress("search", len(trials(self._history, *FINISHED)), self._plan.trials, text))
-        if self._claims is not None:
-            self._claims.release(f"trial {trial._trial_id}")
+            self._look()
+            finished = sum(trial.state in FINISHED for trial in self._known)
+            self._report(Progress("search", finished, self._plan.trials, text))
+        self._release(trial._trial_id)
+
+    def _look(self) -> None:
+        """Reads the history, which costs as much as a trial on a small network, once for each that is told."""
+        self._known, self._asked = trials(self._history), 0
 
     def _tell(self, trial: Trial, found: Found) -> str:
         """Writes down what came of a trial; the same in words. Whatever else may follow a result belongs here."""
@@ -177,12 +202,6 @@ def _sampler(problem: Problem, plan: Plan) -> Reseeded:
         raise ValueError("a search needs a layer or an activation that 'first' and 'last' leave free")
     first = [problem.space.choices(pair) for pair in problem.space.uniform]
     return Reseeded("random" if plan.sampler == "grid" else plan.sampler, plan.seed, space, first)
-
-
-def _over(history: optuna.Study, plan: Plan) -> bool:
-    known = trials(history)
-    spent = sum(float(trial.user_attrs.get("seconds", 0.0)) for trial in known)
-    return len(known) >= (plan.trials or float("inf")) or spent >= 60 * (plan.minutes or float("inf"))
 
 
 def _origin(number: int, problem: Problem, plan: Plan) -> str:

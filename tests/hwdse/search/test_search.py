@@ -21,8 +21,9 @@ import optuna
 import pytest
 from numpy.typing import NDArray
 from optuna.samplers import NSGAIISampler
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
+import hwdse.search as searches
 from hwdse.claims import Claims
 from hwdse.cost import LayerCost, Resources, Term
 from hwdse.cost_model import CostModel
@@ -515,6 +516,42 @@ def test_a_trial_of_a_living_process_is_left_to_it(tmp_path: Path) -> None:
         assert [t.state.name for t in study.get_trials()] == ["COMPLETE"] * 16
     assert seen[-1][0] == 0
     assert seen[-1][1] - seen[-2][1] >= 1.0
+
+
+def test_a_trial_that_its_process_finishes_in_the_last_moment_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(study: optuna.Study, trial: FrozenTrial) -> Trial:
+        taken = history.resume(study, trial)
+        study.tell(trial.number, [0.5, 1.0])
+        return taken
+
+    monkeypatch.setattr(searches, "resume", late)
+    with (
+        problem(tmp_path, Mlp()) as task,
+        open_history(tmp_path / "history.sqlite", "study", ["maximize", "minimize"]) as study,
+    ):
+        study.ask()
+        search(task, PLAN, study, lambda progress: None, claims_of(study, "we", 60.0))
+        assert [t.state.name for t in study.get_trials()] == ["COMPLETE"] * 16
+        assert study.get_trials()[0].values == [0.5, 1.0]
+
+
+def test_what_others_asked_for_counts(tmp_path: Path) -> None:
+    """Another process takes the rest of the budget behind this one's back: one trial too many, not one each time."""
+    with (
+        problem(tmp_path, Mlp()) as task,
+        open_history(tmp_path / "history.sqlite", "study", ["maximize", "minimize"]) as study,
+    ):
+        theirs = claims_of(study, "they", 1.0)
+
+        def report(progress: Progress) -> None:
+            while len(study.get_trials()) in range(5, 16):
+                assert theirs.claim(f"trial {study.ask()._trial_id}")
+
+        search(task, replace(PLAN, sampler="random"), study, report, claims_of(study, "we", 1.0))
+        states = [t.state.name for t in study.get_trials()]
+    assert states == ["COMPLETE"] * 16 + ["RUNNING"]
 
 
 def test_a_trial_beyond_the_budget_waits_for_a_larger_one(tmp_path: Path) -> None:
