@@ -1,6 +1,7 @@
-"""A run that writes down every evaluation that it does: `python shared_run.py STUDY OUT LOG SECONDS STORAGE [WORKERS]`.
+"""A run that writes down every evaluation that it does: `python shared_run.py STUDY OUT LOG SECONDS STORAGE`.
 
-One line per evaluation: process, design, split. `SECONDS` is what each takes at least.
+One line per evaluation: process, design, split. `SECONDS` is what each takes at least, and none ends before there
+is a file `go` beside the log, so that no run is over before another one has begun.
 """
 
 import os
@@ -23,6 +24,8 @@ def record(log: Path, seconds: float) -> None:
     def accuracy_of(self: accuracy.Evaluator, design: Design, split: str) -> Accuracy:
         with log.open("a") as lines:
             lines.write(f"{os.getpid()} {design.digest} {split}\n")
+        while not log.with_name("go").exists():
+            time.sleep(0.02)
         time.sleep(seconds)
         return plain(self, design, split)
 
@@ -32,5 +35,5 @@ def record(log: Path, seconds: float) -> None:
 if __name__ == "__main__":
     study, out, log, seconds, storage = sys.argv[1:6]
     record(Path(log), float(seconds))
-    who = Workers(patience_seconds=3.0)
+    who = Workers(patience_seconds=6.0)
     run(study, out, storage=storage, workers=who, report=lambda p: print(p.stage, p.done, flush=True))
