@@ -160,6 +160,7 @@ def children() -> list[int]:
     return found
 
 
+@pytest.mark.slow  # its parts are tested with a toy network: tests/hwdse/search, tests/hwdse/test_claims.py
 def test_two_runs_share_an_evaluation_store(alone: Result, study: Path, tmp_path: Path) -> None:
     """Each has its own history, and proposes the same: half of the evaluations are the other's."""
     log, store = tmp_path / "log", tmp_path / "store.sqlite"
