@@ -24,7 +24,9 @@ DesignName = Annotated[
 ]
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a shipped study.")]
 Storage = Annotated[str | None, typer.Option(help="Optuna URL of the history; SQLite in the run folder otherwise.")]
-StorePath = Annotated[Path | None, typer.Option(help="Evaluation store, to share it between studies.")]
+StorePlace = Annotated[
+    str | None, typer.Option(help="Evaluation store, to share it between studies: a file or a postgresql:// URL.")
+]
 
 
 @app.command()
@@ -32,7 +34,12 @@ def run(
     study: StudyName,
     out: Annotated[Path, typer.Option(help="The run folder; made, or continued.")],
     storage: Storage = None,
-    store: StorePath = None,
+    store: StorePlace = None,
+    workers: Annotated[int, typer.Option(help="Processes that evaluate, or actors on Ray.")] = 1,
+    executor: Annotated[str, typer.Option(help="processes, of this machine; or ray.")] = "processes",
+    ray_address: Annotated[
+        str | None, typer.Option(help="Of a Ray cluster; RAY_ADDRESS, or one of this machine otherwise.")
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replaces a key, e.g. budget.trials=50.")
     ] = None,
@@ -40,8 +47,10 @@ def run(
 ) -> None:
     """Run or continue a study: prints its Pareto table and writes report.html into the run folder."""
     from hwdse import commands
+    from hwdse.workers import Workers
 
-    for table in commands.run(study, out, storage, store, tuple(settings or ())):
+    who = Workers(workers, executor, ray_address)
+    for table in commands.run(study, out, storage, store, who, tuple(settings or ())):
         table.print(as_json=as_json)
 
 

@@ -20,19 +20,20 @@ from hwdse.report.describe import clock_in_words, energy_in_words
 from hwdse.result import Result, Trial
 from hwdse.search import Progress as Step
 from hwdse.target import fpga, uses
+from hwdse.workers import Workers
 from hwdse.workload import Workload
 
 
 def run(
-    name: str, out: Path, storage: str | None, store: Path | None, settings: tuple[str, ...]
+    name: str, out: Path, storage: str | None, store: str | None, workers: Workers, settings: tuple[str, ...]
 ) -> Iterator[tables.Table]:
     """Runs a study with a progress bar, writes its report, and gives the table of its front, network by network."""
     for part, folder in runs.parts(study.load(name, settings), out):
-        result = _with_progress(part, folder, storage, store)
+        result = _with_progress(part, folder, storage, store, workers)
         yield front_of(result, str(write_report(result, folder)))
 
 
-def _with_progress(part: study.Study, folder: Path, storage: str | None, store: Path | None) -> Result:
+def _with_progress(part: study.Study, folder: Path, storage: str | None, store: str | None, workers: Workers) -> Result:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
@@ -43,7 +44,7 @@ def _with_progress(part: study.Study, folder: Path, storage: str | None, store: 
                 bar, completed=step.done, total=step.total, description=f"{part.name} {step.stage}: {step.text}"
             )
 
-        return runs.run(part, folder, storage=storage, store=store, report=advance)
+        return runs.run(part, folder, storage=storage, store=store, workers=workers, report=advance)
 
 
 def front(path: Path) -> tables.Table:

@@ -17,6 +17,8 @@ PACKAGES = {
         f"yowasp-nextpnr-{family}": "optional: place and route (hwdse calibrate --placed)"
         for family in ("ecp5", "himbaechel-gowin", "ice40", "nexus")
     },
+    "psycopg": "optional: a study on several machines, in PostgreSQL (hwdse run --storage)",
+    "ray": "optional: workers on a cluster (hwdse run --executor ray)",
     "torchvision": "optional: ImageNet networks (studies/paper.toml)",
 }
 PROGRAMS = {

@@ -4,10 +4,14 @@ This is where the parts meet: the study, the network and its data, the search, t
 """
 
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwdse import study as studies
+from hwdse.claims import Claims, beating
 from hwdse.design import Design
 from hwdse.folding import fold
 from hwdse.result import Result, Trial
@@ -16,16 +20,22 @@ from hwdse.run.manifest import manifest
 from hwdse.run.outcome import result_of
 from hwdse.run.prices import prices as prices
 from hwdse.search import Plan, Progress, search
-from hwdse.search.history import open_history
-from hwdse.search.problem import Evaluator, Problem
+from hwdse.search.history import claims_of, lasting
+from hwdse.search.problem import Problem
 from hwdse.space import Space
 from hwdse.store import Store
 from hwdse.study import Study
+from hwdse.workers import Evaluator, Executor, Workers, hire
 from hwdse.workload import Workload
 
 if TYPE_CHECKING:
+    import optuna
+
     from hwdse.data import Data
     from hwdse.quantize import Bench
+
+
+ALONE = Workers()
 
 
 def quiet(progress: Progress) -> None:
@@ -38,12 +48,15 @@ def run(
     *,
     storage: str | None = None,
     store: str | Path | None = None,
+    workers: Workers = ALONE,
     report: Callable[[Progress], None] = quiet,
 ) -> Result:
     """Runs or continues `study` in the folder `out`; a finished run of the same network and data is only loaded.
 
-    `storage` is the Optuna URL of the history and `store` the file of the evaluations, which studies
-    may share; both are in `out` otherwise. ValueError is bad input, in one sentence.
+    `storage` is the Optuna URL of the history and `store` the file or `postgresql://` URL of the evaluations,
+    which studies may share; both are in `out` otherwise, but that the evaluations follow a history in
+    PostgreSQL. Runs of one study with one `storage`, each with its own `out`, share its trials.
+    ValueError is bad input, in one sentence.
     """
     study = study if isinstance(study, Study) else studies.load(study)
     if len(study.parts) > 1:
@@ -51,20 +64,51 @@ def run(
     folder = RunFolder(Path(out))
     folder.check_owner(study)  # before the network is loaded
     evaluator, workload, nonnegative = network(study)
-    context = evaluator.context
-    stamp = f"{context} {prices(study)}"
+    stamp = f"{evaluator.context} {prices(study)}"
     if folder.finished(study, stamp):
         return folder.load()
     space = space_of(study, workload, nonnegative)
-    with folder.claimed(study, stamp), Store(Path(store or folder.store)) as opened:
-        problem = _problem(study, space, evaluator, opened)
+    with (
+        folder.claimed(study, stamp) as owner,
+        Store(_place(folder, storage, store)) as opened,
+        closing(hire(workers, evaluator, partial(one_thread_evaluator, study))) as hands,
+    ):
+        claims = Claims(opened.database, owner, workers.patience_seconds)
+        problem = _problem(study, space, evaluator, opened, hands, claims)
+        task = _Task(study, problem, folder, stamp, owner, workers, report)
         name = f"{study.model.name[0]} {study.digest} {stamp}"
-        with open_history(storage or folder.history, name, [o.direction for o in problem.objectives]) as history:
-            folder.begin(study, stamp)
-            search(problem, _plan(study), history, report)
-            result = result_of(study, problem, history, manifest(study, context), report)
+        with beating(claims):
+            result = lasting(storage or folder.history, name, [o.direction for o in problem.objectives], task.work)
         folder.save(result)
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What a run does once everything is open."""
+
+    study: Study
+    problem: Problem
+    folder: RunFolder
+    stamp: str
+    owner: str
+    workers: Workers
+    report: Callable[[Progress], None]
+
+    def work(self, history: "optuna.Study") -> Result:
+        """Searches until the budget is spent, and gives the result."""
+        self.folder.begin(self.study, self.stamp)
+        claims = claims_of(history, self.owner, self.workers.patience_seconds)
+        with beating(claims):
+            search(self.problem, _plan(self.study), history, self.report, claims)
+        return result_of(self.study, self.problem, history, manifest(self.study, self.problem.context), self.report)
+
+
+def _place(folder: RunFolder, storage: str | None, store: str | Path | None) -> str | Path:
+    """Where the evaluations are."""
+    if store is None:
+        return storage if storage is not None and storage.startswith("postgresql") else folder.store
+    return store if "://" in str(store) else Path(store)
 
 
 def parts(study: Study, out: str | Path) -> tuple[tuple[Study, Path], ...]:
@@ -114,6 +158,14 @@ def network(study: Study) -> tuple[Evaluator, Workload, frozenset[str]]:
     return evaluator, made.charged(steps), ready.nonnegative
 
 
+def one_thread_evaluator(study: Study) -> Evaluator:
+    """What evaluates designs in a worker, which has one thread."""
+    import torch
+
+    torch.set_num_threads(1)
+    return network(study)[0]
+
+
 def _bench(study: Study) -> "tuple[Bench, Data]":
     from hwdse.data import DataSpec
     from hwdse.data import load as load_data
@@ -149,7 +201,9 @@ def space_of(study: Study, workload: Workload, nonnegative: frozenset[str]) -> S
     )
 
 
-def _problem(study: Study, space: Space, evaluator: Evaluator, store: Store) -> Problem:
+def _problem(
+    study: Study, space: Space, evaluator: Evaluator, store: Store, hands: Executor, claims: Claims
+) -> Problem:
     target = study.target
     return Problem(
         space=space,
@@ -160,6 +214,8 @@ def _problem(study: Study, space: Space, evaluator: Evaluator, store: Store) -> 
         clock_mhz=target.clock_mhz,
         evaluator=evaluator,
         store=store,
+        hands=hands,
+        claims=claims,
     )
 
 

@@ -1,12 +1,13 @@
 """The folder of a run: it belongs to one study, one process works in it at a time, and files appear whole."""
 
 import fcntl
-import os
+import platform
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from hwdse import study as studies
 from hwdse.codec import decode, encode
@@ -52,18 +53,21 @@ class RunFolder:
         return self.result_file.exists() and self.study_file.read_text(encoding="utf-8") == study.text
 
     @contextmanager
-    def claimed(self, study: Study, context: str) -> Iterator[None]:
-        """The folder, made and locked; nothing is left changed if it is another's, or if `begin` is not reached."""
+    def claimed(self, study: Study, context: str) -> Iterator[str]:
+        """The folder, made and locked; nothing is left changed if it is another's, or if `begin` is not reached.
+
+        What it gives is a name that no other folder has: one process at a time claims work with it.
+        """
         self.check_owner(study)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ValueError(f"the run folder {self.path} cannot be made: {error.strerror}") from None
-        with _locked(self.path):
+        with _locked(self.path) as name:
             self.check_owner(study)
             self._check_context(context)
             try:
-                yield
+                yield name
             finally:
                 if not self.study_file.exists():  # nothing began, and what is here was made since
                     shutil.rmtree(self.path)
@@ -112,18 +116,18 @@ _LOCK = "lock"
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Holds the folder; the lock of a killed process is free."""
-    handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise ValueError(f"another process is working in the run folder {folder}") from None
-    try:
-        yield
-    finally:
-        os.close(handle)
+def _locked(folder: Path) -> Iterator[str]:
+    """Holds the folder, whose name is in the lock; the lock of a killed process is free."""
+    with (folder / _LOCK).open("a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"another process is working in the run folder {folder}") from None
+        lock.seek(0)
+        if not (name := lock.read()):
+            lock.write(name := uuid4().hex)
+            lock.flush()
+        yield f"{platform.node()} {name}"  # with the machine, so that a copied folder elsewhere is another one
 
 
 def write(path: Path, text: str) -> None:

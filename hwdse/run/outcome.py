@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
 
 from hwdse import pareto
+from hwdse.evaluation import Evaluation
 from hwdse.result import Objective, Result, Trial
 from hwdse.run.manifest import Manifest
 from hwdse.search import Progress
 from hwdse.search.history import trials
-from hwdse.search.problem import Problem
+from hwdse.search.problem import DesignError, Problem
 from hwdse.study import Study
 
 ACCURACIES = ("top1", "loss", "sqnr")  # metrics that are no cost
@@ -24,7 +25,7 @@ def result_of(
     study: Study, problem: Problem, history: optuna.Study, manifest: Manifest, report: Callable[[Progress], None]
 ) -> Result:
     """The result of a search that is over; only the front and the baseline see the test split."""
-    done = tuple(_trial(problem, frozen) for frozen in trials(history, TrialState.COMPLETE))
+    done = _done(problem, trials(history, TrialState.COMPLETE))
     failures = tuple((t.number, str(t.user_attrs["failure"])) for t in trials(history, TrialState.FAIL))
     feasible = tuple(trial for trial in done if trial.feasible)
     if not feasible:
@@ -67,11 +68,23 @@ def cost_objective(objectives: tuple[Objective, ...]) -> Objective:
     return next((o for o in objectives if o.metric not in ACCURACIES), objectives[0])
 
 
-def _trial(problem: Problem, frozen: FrozenTrial) -> Trial:
-    design = problem.store.design(str(frozen.user_attrs["design"]))
-    evaluation = problem.evaluation(design, "search")
+def _done(problem: Problem, complete: list[FrozenTrial]) -> tuple[Trial, ...]:
+    """The trials with what is known of their designs, which are made from their choices."""
+    designs = (problem.space.design({name: str(choice) for name, choice in t.params.items()}) for t in complete)
+    found = map(_certain, problem.evaluations(designs, "search"))
+    return tuple(_trial(frozen, evaluation) for frozen, evaluation in zip(complete, found, strict=True))
+
+
+def _trial(frozen: FrozenTrial, evaluation: Evaluation) -> Trial:
     feasible = all(violation <= 0 for violation in frozen.constraints.values())
     return Trial(frozen.number, str(frozen.user_attrs["origin"]), evaluation, tuple(frozen.values), feasible)
+
+
+def _certain(found: Evaluation | DesignError) -> Evaluation:
+    """The evaluation of a design that was evaluated before."""
+    if isinstance(found, DesignError):
+        raise found
+    return found
 
 
 def _losses(problem: Problem, some: tuple[Trial, ...]) -> NDArray[np.float64]:
@@ -110,9 +123,10 @@ def _tested(
 ) -> tuple[Trial, ...]:
     """`done`, those in `numbers` with their accuracy on the test split."""
     chosen = [trial for trial in done if trial.number in numbers]
+    found = map(_certain, problem.evaluations([trial.evaluation.design for trial in chosen], "search", "test"))
     evaluations = {}
-    for count, trial in enumerate(chosen, 1):
-        evaluations[trial.number] = problem.evaluation(trial.evaluation.design, "search", "test")
+    for count, (trial, evaluation) in enumerate(zip(chosen, found, strict=True), 1):
+        evaluations[trial.number] = evaluation
         report(Progress("test", count, len(chosen), f"trial {trial.number} on the test split"))
     return tuple(replace(trial, evaluation=evaluations.get(trial.number, trial.evaluation)) for trial in done)
 

@@ -1,25 +1,33 @@
-"""Runs a search: proposes designs, evaluates them, writes the history, and stops when the budget is spent.
+"""Runs a search: proposes designs, has them evaluated, writes the history, and stops when the budget is spent.
 
 It can be killed at any moment. A trial that was running is taken up again with its number and its
 choices; a design that was evaluated is found in the evaluation store; and because `Reseeded` has no
 memory, the trials after it are those of a search that was never interrupted.
+
+With several workers a window of as many trials is under way as keeps them busy. Trials are told in the
+order of their numbers, and each proposal follows one that was told: trial n knows the trials up to
+n - window, whoever is faster. So a seed and a number of workers are a search too.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import optuna
 from optuna.distributions import CategoricalDistribution
-from optuna.trial import Trial, TrialState
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, Trial, TrialState
 
+from hwdse.claims import Claims
+from hwdse.design import Design
 from hwdse.evaluation import Evaluation
 from hwdse.metrics import metric
+from hwdse.search.desk import POLL_SECONDS, DesignError, Desk, Found
+from hwdse.search.history import FINISHED as FINISHED
 from hwdse.search.history import resume, trials
-from hwdse.search.problem import DesignError, Problem
+from hwdse.search.problem import Problem
 from hwdse.search.sampler import Reseeded
-
-FINISHED = (TrialState.COMPLETE, TrialState.FAIL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +37,7 @@ class Plan:
     sampler: str  # grid, or a name in `sampler.SAMPLERS`
     seed: int
     trials: int | None  # in all; None is without limit
-    minutes: float | None  # of evaluation, interrupted or not; None is without limit
+    minutes: float | None  # of searching, interrupted or not, all processes together; None is without limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +50,150 @@ class Progress:
     text: str  # of the design that is done
 
 
-def search(problem: Problem, plan: Plan, history: optuna.Study, report: Callable[[Progress], None]) -> None:
-    """Runs or continues a search until `plan` ends it."""
+def search(
+    problem: Problem,
+    plan: Plan,
+    history: optuna.Study,
+    report: Callable[[Progress], None],
+    claims: Claims | None = None,
+) -> None:
+    """Runs or continues a search until `plan` ends it; `claims` are to its trials, if other processes share them."""
     history.sampler = _sampler(problem, plan)
-    for trial in _pending(history, plan):
-        text = _work(trial, problem, plan)
-        report(Progress("search", len(trials(history, *FINISHED)), plan.trials, text))
+    _Search(problem, plan, history, report, claims).run()
+
+
+class _Search:
+    """The trials of this process: proposed, under way, told."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        plan: Plan,
+        history: optuna.Study,
+        report: Callable[[Progress], None],
+        claims: Claims | None,
+    ) -> None:
+        self._problem, self._plan, self._history, self._report = problem, plan, history, report
+        self._claims = claims
+        self._desk = Desk(problem)
+        self._running: dict[int, Trial] = {}  # by number, from the proposal until it is told
+        self._found: dict[int, Found] = {}  # what came of them
+        self._since = time.monotonic()  # the last one was told, or the search began
+        self._known: list[FrozenTrial] = []  # the trials of all processes when the last one was told
+        self._asked = 0  # since then
+
+    def run(self) -> None:
+        """Until the budget is spent and no trial is left, here or elsewhere."""
+        self._look()
+        left = self._left()
+        while True:
+            self._fill(left)
+            if self._running:
+                self._tell_first()
+            elif not self._unfinished():
+                return
+            elif not (left := self._left()):
+                time.sleep(POLL_SECONDS)  # others are at work
+                self._look()
+
+    def _fill(self, left: list[Trial]) -> None:
+        """Starts trials, left ones first, until there are enough to keep the executor busy."""
+        while len(self._running) < self._problem.executor.capacity:
+            trial = left.pop(0) if left else self._ask()
+            if trial is None:
+                return
+            try:
+                self._desk.put(trial.number, self._proposed(trial), "search")
+            except UpdateFinishedTrialError:  # by the process that had it until now
+                self._release(trial._trial_id)
+            else:
+                self._running[trial.number] = trial
+
+    def _ask(self) -> Trial | None:
+        """A new trial; None when there are enough. One too many, of processes that ask at once, is left alone."""
+        while not self._over():
+            trial = self._history.ask()
+            self._asked += 1
+            if self._plan.trials is not None and trial.number >= self._plan.trials:
+                self._look()
+                return None
+            if self._claim(trial._trial_id):
+                return trial
+        return None
+
+    def _over(self) -> bool:
+        """Whether the budget is spent."""
+        spent = sum(float(trial.user_attrs.get("seconds", 0.0)) for trial in self._known)
+        count = len(self._known) + self._asked
+        return count >= (self._plan.trials or float("inf")) or spent >= 60 * (self._plan.minutes or float("inf"))
+
+    def _left(self) -> list[Trial]:
+        """The trials that a killed process left running, and that are nobody else's."""
+        running = [trial for trial in self._unfinished() if trial.number not in self._running]
+        return [resume(self._history, trial) for trial in running if self._claim(trial._trial_id)]
+
+    def _unfinished(self) -> list[FrozenTrial]:
+        """The running trials of the budget, of all processes."""
+        end = self._plan.trials
+        return [trial for trial in trials(self._history, TrialState.RUNNING) if end is None or trial.number < end]
+
+    def _claim(self, trial: int) -> bool:
+        return self._claims is None or self._claims.claim(f"trial {trial}")
+
+    def _release(self, trial: int) -> None:
+        if self._claims is not None:
+            self._claims.release(f"trial {trial}")
+
+    def _proposed(self, trial: Trial) -> Design:
+        """The design of a trial, whose choices are written down with it."""
+        problem = self._problem
+        choices = {d.name: str(trial.suggest_categorical(d.name, d.choices)) for d in problem.space.dimensions}
+        design = problem.space.design(choices)
+        trial.set_user_attr("design", design.digest)
+        trial.set_user_attr("origin", _origin(trial.number, problem, self._plan))
+        return design
+
+    def _tell_first(self) -> None:
+        """Waits for the first of the running trials and tells it; the others wait for their turn."""
+        number = min(self._running)
+        while number not in self._found:
+            self._found |= self._desk.take()
+        trial = self._running.pop(number)
+        with suppress(UpdateFinishedTrialError):  # another process took this one for dead and was faster
+            text = self._tell(trial, self._found.pop(number))
+            self._look()
+            finished = sum(trial.state in FINISHED for trial in self._known)
+            self._report(Progress("search", finished, self._plan.trials, text))
+        self._release(trial._trial_id)
+
+    def _look(self) -> None:
+        """Reads the history, which costs as much as a trial on a small network, once for each that is told."""
+        self._known, self._asked = trials(self._history), 0
+
+    def _tell(self, trial: Trial, found: Found) -> str:
+        """Writes down what came of a trial; the same in words. Whatever else may follow a result belongs here."""
+        try:
+            values = self._values(found)
+        except DesignError as failure:
+            trial.set_user_attr("failure", str(failure))
+            trial.set_user_attr("seconds", self._seconds())
+            self._history.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+            return f"trial {trial.number} failed: {failure}"
+        assert isinstance(found, Evaluation)
+        _constrain(trial, self._problem, found)
+        trial.set_user_attr("seconds", self._seconds())
+        self._history.tell(trial, values, skip_if_finished=True)
+        return _words(trial.number, self._problem, values)
+
+    def _values(self, found: Found) -> tuple[float, ...]:
+        if isinstance(found, DesignError):
+            raise found
+        return self._problem.values(found)
+
+    def _seconds(self) -> float:
+        """Of this search since it told the trial before: all trials together have the time that all searches took."""
+        before, self._since = self._since, time.monotonic()
+        return self._since - before
 
 
 def _sampler(problem: Problem, plan: Plan) -> Reseeded:
@@ -56,41 +202,6 @@ def _sampler(problem: Problem, plan: Plan) -> Reseeded:
         raise ValueError("a search needs a layer or an activation that 'first' and 'last' leave free")
     first = [problem.space.choices(pair) for pair in problem.space.uniform]
     return Reseeded("random" if plan.sampler == "grid" else plan.sampler, plan.seed, space, first)
-
-
-def _pending(history: optuna.Study, plan: Plan) -> Iterator[Trial]:
-    """The trials that a killed process left running, then new ones."""
-    for left in trials(history, TrialState.RUNNING):
-        yield resume(history, left)
-    while not _over(history, plan):
-        yield history.ask()
-
-
-def _over(history: optuna.Study, plan: Plan) -> bool:
-    known = trials(history)
-    spent = sum(float(trial.user_attrs.get("seconds", 0.0)) for trial in known)
-    return len(known) >= (plan.trials or float("inf")) or spent >= 60 * (plan.minutes or float("inf"))
-
-
-def _work(trial: Trial, problem: Problem, plan: Plan) -> str:
-    """Evaluates and tells one trial; what came of it in words."""
-    start = time.monotonic()
-    choices = {d.name: str(trial.suggest_categorical(d.name, d.choices)) for d in problem.space.dimensions}
-    design = problem.space.design(choices)
-    trial.set_user_attr("design", design.digest)
-    trial.set_user_attr("origin", _origin(trial.number, problem, plan))
-    try:
-        evaluation = problem.evaluation(design, "search")
-        values = problem.values(evaluation)
-    except DesignError as failure:
-        trial.set_user_attr("failure", str(failure))
-        trial.set_user_attr("seconds", time.monotonic() - start)
-        trial.study.tell(trial, state=TrialState.FAIL)
-        return f"trial {trial.number} failed: {failure}"
-    _constrain(trial, problem, evaluation)
-    trial.set_user_attr("seconds", time.monotonic() - start)
-    trial.study.tell(trial, values)
-    return _words(trial.number, problem, values)
 
 
 def _origin(number: int, problem: Problem, plan: Plan) -> str:

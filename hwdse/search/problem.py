@@ -5,41 +5,28 @@ always computed; accuracies and failures are kept in the evaluation store.
 """
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
+from hwdse.claims import Claims
+from hwdse.cost import FpgaCost
 from hwdse.cost_model import CostModel
 from hwdse.design import Design
 from hwdse.evaluation import Accuracy, Evaluation
 from hwdse.metrics import metric
 from hwdse.result import Constraint, Objective
+from hwdse.search.desk import DesignError as DesignError
+from hwdse.search.desk import Desk, Found
 from hwdse.space import Space
 from hwdse.store import Store
 from hwdse.target import FpgaTarget
+from hwdse.workers import Evaluator as Evaluator
+from hwdse.workers import Executor, Job, Outcome
+from hwdse.workers.in_process import InProcess
 
 FLOAT_BITS = 32
 FLOAT = "float"  # stands for the unquantised network where a store wants a design's digest
-
-
-class Evaluator(Protocol):
-    """Finds out accuracies. Equal arguments give equal answers; ValueError is a design that has none."""
-
-    @property
-    def context(self) -> str:
-        """A digest of everything else that an accuracy depends on: weights, data, library versions."""
-
-    def float_accuracy(self, split: str) -> Accuracy:
-        """Of the unquantised network on a data split."""
-
-    def accuracy(self, design: Design, split: str) -> Accuracy:
-        """Of the network quantised by `design` on a data split."""
-
-
-class DesignError(ValueError):
-    """A design that cannot be evaluated; its text says why in one sentence."""
 
 
 @dataclass(frozen=True)
@@ -54,20 +41,39 @@ class Problem:
     clock_mhz: float
     evaluator: Evaluator
     store: Store
+    hands: Executor | None = None  # who evaluates; None is `evaluator`, here
+    claims: Claims | None = None  # in the store; None if no other process uses it
 
     @cached_property
     def context(self) -> str:
         """The evaluator's, which may take long to compute."""
         return self.evaluator.context
 
+    @cached_property
+    def executor(self) -> Executor:
+        """Who evaluates."""
+        return InProcess(self.evaluator) if self.hands is None else self.hands
+
     def evaluation(self, design: Design, *splits: str) -> Evaluation:
         """Everything about `design`, with its accuracy on `splits`; raises `DesignError`."""
-        with _failing():
-            cost = self.model.cost(self.space.workload, design, self.target, self.clock_mhz)
-        self.store.add(design)
-        accuracies = tuple(self._accuracy(design, split) for split in splits)
-        measured = self.store.measurements(design.digest, self.context, self.target.name)
-        return Evaluation(design, accuracies, cost, measured, self._weight_bits(design))
+        (found,) = self.evaluations([design], *splits)
+        if isinstance(found, DesignError):
+            raise found
+        return found
+
+    def evaluations(self, designs: Iterable[Design], *splits: str) -> Iterator[Found]:
+        """The same for many, in their order: as many at a time as keep the executor busy."""
+        desk, done = Desk(self), dict[int, Found]()
+        waiting, first = enumerate(designs), 0  # the next to give away
+        while True:
+            while len(desk) < self.executor.capacity and (item := next(waiting, None)) is not None:
+                desk.put(*item, *splits)
+            done.update(desk.take())
+            if not done:
+                return
+            while first in done:
+                yield done.pop(first)
+                first += 1
 
     def float_accuracy(self, split: str) -> Accuracy:
         """Of the unquantised network on `split`."""
@@ -90,31 +96,46 @@ class Problem:
         read = ((c, metric(c.metric).read(evaluation, "search")) for c in self.constraints)
         return {f"{i}.{c.metric}": c.violation(value) for i, (c, value) in enumerate(read)}
 
-    def _accuracy(self, design: Design, split: str) -> Accuracy:
-        """Kept for all designs with equal logits: frame rates share it, and `e1mK` shares the integer's."""
-        design = design.numerics
-        if (known := self.store.accuracy(design.digest, self.context, split)) is not None:
-            return known
-        if (message := self.store.failure(design.digest, self.context)) is not None:
-            raise DesignError(message)
-        self.store.add(design)
-        try:
-            with _failing():
-                accuracy = self.evaluator.accuracy(design, split)
-        except DesignError as failure:
-            self.store.put_failure(design.digest, self.context, str(failure))
-            raise
-        self.store.put_accuracy(design.digest, self.context, accuracy)
-        return accuracy
+    def price(self, design: Design) -> FpgaCost:
+        """What `design` costs."""
+        return self.model.cost(self.space.workload, design, self.target, self.clock_mhz)
+
+    def combine(self, design: Design, cost: FpgaCost, accuracies: tuple[Accuracy, ...]) -> Evaluation:
+        """The evaluation of `design`, with what was measured of it."""
+        measured = self.store.measurements(design.digest, self.context, self.target.name)
+        return Evaluation(design, accuracies, cost, measured, self._weight_bits(design))
+
+    def known(self, job: Job) -> Accuracy | DesignError | None:
+        """What the store has; all designs with equal logits share it: of any frame rate, and `e1mK` the integer's."""
+        digest = job.design.digest
+        if (accuracy := self.store.accuracy(digest, self.context, job.split)) is not None:
+            return accuracy
+        message = self.store.failure(digest, self.context)
+        return None if message is None else DesignError(message)
+
+    def keep(self, outcome: Outcome) -> Accuracy | DesignError:
+        """Writes an outcome into the store, unless it says nothing about the design."""
+        digest = outcome.job.design.digest
+        if outcome.accuracy is not None:
+            self.store.put_accuracy(digest, self.context, outcome.accuracy)
+            return outcome.accuracy
+        assert outcome.failure is not None
+        if not outcome.died:
+            self.store.put_failure(digest, self.context, outcome.failure)
+        return DesignError(outcome.failure)
+
+    def claim(self, job: Job) -> bool:
+        """Whether a job is for this process to do."""
+        return self.claims is None or self.claims.claim(self._subject(job))
+
+    def release(self, job: Job) -> None:
+        """Lets others do it."""
+        if self.claims is not None:
+            self.claims.release(self._subject(job))
+
+    def _subject(self, job: Job) -> str:
+        return f"{job.design.digest} {self.context} {job.split}"
 
     def _weight_bits(self, design: Design) -> int:
         bits, workload = {layer: quantizer.format.bits for layer, quantizer in design.weights}, self.space.workload
         return sum(a.weights * bits[a.name] for a in workload.weighted) + FLOAT_BITS * workload.float_weights
-
-
-@contextmanager
-def _failing() -> Iterator[None]:
-    try:
-        yield
-    except ValueError as error:
-        raise DesignError(str(error)) from error

@@ -116,6 +116,18 @@ COST = ("cost", "digits-mlp", "--device", "ecp5_25f")
 REFUSED = {
     "command": (("fly",), "No such command 'fly'."),
     "argument": (("cost",), "Missing argument 'MODEL'."),
+    "workers": (
+        ("run", "digits", "--out", "/nowhere/x", "--workers", "0"),
+        "a study needs at least 1 worker, not 0",
+    ),
+    "executor": (
+        ("run", "digits", "--out", "/nowhere/x", "--executor", "dask"),
+        "no executor 'dask'; known: processes, ray",
+    ),
+    "address": (
+        ("run", "digits", "--out", "/nowhere/x", "--ray-address", "head:6379"),
+        "an address is that of a Ray cluster, which executor 'processes' is not",
+    ),
     "format": (
         (*COST, "--weights", "int9"),
         "an integer format has 2 to 8 bits, not 9",

@@ -1,20 +1,25 @@
 """The evaluation store: nothing that was put in is lost, and a file that is something else is left alone."""
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hwdse import database
+from hwdse.claims import Claims
 from hwdse.cost import FpgaCost, LayerCost, Resources, Term
 from hwdse.design import Design, Quantizer
 from hwdse.evaluation import Accuracy
 from hwdse.store import APPLICATION, Store
+from tests.hwdse.postgresql import PostgreSql
 
 ROOT = Path(__file__).parents[2]
 ACCURACY = Accuracy("search", 9, "ff80", 0.1 + 0.2, 31.4)
@@ -95,10 +100,85 @@ def test_another_schema_is_refused_and_kept(path: Path) -> None:
         later.execute("PRAGMA user_version = 7")
     later.close()
     before = path.read_bytes()
-    message = rf"^the evaluation store {path} has schema 7, and this hwdse reads 1$"
+    message = rf"^the evaluation store {path} has schema 7, and this hwdse reads 2$"
     with pytest.raises(ValueError, match=message):
         Store(path)
     assert path.read_bytes() == before
+
+
+def test_a_file_without_claims_is_given_them(path: Path) -> None:
+    """As hwdse 0.1 wrote it before several processes could share a study."""
+    with Store(path) as store:
+        store.put_accuracy("d1", "c1", ACCURACY)
+    with sqlite3.connect(path) as older:
+        older.execute("DROP TABLE claims")
+        older.execute("PRAGMA user_version = 1")
+    older.close()
+    for _ in range(2):
+        with Store(path) as store:
+            assert store.accuracy("d1", "c1", "search") == ACCURACY
+            assert store.database.read("PRAGMA user_version") == [(2,)]
+            assert Claims(store.database, "we").claim("x")
+
+
+def test_a_server_holds_what_a_file_does(server: PostgreSql) -> None:
+    with Store(server.url) as one, Store(server.url) as two:
+        one.put_accuracy("d1", "c1", ACCURACY)
+        one.put_accuracy("d1", "c1", replace(ACCURACY, loss=0.5))
+        one.put_failure("d1", "c1", "a")
+        one.put_failure("d1", "c1", "b")
+        one.add(DESIGN)
+        one.add(DESIGN)
+        for cost in (COST, replace(COST, model="vivado"), replace(COST, clock_mhz=1 / 3), replace(COST, model="Yosys")):
+            one.put_measurement("d1", "c1", cost)
+        assert two.accuracy("d1", "c1", "search") == replace(ACCURACY, loss=0.5)
+        assert two.failure("d1", "c1") == "b"
+        assert two.design(DESIGN.digest) == DESIGN
+        found = two.measurements("d1", "c1", "ecp5_85f")
+        assert [(cost.model, cost.clock_mhz) for cost in found] == [
+            ("Yosys", 100.0), ("vivado", 100.0), ("yosys 0.70", 1 / 3), ("yosys 0.70", 100.0),
+        ]  # fmt: skip
+        with pytest.raises(
+            ValueError, match=rf"^the evaluation store {server.url} has no design d1$".replace("+", r"\+")
+        ):
+            two.design("d1")
+
+
+def test_a_server_that_comes_back_has_lost_nothing(server: PostgreSql) -> None:
+    with Store(server.url) as store:
+        store.put_failure("d2", "c1", "before")
+        server.crash()
+        with ThreadPoolExecutor(1) as thread:
+            answer = thread.submit(store.failure, "d2", "c1")  # asked while there is no server
+            time.sleep(0.5)
+            server.start()
+            assert answer.result(60) == "before"
+
+
+def test_a_server_that_is_not_there() -> None:
+    pytest.importorskip("psycopg", reason="the driver psycopg is not installed")
+    url = "postgresql+psycopg://me:secret@127.0.0.1:1/none"
+    shown = r"postgresql\+psycopg://me:\*\*\*@127.0.0.1:1/none"
+    with pytest.raises(ValueError, match=rf"^the evaluation store {shown} cannot be used: .*connection failed.*$"):
+        Store(url)
+
+
+def test_a_server_that_does_not_come_back(server: PostgreSql, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "PATIENCE_SECONDS", 0.5)
+    with Store(server.url) as store:
+        server.crash()
+        try:
+            message = rf"^the evaluation store {re.escape(server.url)} was lost, run again to continue: .*$"
+            with pytest.raises(ValueError, match=message):
+                store.failure("d2", "c1")
+        finally:
+            server.start()
+
+
+def test_other_servers_are_refused() -> None:
+    message = r"^an evaluation store is an SQLite file or a postgresql:// URL, not 'mysql://me:\*\*\*@host/db'$"
+    with pytest.raises(ValueError, match=message):
+        Store("mysql://me:secret@host/db")
 
 
 def test_a_file_that_is_no_database(path: Path) -> None:
@@ -161,3 +241,16 @@ def test_writers_that_are_killed_lose_nothing(path: Path) -> None:
                 last = int((first + rest).splitlines()[-1])
                 for i in range(last + 1):
                     assert store.accuracy(f"{name}.{i}", "c", "search") == Accuracy("search", 8, "ff", i / 3, None)
+
+
+def test_many_make_the_tables_of_a_server_at_once(server: PostgreSql) -> None:
+    with Store(server.url) as store:
+        for table in ("designs", "accuracies", "measurements", "failures", "claims"):
+            store.database.write(f"DROP TABLE @{table}")
+
+    def opened(name: str) -> bool:
+        with Store(server.url) as store:
+            return Claims(store.database, name).claim(name)
+
+    with ThreadPoolExecutor(6) as threads:
+        assert list(threads.map(opened, "abcdef")) == 6 * [True]

@@ -2,37 +2,45 @@
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from threading import Timer
 
 import numpy as np
 import optuna
 import pytest
 from numpy.typing import NDArray
 from optuna.samplers import NSGAIISampler
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
+import hwdse.search as searches
+from hwdse.claims import Claims
 from hwdse.cost import LayerCost, Resources, Term
 from hwdse.cost_model import CostModel
-from hwdse.design import Design, Quantizer
-from hwdse.evaluation import Accuracy, pack
+from hwdse.design import Design, Folding, Quantizer
+from hwdse.evaluation import Accuracy, Evaluation, pack
 from hwdse.formats import magnitude, quantise
 from hwdse.result import Constraint, Objective
 from hwdse.search import Plan, Progress, history, search
-from hwdse.search.history import open_history, trials
+from hwdse.search.history import claims_of, lasting, open_history, trials
 from hwdse.search.problem import DesignError, Problem
 from hwdse.search.sampler import SAMPLERS
 from hwdse.space import Space
 from hwdse.store import Store
 from hwdse.target import FpgaTarget
+from hwdse.workers import Job, Outcome, evaluate
 from hwdse.workload import Kind, Layer, Site, Workload
+from tests.hwdse.postgresql import PostgreSql
 
 ROOT = Path(__file__).parents[3]
 FORMATS = ("int3", "int4", "int8", "e2m1", "e3m2")
@@ -341,6 +349,262 @@ def test_a_storage_that_is_no_database(tmp_path: Path) -> None:
         open_history(tmp_path / "x", "study", ["minimize"]),
     ):
         pass
+
+
+# ---- several workers ------------------------------------------------------------------------------
+
+
+@dataclass
+class Moody:
+    """An executor of several jobs, which are done in an order that nobody can foresee."""
+
+    evaluator: Mlp
+    seed: int
+    capacity: int = 4
+    jobs: list[Job] = field(default_factory=list)
+    most: int = 0
+
+    @cached_property
+    def random(self) -> np.random.RandomState:
+        return np.random.RandomState(self.seed)
+
+    def submit(self, job: Job) -> None:
+        if job not in self.jobs:
+            self.jobs.append(job)
+        self.most = max(self.most, len(self.jobs))
+
+    def collect(self, seconds: float | None) -> list[Outcome]:
+        count = self.random.randint(len(self.jobs) + 1)  # sometimes none, as if it took too long
+        chosen = [self.jobs.pop(self.random.randint(len(self.jobs))) for _ in range(count)]
+        return [evaluate(self.evaluator, job) for job in chosen]
+
+    def close(self) -> None:
+        self.jobs.clear()
+
+
+def searched_by(hands: Moody, folder: Path, plan: Plan) -> list[object]:
+    folder.mkdir(exist_ok=True)
+    with (
+        problem(folder, hands.evaluator) as task,
+        open_history(folder / "history.sqlite", "study", ["maximize", "minimize"]) as study,
+    ):
+        search(replace(task, hands=hands), plan, study, lambda progress: None)
+        return told(study)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
+def test_several_workers_are_the_same_search_whoever_is_faster(
+    tmp_path: Path, sampler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SAMPLERS, "nsga2", SAMPLERS["nsga2"])
+    small_generations()
+    plan = replace(SMALL, sampler=sampler)
+    broken = frozenset({"e2m1"})
+    hands = Moody(Mlp(broken=broken), 0)
+    first = searched_by(hands, tmp_path / "a", plan)
+    assert hands.most == 4
+    assert searched_by(Moody(Mlp(broken=broken), 1), tmp_path / "b", plan) == first
+    assert searched(tmp_path / "c", plan, broken=broken)[:5] == first[:5]  # the uniform designs
+
+
+def test_the_memoryless_sampler_gives_one_search_for_any_number_of_workers(tmp_path: Path) -> None:
+    plan = replace(PLAN, sampler="random")
+    assert searched_by(Moody(Mlp(), 0), tmp_path / "a", plan) == searched(tmp_path / "b", plan)
+
+
+def test_several_workers_that_are_interrupted_are_the_same_search(tmp_path: Path) -> None:
+    class Fragile(Mlp):
+        def accuracy(self, design: Design, split: str) -> Accuracy:
+            if len(self.evaluated) == 9:
+                raise KeyboardInterrupt
+            return super().accuracy(design, split)
+
+    with pytest.raises(KeyboardInterrupt):
+        searched_by(Moody(Fragile(), 0), tmp_path / "a", PLAN)
+    with open_history(tmp_path / "a" / "history.sqlite", "study", ["maximize", "minimize"]) as study:
+        assert 1 <= len(trials(study, TrialState.RUNNING)) <= 4
+    assert searched_by(Moody(Mlp(), 1), tmp_path / "a", PLAN) == searched_by(Moody(Mlp(), 2), tmp_path / "b", PLAN)
+
+
+def test_equal_numerics_in_flight_are_one_job(tmp_path: Path) -> None:
+    int8 = space().design(space().choices(space().uniform[2]))
+    folded = replace(int8, folding=(("fc1", Folding(1, 2)),))
+    hands = Moody(Mlp(), 0)
+    with problem(tmp_path, hands.evaluator) as task:
+        found = list(replace(task, hands=hands).evaluations([int8, folded, int8], "search", "test"))
+    assert [f.design for f in found if isinstance(f, Evaluation)] == [int8, folded, int8]
+    assert sorted(split for _, split in hands.evaluator.evaluated) == ["search", "test"]
+
+
+def test_many_evaluations_come_in_their_order(tmp_path: Path) -> None:
+    designs = [space().design(space().choices(pair)) for pair in space().uniform]
+    hands = Moody(Mlp(broken=frozenset({"int4"})), 0, capacity=3)
+    with problem(tmp_path, hands.evaluator) as task:
+        found = list(replace(task, hands=hands).evaluations(designs, "search"))
+    assert [f.design for f in found if isinstance(f, Evaluation)] == [d for d in designs if d != designs[1]]
+    assert str(found[1]) == "layer 'fc2' cannot be int4"
+    assert hands.most == 3
+
+
+def test_a_design_over_which_workers_died_may_be_tried_again(tmp_path: Path) -> None:
+    class Deadly(Moody):
+        def collect(self, seconds: float | None) -> list[Outcome]:
+            return [Outcome(job, failure="3 workers died", died=True) for job in self.jobs]
+
+    design = space().design(space().choices(space().uniform[2]))
+    with problem(tmp_path, Mlp()) as task:
+        with pytest.raises(DesignError, match=r"^3 workers died$"):
+            replace(task, hands=Deadly(Mlp(), 0)).evaluation(design, "search")
+        assert task.evaluation(design, "search").design == design
+
+
+# ---- several processes ----------------------------------------------------------------------------
+
+
+def claimed(task: Problem, owner: str, patience_seconds: float = 60.0) -> Problem:
+    return replace(task, claims=Claims(task.store.database, owner, patience_seconds))
+
+
+def test_what_another_process_evaluates_is_waited_for(tmp_path: Path) -> None:
+    design = space().design(space().choices(space().uniform[2]))
+    job = Job(design.numerics, "search")
+    with problem(tmp_path, Mlp()) as task, ThreadPoolExecutor(1) as thread:
+        ours, theirs = claimed(task, "we"), claimed(task, "they")
+        assert theirs.claim(job)
+        waiting = thread.submit(ours.evaluation, design, "search")
+        time.sleep(0.3)
+        assert not waiting.done()
+        theirs.keep(Outcome(job, replace(Mlp().measured("search", design), loss=123.0)))
+        assert waiting.result(30).accuracies[0].loss == 123.0
+        theirs.release(job)
+        assert isinstance(task.evaluator, Mlp)
+        assert task.evaluator.evaluated == []
+
+
+@pytest.mark.parametrize("gone", ["dead", "without a result"])
+def test_what_another_process_gave_up_is_taken_over(tmp_path: Path, gone: str) -> None:
+    design = space().design(space().choices(space().uniform[2]))
+    with problem(tmp_path, Mlp()) as task, ThreadPoolExecutor(1) as thread:
+        ours, theirs = claimed(task, "we", 0.5 if gone == "dead" else 60.0), claimed(task, "they")
+        assert theirs.claim(Job(design.numerics, "search"))
+        waiting = thread.submit(ours.evaluation, design, "search")
+        time.sleep(0.2)
+        assert not waiting.done()
+        if gone != "dead":
+            theirs.release(Job(design.numerics, "search"))
+        assert waiting.result(30).accuracies == (Mlp().accuracy(design, "search"),)
+        assert theirs.claim(Job(design.numerics, "search"))  # ours was released
+
+
+def test_a_trial_of_a_living_process_is_left_to_it(tmp_path: Path) -> None:
+    """Its claim is renewed for a while, and what it leaves is finished by the others, but not before."""
+    with (
+        problem(tmp_path, Mlp()) as task,
+        open_history(tmp_path / "history.sqlite", "study", ["maximize", "minimize"]) as study,
+    ):
+        ours, theirs = claims_of(study, "we", 1.0), claims_of(study, "they", 1.0)
+        other = study.ask()
+        assert theirs.claim(f"trial {other._trial_id}")
+        seen: list[tuple[int, float]] = []
+        start = time.monotonic()
+
+        def report(progress: Progress) -> None:
+            seen.append((int(progress.text.split()[1].rstrip(":")), time.monotonic() - start))
+            theirs.beat()
+
+        search(task, replace(PLAN, sampler="random"), study, report, ours)
+        assert [t.state.name for t in study.get_trials()] == ["COMPLETE"] * 16
+    assert seen[-1][0] == 0
+    assert seen[-1][1] - seen[-2][1] >= 1.0
+
+
+def test_a_trial_that_its_process_finishes_in_the_last_moment_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(study: optuna.Study, trial: FrozenTrial) -> Trial:
+        taken = history.resume(study, trial)
+        study.tell(trial.number, [0.5, 1.0])
+        return taken
+
+    monkeypatch.setattr(searches, "resume", late)
+    with (
+        problem(tmp_path, Mlp()) as task,
+        open_history(tmp_path / "history.sqlite", "study", ["maximize", "minimize"]) as study,
+    ):
+        study.ask()
+        search(task, PLAN, study, lambda progress: None, claims_of(study, "we", 60.0))
+        assert [t.state.name for t in study.get_trials()] == ["COMPLETE"] * 16
+        assert study.get_trials()[0].values == [0.5, 1.0]
+
+
+def test_what_others_asked_for_counts(tmp_path: Path) -> None:
+    """Another process takes the rest of the budget behind this one's back: one trial too many, not one each time."""
+    with (
+        problem(tmp_path, Mlp()) as task,
+        open_history(tmp_path / "history.sqlite", "study", ["maximize", "minimize"]) as study,
+    ):
+        theirs = claims_of(study, "they", 1.0)
+
+        def report(progress: Progress) -> None:
+            while len(study.get_trials()) in range(5, 16):
+                assert theirs.claim(f"trial {study.ask()._trial_id}")
+
+        search(task, replace(PLAN, sampler="random"), study, report, claims_of(study, "we", 1.0))
+        states = [t.state.name for t in study.get_trials()]
+    assert states == ["COMPLETE"] * 16 + ["RUNNING"]
+
+
+def test_a_trial_beyond_the_budget_waits_for_a_larger_one(tmp_path: Path) -> None:
+    """As two processes may ask for the last one at once."""
+    with (
+        problem(tmp_path, Mlp()) as task,
+        open_history(tmp_path / "history.sqlite", "study", ["maximize", "minimize"]) as study,
+    ):
+        search(task, PLAN, study, lambda progress: None)
+        study.ask()
+        search(task, PLAN, study, lambda progress: None)
+        assert [t.state.name for t in study.get_trials()[15:]] == ["COMPLETE", "RUNNING"]
+        search(task, replace(PLAN, trials=18), study, lambda progress: None)
+        assert [t.state.name for t in study.get_trials()[15:]] == ["COMPLETE"] * 3
+
+
+def test_a_server_that_restarts_is_found_again(
+    server: PostgreSql, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the middle of a search, which goes on; trials that were told stay told."""
+    crashes = [5, 9]
+
+    def report(progress: Progress) -> None:
+        if crashes and progress.done == crashes[0]:
+            crashes.pop(0)
+            server.crash()
+            Timer(0.5, server.start).start()
+
+    def work(study: optuna.Study) -> list[object]:
+        search(task, PLAN, study, report, claims_of(study, "we", 60.0))
+        return told(study)
+
+    evaluator = Mlp()
+    with problem(tmp_path, evaluator) as task:
+        found = lasting(server.url, "restarted", ["maximize", "minimize"], work)
+    assert crashes == []
+    assert found == searched(tmp_path / "whole", PLAN)
+    assert len(evaluator.evaluated) == len({digest for digest, _ in evaluator.evaluated})
+
+
+def test_a_server_that_does_not_come_back(server: PostgreSql, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "PATIENCE_SECONDS", 0.1)
+
+    def work(study: optuna.Study) -> None:
+        server.crash()
+        study.ask()
+
+    message = rf"^the storage {re.escape(server.url)} was lost, run again to continue: .*$"
+    try:
+        with pytest.raises(ValueError, match=message):
+            lasting(server.url, "lost", ["maximize", "minimize"], work)
+    finally:
+        server.start()
 
 
 SMALL = replace(PLAN, trials=17)  # three generations
