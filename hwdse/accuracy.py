@@ -5,16 +5,16 @@ Brevitas model bit for bit (`tests/hwdse/test_accuracy.py`) without building it.
 again by the designs that agree on everything upstream of them.
 """
 
-import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from importlib.metadata import version
-from inspect import getsource
 from time import perf_counter
 from typing import Protocol
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 -- torch's own convention
 from torch import Tensor
@@ -23,14 +23,17 @@ from hwdse.bounded import Bounded
 from hwdse.design import Design
 from hwdse.evaluation import Accuracy, pack
 from hwdse.plugins import load
-from hwdse.program import Traces
+from hwdse.program import Key, Traces
 from hwdse.quantize import Bench, Shell, technique
+from hwdse.racing import Penalties, Race, looks
+from hwdse.sources import code
 from hwdse.technique import Sees, Technique
 from hwdse.workload import Workload
 
 MOST_IMAGES, LEAST_IMAGES = 500, 8  # in a batch
 TENSOR_BYTES = 1 << 20  # of the largest tensor of a batch: what works on it stays in a processor's cache
 TRACE_BYTES = 1 << 30  # of quantised tensors that are kept
+LOGIT_BYTES = 1 << 26  # of logits of designs that are kept, for races
 
 
 class Split(Protocol):
@@ -56,7 +59,6 @@ class _Known:
 
     labels: Tensor  # int64, n
     logits: Tensor  # float64, n x classes, of the float network
-    power: Tensor  # of the float logits
 
 
 class Evaluator:
@@ -70,28 +72,34 @@ class Evaluator:
         self.seconds = 0.0
         self.count = 0
         self._known: dict[str, _Known] = {}
+        self._logits: Bounded[tuple[str, str], Tensor] = Bounded(LOGIT_BYTES)
+        self._left: Mapping[Key, int] | None = None  # how often a tensor is still wanted, where that is known
 
     @property
     def context(self) -> str:
-        """Names what an accuracy depends on beside the design: network, data, techniques' code, versions."""
+        """Names what an accuracy depends on beside the design: network, data, code, versions."""
         parts = [self.bench.digest, *(f"{name}:{split.digest}" for name, split in sorted(self.splits.items()))]
         kinds = load("hwdse.techniques", Technique)  # type: ignore[type-abstract]
-        parts += [getsource(sys.modules[kind.__module__]) for kind in kinds.values()]
+        parts.append(code(*sorted(kind.__module__ for kind in kinds.values())))
         parts += [f"{package}=={version(package)}" for package in ("torch", "brevitas", "hwdse")]
         parts += [f"batch={self.batch}"]  # a float sum may depend on it
         return blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
 
     def accuracy(self, design: Design, split: str) -> Accuracy:
         """Of `design` on `split`."""
-        known, start = self._reference(split), perf_counter()
-        if self._rebuilds(design):
-            model = self.bench.quantize(design)
-            with torch.inference_mode():
-                outputs = [model(images.clone()) for images, _ in self._batches(split)]
-        else:
-            outputs = self._outputs(self.bench.shell(design), split, None)
+        return self._accuracy(design, split, None)
+
+    def raced(self, design: Design, split: str, race: Race) -> Accuracy:
+        """Of `design` on `split`; of its first images alone, if they lose `race`."""
+        return self._accuracy(design, split, race)
+
+    def _accuracy(self, design: Design, split: str, race: Race | None) -> Accuracy:
+        start = perf_counter()
+        logits = self._run_race(self._outputs(design, split), split, race)
         self.count, self.seconds = self.count + 1, self.seconds + perf_counter() - start
-        return _measure(split, outputs, known, reference=True)
+        if len(logits) == len(self.splits[split]):
+            self._logits.put((design.numerics.digest, split), logits)
+        return _measure(split, logits, self._reference(split), reference=True)
 
     def accuracies(self, designs: Sequence[Design], split: str) -> Iterator[tuple[int, Accuracy]]:
         """Of all `designs`, with their places there, in an order in which neighbours share as much as they can.
@@ -99,40 +107,64 @@ class Evaluator:
         A quantised tensor is kept as long as another of the designs will read it: what has to be computed is computed
         once, as far as the memory goes.
         """
-        plain = {i: self.bench.shell(d) for i, d in enumerate(designs) if not self._rebuilds(d)}
-        order = sorted(plain, key=lambda i: plain[i].keys)
-        left = Counter(key for shell in plain.values() for key in shell.keys)
-        for i in order:
-            start = perf_counter()
-            outputs = self._outputs(plain[i], split, left)
-            left.subtract(plain[i].keys)
-            self._forget(split, plain[i], left)
-            self.count, self.seconds = self.count + 1, self.seconds + perf_counter() - start
-            yield i, _measure(split, outputs, self._reference(split), reference=True)
-        yield from ((i, self.accuracy(design, split)) for i, design in enumerate(designs) if i not in plain)
+        late = {i for i, d in enumerate(designs) if any(technique(s).sees is Sees.QUANTIZED_INPUTS for s in d.recipe)}
+        keys = {i: self.bench.shell(design).keys for i, design in enumerate(designs) if i not in late}
+        left = Counter(key for own in keys.values() for key in own)
+        for i in sorted(keys, key=lambda i: keys[i]):
+            self._left = left
+            yield i, self.accuracy(designs[i], split)
+            left.subtract(keys[i])
+            self._forget(split, keys[i], left)
+        self._left = None
+        yield from ((i, self.accuracy(designs[i], split)) for i in sorted(late))
 
     def float_accuracy(self, split: str) -> Accuracy:
         """Of the network before quantisation on `split`."""
         known = self._reference(split)
-        return _measure(split, [known.logits], known, reference=False)
+        return _measure(split, known.logits, known, reference=False)
 
-    def _outputs(self, shell: Shell, split: str, left: Mapping[bytes, int] | None) -> list[Tensor]:
-        with torch.inference_mode():
-            return [
-                shell.program.run(
-                    images,
-                    shell.choice,
-                    shell.keys,
-                    self.traces,
-                    (split, number),
-                    (lambda key: True) if left is None else (lambda key: left[key] > 1),
-                )
-                for number, (images, _) in enumerate(self._batches(split))
-            ]
+    def penalties(self, design: Design, split: str, metric: str) -> Penalties:
+        """What a race compares: of each image of `split`, in order; `metric` is one of `RACED`."""
+        logits = self._logits.get((design.numerics.digest, split))
+        if logits is None:
+            self.accuracy(design, split)
+            logits = self._logits.get((design.numerics.digest, split))
+        assert logits is not None, "one design's logits have room"
+        return _penalties(logits, self._reference(split), metric)
 
-    def _forget(self, split: str, shell: Shell, left: Mapping[bytes, int]) -> None:
+    def _run_race(self, outputs: Iterator[Tensor], split: str, race: Race | None) -> Tensor:
+        """All logits (float64), or those of the first images if they lose."""
+        if race is None:
+            return torch.cat(list(outputs)).double()
+        known, found = self._reference(split), Tensor(0, self._reference(split).logits.shape[1]).double()
+        stops = looks(self.batch, len(known.labels))
+        for output in outputs:
+            found = torch.cat((found, output.double()))
+            if len(found) in stops and race.lost(_penalties(found, known, race.metric), len(stops)):
+                break
+        return found
+
+    def _outputs(self, design: Design, split: str) -> Iterator[Tensor]:
+        """Logits, batch by batch."""
+        self._reference(split)  # checks the split's name
+        if self._rebuilds(design):
+            model = self.bench.quantize(design)
+            run: Callable[[Tensor, int], Tensor] = lambda images, number: model(images.clone())  # noqa: E731
+        else:
+            run = partial(self._run, self.bench.shell(design), split)
+        for number, (images, _) in enumerate(self._batches(split)):
+            with torch.inference_mode():
+                output = run(images, number)
+            yield output
+
+    def _run(self, shell: Shell, split: str, images: Tensor, number: int) -> Tensor:
+        left, place = self._left, (split, number)
+        worth = (lambda key: True) if left is None else (lambda key: left[key] > 1)
+        return shell.program.run(images, shell.choice, shell.keys, self.traces, place, worth)
+
+    def _forget(self, split: str, keys: Sequence[Key], left: Mapping[Key, int]) -> None:
         """Lets go of what none of the designs that are left will read."""
-        for key in shell.keys:
+        for key in keys:
             if left[key] == 0:
                 for number in range(-(-len(self.splits[split]) // self.batch)):
                     self.traces.drop((split, number, key))
@@ -154,7 +186,7 @@ class Evaluator:
                     labels.append(right)
             logits = torch.cat(outputs)
             _check(logits, torch.cat(labels))
-            self._known[name] = _Known(torch.cat(labels), logits, (logits**2).sum())
+            self._known[name] = _Known(torch.cat(labels), logits)
         return self._known[name]
 
 
@@ -164,11 +196,23 @@ def batch_size(workload: Workload) -> int:
     return max(LEAST_IMAGES, min(MOST_IMAGES, TENSOR_BYTES // (4 * largest)))
 
 
-def _measure(split: str, outputs: list[Tensor], known: _Known, *, reference: bool) -> Accuracy:
-    logits = torch.cat(outputs).double()
-    right = (logits.argmax(1) == known.labels).numpy()
-    loss = float(F.cross_entropy(logits, known.labels))
-    return Accuracy(split, len(known.labels), pack(right), loss, _sqnr(logits, known) if reference else None)
+def _measure(split: str, logits: Tensor, known: _Known, *, reference: bool) -> Accuracy:
+    """Of the first images, as many as there are logits."""
+    labels = known.labels[: len(logits)]
+    right = (logits.argmax(1) == labels).numpy()
+    loss = float(F.cross_entropy(logits, labels))
+    return Accuracy(split, len(labels), pack(right), loss, _sqnr(logits, known) if reference else None)
+
+
+def _penalties(logits: Tensor, known: _Known, metric: str) -> Penalties:
+    """Of each image: wrong or not, its cross entropy, or the power of its error."""
+    labels = known.labels[: len(logits)]
+    found = {
+        "top1": lambda: (logits.argmax(1) != labels).double(),
+        "loss": lambda: F.cross_entropy(logits, labels, reduction="none"),
+        "sqnr": lambda: ((logits - known.logits[: len(logits)]) ** 2).sum(1),
+    }[metric]()
+    return np.asarray(found.numpy(), np.float64)
 
 
 def _check(logits: Tensor, labels: Tensor) -> None:
@@ -179,7 +223,8 @@ def _check(logits: Tensor, labels: Tensor) -> None:
 
 def _sqnr(logits: Tensor, known: _Known) -> float:
     """10 log10 of signal over error power; equal logits have no finite one and are an error of the caller."""
-    error = ((logits - known.logits) ** 2).sum()
+    signal = known.logits[: len(logits)]
+    error = ((logits - signal) ** 2).sum()
     if float(error) == 0:
         return float("inf")
-    return float(10 * torch.log10(known.power / error))
+    return float(10 * torch.log10((signal**2).sum() / error))

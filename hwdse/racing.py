@@ -12,7 +12,6 @@ Moore 1993, NIPS 6:59) and F-Race (Birattari et al. 2002, GECCO) are the ancesto
 hypothesis is that of the Pareto front, and pairs of images are what is compared.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, lgamma, log, sqrt
 from statistics import NormalDist
@@ -27,12 +26,12 @@ LOOKS = (1 / 16, 1 / 8, 1 / 4, 1 / 2)  # shares of the images after which a desi
 FEWEST = 32  # images at the first look: the approximation for losses wants some
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Race:
     """What a design must be better than, and how sure one must be that it is not."""
 
     metric: str  # one of `RACED`
-    rival: tuple[float, ...]  # penalties on every image of the split
+    rival: Penalties  # on every image of the split
     confidence: float  # of a design that belongs on the front: the least probability that it is not dropped
 
     def __post_init__(self) -> None:
@@ -46,11 +45,11 @@ class Race:
 
         `looks` is how often this is asked in all.
         """
-        rival, level = np.array(self.rival), (1 - self.confidence) / looks
-        worse = penalties - rival[: len(penalties)]
+        level = (1 - self.confidence) / looks
+        worse = penalties - self.rival[: len(penalties)]
         if self.metric == "top1":
             return sign_test(int((worse < 0).sum()), int((worse > 0).sum())) <= level
-        return mean_test(worse, len(rival)) <= level
+        return mean_test(worse, len(self.rival)) <= level
 
 
 def looks(batch: int, count: int) -> tuple[int, ...]:
@@ -81,12 +80,6 @@ def mean_test(worse: Penalties, count: int) -> float:
     if spread == 0:
         return 1.0  # equal differences on every image: nothing is known of their spread
     return 1 - NormalDist().cdf(_as_normal(float(worse.mean()) / spread, n - 1))
-
-
-def strongest(costs: Sequence[float], known: Sequence[tuple[Sequence[float], Penalties]]) -> Penalties | None:
-    """The penalties of the rival of a design: of those `known`, (costs, penalties), that cost no more, the best one."""
-    cheaper = [penalties for other, penalties in known if all(a <= b for a, b in zip(other, costs, strict=True))]
-    return min(cheaper, key=lambda penalties: float(penalties.sum()), default=None)
 
 
 def _log_choose(n: int, k: int) -> float:

@@ -220,4 +220,4 @@ def _problem(
 
 
 def _plan(study: Study) -> Plan:
-    return Plan(study.search.sampler, study.seed, study.trials, study.budget.minutes)
+    return Plan(study.search.sampler, study.seed, study.trials, study.budget.minutes, study.search.racing)

@@ -15,6 +15,7 @@ from hwdse.run.manifest import Manifest
 from hwdse.search import Progress
 from hwdse.search.history import trials
 from hwdse.search.problem import DesignError, Problem
+from hwdse.search.races import IMAGES
 from hwdse.study import Study
 
 ACCURACIES = ("top1", "loss", "sqnr")  # metrics that are no cost
@@ -27,7 +28,7 @@ def result_of(
     """The result of a search that is over; only the front and the baseline see the test split."""
     done = _done(problem, trials(history, TrialState.COMPLETE))
     failures = tuple((t.number, str(t.user_attrs["failure"])) for t in trials(history, TrialState.FAIL))
-    feasible = tuple(trial for trial in done if trial.feasible)
+    feasible = tuple(t for t in done if t.feasible and t.evaluation.accuracy("search").count == problem.images)
     if not feasible:
         raise ValueError(_nothing(study, done, failures))
     front = _front(problem, feasible)
@@ -70,9 +71,14 @@ def cost_objective(objectives: tuple[Objective, ...]) -> Objective:
 
 def _done(problem: Problem, complete: list[FrozenTrial]) -> tuple[Trial, ...]:
     """The trials with what is known of their designs, which are made from their choices."""
-    designs = (problem.space.design({name: str(choice) for name, choice in t.params.items()}) for t in complete)
-    found = map(_certain, problem.evaluations(designs, "search"))
-    return tuple(_trial(frozen, evaluation) for frozen, evaluation in zip(complete, found, strict=True))
+    designs = {t.number: problem.space.design({name: str(c) for name, c in t.params.items()}) for t in complete}
+    raced = {t.number: int(t.user_attrs[IMAGES]) for t in complete if IMAGES in t.user_attrs}
+    whole = [number for number in designs if number not in raced]
+    found = dict(zip(whole, map(_certain, problem.evaluations([designs[n] for n in whole], "search")), strict=True))
+    for number, images in raced.items():
+        design = designs[number]
+        found[number] = problem.beginning(design, problem.price(design), images)
+    return tuple(_trial(frozen, found[frozen.number]) for frozen in complete)
 
 
 def _trial(frozen: FrozenTrial, evaluation: Evaluation) -> Trial:

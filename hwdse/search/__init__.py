@@ -27,6 +27,7 @@ from hwdse.search.desk import POLL_SECONDS, DesignError, Desk, Found
 from hwdse.search.history import FINISHED as FINISHED
 from hwdse.search.history import resume, trials
 from hwdse.search.problem import Problem
+from hwdse.search.races import IMAGES, Races
 from hwdse.search.sampler import Reseeded
 
 
@@ -38,6 +39,7 @@ class Plan:
     seed: int
     trials: int | None  # in all; None is without limit
     minutes: float | None  # of searching, interrupted or not, all processes together; None is without limit
+    confidence: float | None = None  # of races; None evaluates every design on all images
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class _Search:
         self._problem, self._plan, self._history, self._report = problem, plan, history, report
         self._claims = claims
         self._desk = Desk(problem)
+        self._races = None if plan.confidence is None else Races(problem, plan.confidence)
         self._running: dict[int, Trial] = {}  # by number, from the proposal until it is told
         self._found: dict[int, Found] = {}  # what came of them
         self._since = time.monotonic()  # the last one was told, or the search began
@@ -103,11 +106,17 @@ class _Search:
             if trial is None:
                 return
             try:
-                self._desk.put(trial.number, self._proposed(trial), "search")
+                self._put(trial)
             except UpdateFinishedTrialError:  # by the process that had it until now
                 self._release(trial._trial_id)
             else:
                 self._running[trial.number] = trial
+
+    def _put(self, trial: Trial) -> None:
+        """Has the design of a trial evaluated; the baseline is always evaluated on all images."""
+        design, races = self._proposed(trial), self._races if trial.number > 0 else None
+        race = None if races is None else lambda cost: races.of(design, cost, self._known)
+        self._desk.put(trial.number, design, "search", race=race)
 
     def _ask(self) -> Trial | None:
         """A new trial; None when there are enough. One too many, of processes that ask at once, is left alone."""
@@ -180,6 +189,8 @@ class _Search:
             self._history.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
             return f"trial {trial.number} failed: {failure}"
         assert isinstance(found, Evaluation)
+        if (images := found.accuracy("search").count) < self._problem.images:
+            trial.set_user_attr(IMAGES, images)
         _constrain(trial, self._problem, found)
         trial.set_user_attr("seconds", self._seconds())
         self._history.tell(trial, values, skip_if_finished=True)

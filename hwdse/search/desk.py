@@ -5,7 +5,7 @@ accuracy is known costs nothing; one that another process is evaluating is waite
 equal numerics are one job.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from hwdse.cost import FpgaCost
 from hwdse.design import Design
 from hwdse.evaluation import Accuracy, Evaluation
+from hwdse.racing import Race
 from hwdse.workers import Job, Outcome
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class DesignError(ValueError):
 
 
 Found = Evaluation | DesignError
+Racing = Callable[[FpgaCost], Race | None]  # the race of a design that costs so much
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +52,17 @@ class Desk:
     def __len__(self) -> int:
         return len(self._orders) + len(self._done)
 
-    def put(self, number: int, design: Design, *splits: str) -> None:
-        """Prices a design and starts to find out its accuracy on `splits`."""
+    def put(self, number: int, design: Design, *splits: str, race: Racing | None = None) -> None:
+        """Prices a design and starts to find out its accuracy on `splits`, in the `race` that its cost asks for."""
         try:
             with failing():
                 cost = self._problem.price(design)
+                against = None if race is None else race(cost)
         except DesignError as failure:
             self._done[number] = failure
             return
         self._problem.store.add(design)
-        jobs = tuple(Job(design.numerics, split) for split in splits)
+        jobs = tuple(Job(design.numerics, split, against) for split in splits)
         self._orders[number] = _Order(design, cost, jobs)
         for job in jobs:
             self._begin(job)

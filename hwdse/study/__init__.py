@@ -16,6 +16,7 @@ from pydantic import Field, NonNegativeInt, ValidationError, model_validator
 
 from hwdse import placement
 from hwdse.design import Quantizer
+from hwdse.racing import RACED
 from hwdse.result import Constraint, Objective
 from hwdse.study.messages import sentence, worst
 from hwdse.study.sections import (
@@ -65,6 +66,7 @@ class Study(Section):
         self._check_budget()
         self._check_energy()
         self._check_clock()
+        self._check_racing()
         return self
 
     def _check_baseline(self) -> None:
@@ -81,6 +83,12 @@ class Study(Section):
         if "mhz" in self.metrics and placement.delays(device) is None:
             known = ", ".join(name for name in devices() if placement.delays(name) is not None)
             raise ValueError(f"metric 'mhz' needs a predicted clock, which {device!r} does not have; known: {known}")
+
+    def _check_racing(self) -> None:
+        raced = [o.metric for o in self.objectives if o.metric in RACED]
+        if self.search.racing is not None and len(raced) != 1:
+            shown = " and ".join(raced) or "none"
+            raise ValueError(f"search.racing: a race is on one objective of {', '.join(RACED)}, not on {shown}")
 
     def _check_budget(self) -> None:
         if self.search.sampler == "grid" and not self.search.uniform:

@@ -274,6 +274,7 @@ class Search(Section):
 
     sampler: Literal["grid", "random", "tpe", "nsga2"]
     uniform: bool = True
+    racing: Annotated[float, Field(ge=0.5, lt=1)] | None = None  # confidence; see `hwdse.racing`
 
 
 class Budget(Section):

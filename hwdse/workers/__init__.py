@@ -6,11 +6,12 @@ them may die at any moment and its job is put to another.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 from hwdse.design import Design
 from hwdse.evaluation import Accuracy
+from hwdse.racing import Penalties, Race
 
 EXECUTORS = ("processes", "ray")
 ATTEMPTS = 3  # workers that may die over one job, or before they are ready, until it is given up
@@ -30,6 +31,17 @@ class Evaluator(Protocol):
         """Of the network quantised by `design` on a data split."""
 
 
+@runtime_checkable
+class Racer(Evaluator, Protocol):
+    """An evaluator that looks at images one after the other."""
+
+    def raced(self, design: Design, split: str, race: Race) -> Accuracy:
+        """Of the network quantised by `design` on a data split; of its first images, if they lose `race`."""
+
+    def penalties(self, design: Design, split: str, metric: str) -> Penalties:
+        """What a race compares: of each image of a split; `metric` is one of `RACED`."""
+
+
 Maker = Callable[[], Evaluator]  # what a worker calls once; it is pickled, so it is a function of a module
 
 
@@ -39,6 +51,7 @@ class Job:
 
     design: Design
     split: str
+    race: Race | None = field(default=None, compare=False)  # it decides how much is found out, not what
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +105,10 @@ class Workers:
 def evaluate(evaluator: Evaluator, job: Job) -> Outcome:
     """Does a job here."""
     try:
-        return Outcome(job, evaluator.accuracy(job.design, job.split))
+        if job.race is None:
+            return Outcome(job, evaluator.accuracy(job.design, job.split))
+        assert isinstance(evaluator, Racer), "who proposes a race has one"
+        return Outcome(job, evaluator.raced(job.design, job.split, job.race))
     except ValueError as error:
         return Outcome(job, failure=str(error))
 

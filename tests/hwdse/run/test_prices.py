@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from hwdse import calibrated, energy_figures, placement
-from hwdse.run.prices import closure, prices
+from hwdse.run.prices import prices
+from hwdse.sources import closure
 from hwdse.study import Study
 from hwdse.study import load as load_study
 from tests.hwdse.run.test_run import study
