@@ -95,7 +95,9 @@ class Space:
         for layer in self.workload.weighted:
             for site in layer.inputs:
                 first.setdefault(site, layer.name)
-        own = ((layer.name, tuple(s for s in layer.inputs if first[s] == layer.name)) for layer in self.workload.weighted)
+        own = (
+            (layer.name, tuple(s for s in layer.inputs if first[s] == layer.name)) for layer in self.workload.weighted
+        )
         return {layer: sites for layer, sites in own if sites}
 
     def _pairs(self, layer: str) -> tuple[QuantizerPair, ...]:

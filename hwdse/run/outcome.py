@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
 
 from hwdse import pareto
+from hwdse.metrics import ACCURACIES
 from hwdse.result import Objective, Result, Trial
 from hwdse.run.manifest import Manifest
 from hwdse.search import Progress
@@ -16,7 +17,6 @@ from hwdse.search.history import trials
 from hwdse.search.problem import Problem
 from hwdse.study import Study
 
-ACCURACIES = ("top1", "loss", "sqnr")  # metrics that are no cost
 MARGIN = 0.1  # of the range of each objective, between the worst feasible design and the reference point
 
 

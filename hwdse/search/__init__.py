@@ -15,9 +15,10 @@ from optuna.trial import Trial, TrialState
 
 from hwdse.evaluation import Evaluation
 from hwdse.metrics import metric
+from hwdse.search.allocate import Allocation
 from hwdse.search.history import resume, trials
 from hwdse.search.problem import DesignError, Problem
-from hwdse.search.sampler import Reseeded
+from hwdse.search.sampler import ALLOCATING, Reseeded, origin
 
 FINISHED = (TrialState.COMPLETE, TrialState.FAIL)
 
@@ -26,7 +27,7 @@ FINISHED = (TrialState.COMPLETE, TrialState.FAIL)
 class Plan:
     """Which designs a search tries, and when it ends."""
 
-    sampler: str  # grid, or a name in `sampler.SAMPLERS`
+    sampler: str  # grid, or a name in `sampler.SAMPLERS` or `sampler.ALLOCATING`
     seed: int
     trials: int | None  # in all; None is without limit
     minutes: float | None  # of evaluation, interrupted or not; None is without limit
@@ -55,14 +56,16 @@ def _sampler(problem: Problem, plan: Plan) -> Reseeded:
     if not space and plan.sampler != "grid":
         raise ValueError("a search needs a layer or an activation that 'first' and 'last' leave free")
     first = [problem.space.choices(pair) for pair in problem.space.uniform]
-    return Reseeded("random" if plan.sampler == "grid" else plan.sampler, plan.seed, space, first)
+    allocation = Allocation(problem, plan.seed, len(first)) if plan.sampler in ALLOCATING else None
+    return Reseeded("random" if plan.sampler == "grid" else plan.sampler, plan.seed, space, first, allocation)
 
 
 def _pending(history: optuna.Study, plan: Plan) -> Iterator[Trial]:
     """The trials that a killed process left running, then new ones."""
     for left in trials(history, TrialState.RUNNING):
         yield resume(history, left)
-    while not _over(history, plan):
+    sampler = history.sampler
+    while not _over(history, plan) and not (isinstance(sampler, Reseeded) and sampler.exhausted(history)):
         yield history.ask()
 
 
@@ -96,7 +99,8 @@ def _work(trial: Trial, problem: Problem, plan: Plan) -> str:
 def _origin(number: int, problem: Problem, plan: Plan) -> str:
     if number == 0:
         return "baseline"
-    return "uniform" if number < len(problem.space.uniform) else plan.sampler
+    first, dimensions = len(problem.space.uniform), len(problem.space.dimensions)
+    return "uniform" if number < first else origin(plan.sampler, number, first, dimensions)
 
 
 def _constrain(trial: Trial, problem: Problem, evaluation: Evaluation) -> None:

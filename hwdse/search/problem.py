@@ -30,6 +30,11 @@ class Evaluator(Protocol):
     def context(self) -> str:
         """A digest of everything else that an accuracy depends on: weights, data, library versions."""
 
+    def priced(self, design: Design) -> Evaluation:
+        """`design` with its price alone: nothing is evaluated or written; ValueError where it has no price."""
+        cost = self.model.cost(self.space.workload, design, self.target, self.clock_mhz)
+        return Evaluation(design, (), cost, (), self._weight_bits(design))
+
     def float_accuracy(self, split: str) -> Accuracy:
         """Of the unquantised network on a data split."""
 
@@ -67,6 +72,11 @@ class Problem:
         accuracies = tuple(self._accuracy(design, split) for split in splits)
         measured = self.store.measurements(design.digest, self.context, self.target.name)
         return Evaluation(design, accuracies, cost, measured, self._weight_bits(design))
+
+    def priced(self, design: Design) -> Evaluation:
+        """`design` with its price alone: nothing is evaluated or written; ValueError where it has no price."""
+        cost = self.model.cost(self.space.workload, design, self.target, self.clock_mhz)
+        return Evaluation(design, (), cost, (), self._weight_bits(design))
 
     def float_accuracy(self, split: str) -> Accuracy:
         """Of the unquantised network on `split`."""
