@@ -154,7 +154,7 @@ def _chosen(dimension: str, menu: Menu, choices: Mapping[str, str]) -> Quantizer
 
 
 def _nearest(pair: QuantizerPair, dimension: Dimension) -> str:
-    """`pair`, or its half, if it is there, else the first integer for an integer and the first minifloat for another."""
+    """`pair` or its half if it is there, else the first integer for an integer and the first minifloat for another."""
     kind = dimension.name.partition(".")[0]
     wanted, text = pair[kind == "activations"], _written(pair) if kind == "pair" else pair[kind == "activations"].name
     if text in dimension.choices:

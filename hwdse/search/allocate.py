@@ -1,11 +1,11 @@
 """The sampler `allocate`: sensitivities, then the designs that a model of them expects to widen the front most.
 
-Trial n is a function of the trials before it and the seed: the uniform designs; then for each dimension the
-baseline with one choice changed (a sensitivity); then designs in batches. For a batch a Gaussian process
-(`surrogate`) is fitted to the log losses of all that was evaluated; its additive part goes with additive prices into
+Trial n is a function of the trials before it and the seed: the uniform designs; then for each dimension the baseline
+with one choice changed (a sensitivity); then designs in batches. For a batch a Gaussian process (`surrogate`)
+is fitted to the log losses of all that was evaluated; its additive part goes with additive prices into
 mixed-integer programs (`allocation`), whose front, with the front that is known and the neighbours of both, is
-ranked by the hypervolume that a design is expected to add at its exact price (`improvement`). So what is not additive is
-corrected twice: by the process, which sees every result, and by exact prices.
+ranked by the hypervolume that a design is expected to add (`improvement`), first at costs that a process of their own
+guesses, then, the best of them, at exact prices. So what is not additive is corrected: the process sees every result.
 
 The accuracy that is modelled is the loss even where `top1` is the objective, because images that are right or wrong
 say less; only `sqnr` is modelled itself. Constraints on costs are met by every sensitivity and every design after it;
@@ -33,10 +33,22 @@ Array = NDArray[np.float64]
 BATCH = 20  # of so many evaluations one more is proposed before the model is fitted again
 FITTED = 256  # evaluations that the model sees: those nearest to the front
 PROGRAMS = 12  # points of the front of each additive problem
-POOL = 4096  # designs that are ranked by additive prices
-PRICED = 128  # designs that are ranked by exact prices
+POOL = 4096  # designs that are ranked at guessed prices
+PRICED = 128  # designs that are ranked at exact prices
 AROUND = 16  # of the best designs, whose neighbours join
 TRIES = 10_000  # designs without promise that are looked at before a space counts as exhausted
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """What designs are thought to lose and to cost."""
+
+    harms: surrogate.Surrogate
+    costs: tuple[surrogate.Surrogate, ...]  # scaled
+
+    def costs_of(self, points: surrogate.Points) -> Array:
+        """`n x k`."""
+        return np.column_stack([cost.predict(points)[0] for cost in self.costs])
 
 
 @dataclass(frozen=True)
@@ -125,36 +137,45 @@ class Allocation:
         """The designs of a batch: each is the best one if those before it turn out as expected."""
         nearest = found.nearest(FITTED)
         features = harms(found, self.costs)
-        model = surrogate.fit(nearest.points, nearest.harms, features)
+        model = Guess(surrogate.fit(nearest.points, nearest.harms, features), self._priced_like(nearest))
         best = found.front
         pool = self._pool(model, found, seen, np.random.default_rng([self.seed, start]))
         exact = [point for point in pool if self._allowed(point)]
         if not exact:
             return
         costs = scaled(np.array([self._price(point) for point in exact]))
-        mean, spread = model.predict(np.array(exact))
+        mean, spread = model.harms.predict(np.array(exact))
         left = np.ones(len(exact), bool)
         for _ in range(min(2 * _batch(start), len(exact))):
             gain = np.where(left, improvement.expected(best, costs, mean, spread, log=found.log), -1.0)
             chosen = int(gain.argmax())
             left[chosen] = False
-            best = best.joined(harm(mean[chosen], log=found.log), costs[chosen])
+            best = best.joined(float(harm(mean[chosen], log=found.log)), costs[chosen])
             yield exact[chosen]
 
-    def _pool(
-        self, model: surrogate.Surrogate, found: Known, seen: frozenset[Point], random: np.random.Generator
-    ) -> list[Point]:
-        """New designs that are worth an exact price, by additive prices."""
+    def _priced_like(self, nearest: Known) -> tuple[surrogate.Surrogate, ...]:
+        """A model of each cost, because to rank thousands of designs exact prices would take too long."""
+        middle = nearest.middle
+        around = [point for point in self._neighbours(middle) if self.costs.of(point) is not None]
+        points = np.vstack((nearest.points, np.array(around, np.intp).reshape(-1, len(middle))))
+        costs = np.vstack((nearest.costs, scaled(np.array([self._price(point) for point in around]))))
+        own = np.abs(self._price(middle)) + 1
+        shares = [table / own for table in self.costs.tables(middle)]
+        each = range(costs.shape[1])
+        return tuple(surrogate.fit(points, costs[:, k], [share[:, k] for share in shares]) for k in each)
+
+    def _pool(self, model: Guess, found: Known, seen: frozenset[Point], random: np.random.Generator) -> list[Point]:
+        """New designs that are worth an exact price."""
         starts = [*found.best, *self._allocated(model, found)]
         some = self._ranked(model, found, self._near(starts, seen, random))
         some = self._ranked(model, found, {*some, *self._near(some[:AROUND], seen, random)})
         return some[:PRICED]
 
-    def _allocated(self, model: surrogate.Surrogate, found: Known) -> Iterator[Point]:
+    def _allocated(self, model: Guess, found: Known) -> Iterator[Point]:
         """The fronts of the model's additive part against each cost, and against all of them as shares."""
-        effects = model.effects(np.array(found.best))
-        spans = sum(np.ptp(table, axis=0) for table in self._tables) + 1e-12
-        shares = [table / spans for table in self._tables]
+        effects, tables = model.harms.effects(np.array(found.best)), self.costs.tables(found.middle)
+        spans = sum(np.ptp(table, axis=0) for table in tables) + 1e-12
+        shares = [table / spans for table in tables]
         for cost in range(shares[0].shape[1]):
             yield from front(effects, [table[:, cost] for table in shares], PROGRAMS)
         if shares[0].shape[1] > 1:
@@ -163,7 +184,7 @@ class Allocation:
     def _near(self, starts: Sequence[Point], seen: frozenset[Point], random: np.random.Generator) -> list[Point]:
         """`starts`, all designs with one other choice, and as many with two or three; those that are new."""
         single = {point: None for start in starts for point in (start, *self._neighbours(start))}
-        several = {self._mutant(starts[random.integers(len(starts))], random): None for _ in range(len(single))}
+        several = {self._mutant(starts[int(random.integers(len(starts)))], random): None for _ in range(len(single))}
         new = [point for point in {**single, **several} if point not in seen]
         return new if len(new) <= POOL else [new[i] for i in np.sort(random.choice(len(new), POOL, replace=False))]
 
@@ -178,22 +199,17 @@ class Allocation:
             changed[dimension] = int(random.integers(self._sizes[dimension]))
         return tuple(changed)
 
-    def _ranked(self, model: surrogate.Surrogate, found: Known, points: Iterable[Point]) -> list[Point]:
-        """The best first, by additive prices."""
+    def _ranked(self, model: Guess, found: Known, points: Iterable[Point]) -> list[Point]:
+        """The best first, at the costs that are thought to be theirs."""
         some = sorted(points)
         if not some:
             return []
         array = np.array(some)
-        costs = self._price(self._baseline) + sum(table[array[:, d]] for d, table in enumerate(self._tables))
-        mean, spread = model.predict(array)
-        gain = improvement.expected(found.front, scaled(costs), mean, spread, log=found.log)
+        mean, spread = model.harms.predict(array)
+        gain = improvement.expected(found.front, model.costs_of(array), mean, spread, log=found.log)
         return [some[i] for i in np.argsort(-gain, kind="stable")]
 
     # ---- prices ----------------------------------------------------------------------------------
-
-    @cached_property
-    def _tables(self) -> tuple[Array, ...]:
-        return self.costs.tables(self._baseline)
 
     @property
     def _baseline(self) -> Point:

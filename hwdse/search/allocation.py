@@ -47,9 +47,10 @@ def least(harms: Table, costs: Table, budget: float, gap: float = 0.0) -> Point 
 
     The harm may be above the least by `gap`, a share of it, counted from what the least harmful choices have.
     """
-    weights, prices = np.concatenate([harm - harm.min() for harm in harms]), np.concatenate(list(costs))
-    tie = 0.0 if gap else TIE * (sum(map(np.ptp, harms)) or 1.0) / (sum(map(np.ptp, costs)) or 1.0)
+    unit = RANGE / (sum(map(np.ptp, harms)) or 1.0)
+    weights, prices = np.concatenate([unit * (harm - harm.min()) for harm in harms]), np.concatenate(list(costs))
     low, scale = sum(float(cost.min()) for cost in costs), RANGE / (sum(map(np.ptp, costs)) or 1.0)
+    tie = 0.0 if gap else TIE * scale
     rules = [LinearConstraint(_one_each([len(harm) for harm in harms]), 1, 1)]
     if np.isfinite(budget):
         above = np.concatenate([cost - cost.min() for cost in costs])

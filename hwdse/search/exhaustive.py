@@ -44,7 +44,7 @@ class Table:
 
     def cost(self, design: Design, device: str, clock_mhz: float) -> FpgaCost:
         """Of one design: its LUTs and nothing else."""
-        term = Term("all", Resources(luts=float(self.luts[self.rows[design.digest]])))
+        term = Term("all", Resources(luts=int(self.luts[self.rows[design.digest]])))
         return FpgaCost((LayerCost("all", (term,), 1, 1),), 1, 1, clock_mhz, device, "table", "of a table", ())
 
 
@@ -112,7 +112,9 @@ def _kept(file: Path, name: str) -> list[tuple[float, ...]]:
         return []
     with np.load(file) as content:
         if str(content["name"]) != name:
-            raise ValueError(f"{file} has the designs of another space, network or price: {content['name']}, not {name}")
+            raise ValueError(
+                f"{file} has the designs of another space, network or price: {content['name']}, not {name}"
+            )
         return [tuple(map(float, row)) for row in content["rows"]]
 
 

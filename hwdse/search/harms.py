@@ -46,6 +46,14 @@ class Known:
         kept = pareto.front(np.column_stack(self._counted))
         return tuple(tuple(map(int, point)) for point in points[kept])
 
+    @property
+    def middle(self) -> Point:
+        """The design of `best` that as many of it are dearer as cheaper than, by the first cost."""
+        points = self.points[self._some]
+        kept = np.flatnonzero(pareto.front(np.column_stack(self._counted)))
+        order = kept[np.argsort(self._counted[1][kept, 0], kind="stable")]
+        return tuple(map(int, points[order[len(order) // 2]]))
+
     def nearest(self, count: int) -> "Known":
         """The designs that lose least against the front at their cost."""
         if len(self.harms) <= count:

@@ -7,7 +7,7 @@ there, which has a closed form.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +54,7 @@ class Front:
 
 
 def expected(front: Front, costs: Array, mean: Array, spread: Array, *, log: bool) -> Array:
-    """Of n designs with `costs` (`n x k`), the expected gain; the harm is normal with `mean` and `spread`, or its log."""
+    """Of n designs with `costs` (`n x k`) the expected gain; the harm or its log is normal, with `mean`, `spread`."""
     gain = np.zeros(len(mean))
     for cell, level in front.levels():
         lengths = [
@@ -72,7 +72,7 @@ def _steps(values: Array, bound: float, most: int) -> list[tuple[float, float]]:
     if len(edges) >= most:
         edges = np.unique(edges[np.linspace(0, len(edges) - 1, most - 1).astype(int)])
     ends = [-np.inf, *edges.tolist(), bound]
-    return list(zip(ends[:-1], ends[1:], strict=True))
+    return list(pairwise(ends))
 
 
 def _below(level: float, mean: Array, spread: Array, *, log: bool) -> Array:

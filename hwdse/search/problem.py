@@ -30,11 +30,6 @@ class Evaluator(Protocol):
     def context(self) -> str:
         """A digest of everything else that an accuracy depends on: weights, data, library versions."""
 
-    def priced(self, design: Design) -> Evaluation:
-        """`design` with its price alone: nothing is evaluated or written; ValueError where it has no price."""
-        cost = self.model.cost(self.space.workload, design, self.target, self.clock_mhz)
-        return Evaluation(design, (), cost, (), self._weight_bits(design))
-
     def float_accuracy(self, split: str) -> Accuracy:
         """Of the unquantised network on a data split."""
 

@@ -4,8 +4,8 @@ A sampler that carries its random state from trial to trial gives other trials a
 Here every trial gets a fresh one, seeded from (seed, number), and all choices of a trial are drawn
 together, so that it does not matter which of them a killed process had already written down.
 
-Beside Optuna's there is our own `allocate`, which needs prices (`hwdse.search.allocate`), and `hybrid`: `allocate` until
-NSGA-II has its first generation, then NSGA-II.
+Beside Optuna's there is our own `allocate`, which needs prices (`hwdse.search.allocate`), and `hybrid`: `allocate`
+until NSGA-II has its first generation, then NSGA-II.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -87,12 +87,12 @@ def _candidates(points: Points, values: Array, features: Sequence[Array]) -> Ite
 def _fitted(kernel: Kernel, points: Points, values: Array, shared: Array, noise: float) -> tuple[float, Surrogate]:
     """Mean and variance are those of the largest likelihood (Rasmussen and Williams 2006, equations 2.30 and 2.45)."""
     count = len(values)
-    factor = np.linalg.cholesky(shared + noise * np.eye(count))
+    factor = np.asarray(np.linalg.cholesky(shared + noise * np.eye(count)), np.float64)
     ones, seen = np.linalg.solve(factor, np.stack((np.ones(count), values), axis=1)).T
     mean = float(ones @ seen / (ones @ ones))
     rest = seen - mean * ones
     variance = max(float(rest @ rest) / count, LEAST)
-    weights = np.linalg.solve(factor.T, rest)
+    weights: Array = np.linalg.solve(factor.T, rest)
     likely = -0.5 * count * np.log(variance) - float(np.log(np.diag(factor)).sum())
     return likely, Surrogate(kernel, points, factor, weights, mean, variance)
 
