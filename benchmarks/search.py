@@ -1,6 +1,6 @@
 """How much of the exhaustive front a search finds, and after how many evaluations: ours beside Optuna's.
 
-    python benchmarks/search.py [--json] [--page] [--work FOLDER] [--resnet20 EVALUATIONS --cifar FOLDER]
+    python benchmarks/search.py [--json] [--page] [--work FOLDER] [--most EVALUATIONS] [--resnet20 EVALUATIONS --cifar FOLDER]
 
 All designs of a space are evaluated once and kept in FOLDER; then every sampler searches it with several seeds, and
 each design that it evaluates is looked up. Uniform designs and sensitivities count as evaluations, a design that is
@@ -20,9 +20,10 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
-from math import prod
+from hashlib import blake2b
+from itertools import product
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -51,6 +52,7 @@ from hwdse.quantize import Bench  # noqa: E402
 from hwdse.result import Objective  # noqa: E402
 from hwdse.run import network, space_of  # noqa: E402
 from hwdse.search import Plan, search  # noqa: E402
+from hwdse.search import problem as problem_module  # noqa: E402
 from hwdse.search.exhaustive import Table, Tabled, table  # noqa: E402
 from hwdse.search.history import trials  # noqa: E402
 from hwdse.search.problem import Problem  # noqa: E402
@@ -66,6 +68,7 @@ SAMPLERS = ("allocate", "hybrid", "tpe", "nsga2", "random")
 SHARES = (0.005, 0.01, 0.02, 0.05)  # of the designs of a space
 BAR, GOAL = 0.02, 0.99  # the share of the designs at which the bar stands, and the score there
 SEEDS = 5
+ENDLESS = 10**9  # evaluations
 MARGIN = 0.1
 REAL, IMAGES = ("allocate", "tpe", "nsga2"), 500  # samplers and images to search, on the real network
 OBJECTIVES = (Objective("loss", "minimize"), Objective("lut", "minimize"))
@@ -104,12 +107,14 @@ class Run:
 
     sampler: str
     seed: int
-    scores: tuple[float, ...]
+    scores: Sequence[float]
     seconds: float  # without evaluations, which are looked up
 
-    def at(self, count: int) -> float:
-        """The score after `count` evaluations."""
-        return self.scores[min(count, len(self.scores)) - 1]
+    asked: int  # evaluations; a search that repeats itself, or has found all there is, has fewer
+
+    def at(self, count: int) -> float | None:
+        """The score after `count` evaluations; None where no more than fewer were asked for."""
+        return None if count > self.asked else self.scores[min(count, len(self.scores)) - 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +128,8 @@ class Outcome:
 
     def scores(self, sampler: str, share: float) -> list[float]:
         """Of all seeds, the lowest first."""
-        return sorted(run.at(round(share * self.designs)) for run in self.runs if run.sampler == sampler)
+        found = (run.at(round(share * self.designs)) for run in self.runs if run.sampler == sampler)
+        return sorted(score for score in found if score is not None)
 
     def seconds(self, sampler: str) -> float:
         """The median wall time of a search."""
@@ -178,7 +184,7 @@ def searched(task: Problem, known: Table, sampler: str, seed: int, budget: int) 
         rows = list(visited(tabled, history, Plan(sampler, seed, None, None), budget))
         seconds = perf_counter() - start
     whole = pareto.hypervolume(points[kept], reference)
-    return Run(sampler, seed, tuple(map(float, pareto.attained(points[rows], reference) / whole)), seconds)
+    return Run(sampler, seed, tuple(map(float, pareto.attained(points[rows], reference) / whole)), seconds, budget)
 
 
 def visited(tabled: Tabled, history: optuna.Study, plan: Plan, budget: int) -> Iterator[int]:
@@ -193,15 +199,26 @@ def visited(tabled: Tabled, history: optuna.Study, plan: Plan, budget: int) -> I
     yield from list(seen)[:budget]
 
 
-def measured(case: Case, work: Path, seeds: int, budget: float, samplers: Sequence[str] = SAMPLERS) -> Outcome:
-    """All searches of a case, up to a share of its designs."""
+def measured(case: Case, work: Path, seeds: int, most: int, samplers: Sequence[str] = SAMPLERS) -> Outcome:
+    """All searches of a case, of at most so many evaluations; those that this code has done are kept in `work`."""
     with Store(work / f"{case.name}.sqlite") as store:
         task = problem(case, store)
         known = table(task, work / f"{case.name}.npz", partial(said, case))
-        size = prod(len(dimension.choices) for dimension in task.space.dimensions)
-        count = round(budget * size)
-        runs = [searched(task, known, s, seed, count) for s in samplers for seed in range(seeds)]
-    return Outcome(case, size, int(scaled(known)[1].sum()), tuple(runs))
+        count = min(round(SHARES[-1] * len(known.losses)), most)
+        runs = []
+        for sampler, seed in product(samplers, range(seeds)):
+            file = work / f"{case.name}-{sampler}-{seed}-{count}-{code()}.json"
+            if not file.exists():
+                file.write_text(json.dumps(asdict(searched(task, known, sampler, seed, count))))
+            runs.append(Run(**json.loads(file.read_text())))
+    return Outcome(case, len(known.losses), int(scaled(known)[1].sum()), tuple(runs))
+
+
+def code() -> str:
+    """Names what a search depends on beside its space."""
+    folder = Path(problem_module.__file__).parent
+    sources = [path.read_text() for path in sorted(folder.glob("*.py"))]
+    return blake2b("\n".join([*sources, optuna.__version__]).encode(), digest_size=4).hexdigest()
 
 
 # ---- a real network ------------------------------------------------------------------------------
@@ -290,7 +307,9 @@ def compared(cifar: Path, work: Path, evaluations: int) -> Comparison:
 
 
 def spread(scores: Sequence[float]) -> str:
-    """Median and range, in %."""
+    """Median and range, in %; nothing where it was not asked for."""
+    if not scores:
+        return "-"
     return f"{100 * median(scores):.2f} ({100 * scores[0]:.2f} to {100 * scores[-1]:.2f})"
 
 
@@ -318,13 +337,14 @@ def rows(outcomes: Sequence[Outcome]) -> Iterator[tuple[object, ...]]:
     yield "space", "designs", "sampler", "seed", *(f"score at {share:.1%}" for share in SHARES), "seconds"
     for outcome in outcomes:
         for run in outcome.runs:
-            scores = (f"{run.at(round(share * outcome.designs)):.5f}" for share in SHARES)
-            yield outcome.case.name, outcome.designs, run.sampler, run.seed, *scores, f"{run.seconds:.1f}"
+            scores = (run.at(round(share * outcome.designs)) for share in SHARES)
+            shown = ("" if score is None else f"{score:.5f}" for score in scores)
+            yield outcome.case.name, outcome.designs, run.sampler, run.seed, *shown, f"{run.seconds:.1f}"
 
 
 def quick(work: Path) -> dict[str, float]:
     """What `allocate` finds over what the others do, with one seed in the smallest space."""
-    outcome = measured(HELD_OUT[0], work, 1, SHARES[-1])
+    outcome = measured(HELD_OUT[0], work, 1, ENDLESS)
     own, *others = (outcome.scores(sampler, SHARES[-1])[0] for sampler in SAMPLERS)
     ratios = {f"allocate to {name}": own / other for name, other in zip(SAMPLERS[1:], others, strict=True)}
     return {key: round(value, 4) for key, value in {"allocate to the front": own, **ratios}.items()}
@@ -336,6 +356,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table; quick")
     parser.add_argument("--page", action="store_true", help="write docs/search.md and docs/search.csv")
     parser.add_argument("--work", type=Path, default=Path("runs/search"), help="where evaluations are kept")
+    parser.add_argument("--most", type=int, default=ENDLESS, help="evaluations of a search, at most")
     parser.add_argument("--resnet20", type=int, help="evaluations of each sampler on the real ResNet-20")
     parser.add_argument("--cifar", type=Path, help="the folder of its checkpoint and images")
     options = parser.parse_args()
@@ -344,7 +365,7 @@ def main() -> None:
     if options.json:
         print(json.dumps({"benchmark": "search", "ratios": quick(options.work)}))
         return
-    outcomes = [measured(case, options.work, SEEDS, SHARES[-1]) for case in (*PROOFS, *HELD_OUT)]
+    outcomes = [measured(case, options.work, SEEDS, options.most) for case in (*PROOFS, *HELD_OUT)]
     real = None if options.resnet20 is None else compared(options.cifar, options.work, options.resnet20)
     text = page(outcomes, real)
     if not options.page:

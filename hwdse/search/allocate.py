@@ -32,7 +32,7 @@ Array = NDArray[np.float64]
 
 BATCH = 20  # of so many evaluations one more is proposed before the model is fitted again
 FITTED = 256  # evaluations that the model sees: those nearest to the front
-PROGRAMS = 12  # points of the front of each additive problem
+PROGRAMS = 6  # points of the front of each additive problem
 POOL = 4096  # designs that are ranked at guessed prices
 PRICED = 128  # designs that are ranked at exact prices
 AROUND = 16  # of the best designs, whose neighbours join
