@@ -1,6 +1,7 @@
 """How much of the exhaustive front a search finds, and after how many evaluations: ours beside Optuna's.
 
-    python benchmarks/search.py [--json] [--page] [--work FOLDER] [--most EVALUATIONS] [--resnet20 EVALUATIONS --cifar FOLDER]
+    python benchmarks/search.py [--json] [--page] [--work FOLDER] [--most EVALUATIONS]
+                                [--resnet20 EVALUATIONS --cifar FOLDER]
 
 All designs of a space are evaluated once and kept in FOLDER; then every sampler searches it with several seeds, and
 each design that it evaluates is looked up. Uniform designs and sensitivities count as evaluations, a design that is

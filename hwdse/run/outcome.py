@@ -71,7 +71,8 @@ def _trial(problem: Problem, frozen: FrozenTrial) -> Trial:
     design = problem.store.design(str(frozen.user_attrs["design"]))
     evaluation = problem.evaluation(design, "search")
     feasible = all(violation <= 0 for violation in frozen.constraints.values())
-    return Trial(frozen.number, str(frozen.user_attrs["origin"]), evaluation, tuple(frozen.values), feasible)
+    origin, seconds = str(frozen.user_attrs["origin"]), float(frozen.user_attrs["seconds"])
+    return Trial(frozen.number, origin, evaluation, tuple(frozen.values), feasible, seconds)
 
 
 def _losses(problem: Problem, some: tuple[Trial, ...]) -> NDArray[np.float64]:

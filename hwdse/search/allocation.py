@@ -54,7 +54,10 @@ def least(harms: Table, costs: Table, budget: float, gap: float = 0.0) -> Point 
     rules = [LinearConstraint(_one_each([len(harm) for harm in harms]), 1, 1)]
     if np.isfinite(budget):
         above = np.concatenate([cost - cost.min() for cost in costs])
-        rules.append(LinearConstraint(above[None] * scale, -np.inf, (budget - low) * scale))
+        row, most = above[None] * scale, (budget - low) * scale
+        if gap:  # whole numbers, which HiGHS adds up without rounding (where it rounds it may print that it checks)
+            row, most = np.rint(row), np.floor(most)
+        rules.append(LinearConstraint(row, -np.inf, most))
     options = {"mip_rel_gap": gap}
     solved = milp(weights + tie * prices, integrality=1, bounds=Bounds(0, 1), constraints=rules, options=options)
     return None if solved.x is None else _picked(solved.x, [len(harm) for harm in harms])

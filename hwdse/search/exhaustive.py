@@ -6,8 +6,8 @@ cost little. Of which images are right only the number is kept.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from itertools import product
-from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +79,7 @@ def table(problem: Problem, file: Path, report: Callable[[int, int], None]) -> T
     ValueError if the file is of something else.
     """
     rows = {design.digest: row for row, design in enumerate(designs(problem.space))}
-    total, name = prod(len(d.choices) for d in problem.space.dimensions), _name(problem)
+    total, name = len(rows), _name(problem, rows)
     done = _kept(file, name)
     for row, design in enumerate(designs(problem.space)):
         if row < len(done):
@@ -99,12 +99,10 @@ def _evaluated(problem: Problem, design: Design) -> tuple[float, float, float, f
     return accuracy.loss, float(accuracy.right.sum()), np.nan if sqnr is None else sqnr, metric("lut").read(priced, "")
 
 
-def _name(problem: Problem) -> str:
-    """What the numbers depend on: the network and its data, the first and last design, the price."""
-    first = problem.space.design({d.name: d.choices[0] for d in problem.space.dimensions})
-    last = problem.space.design({d.name: d.choices[-1] for d in problem.space.dimensions})
-    sizes = " ".join(str(len(d.choices)) for d in problem.space.dimensions)
-    return f"{problem.context} {first.digest} {last.digest} {sizes} {problem.model.name} {problem.target.name}"
+def _name(problem: Problem, rows: Mapping[str, int]) -> str:
+    """What the numbers depend on: the network and its data, all designs, the price."""
+    every = blake2b("".join(rows).encode(), digest_size=8).hexdigest()
+    return f"{problem.context} {every} {problem.model.name} {problem.target.name}"
 
 
 def _kept(file: Path, name: str) -> list[tuple[float, ...]]:
