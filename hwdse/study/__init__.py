@@ -16,6 +16,7 @@ from pydantic import Field, NonNegativeInt, ValidationError, model_validator
 
 from hwdse import placement
 from hwdse.design import Quantizer
+from hwdse.metrics import ACCURACIES
 from hwdse.result import Constraint, Objective
 from hwdse.study.messages import sentence, worst
 from hwdse.study.sections import (
@@ -65,6 +66,7 @@ class Study(Section):
         self._check_budget()
         self._check_energy()
         self._check_clock()
+        self._check_sampler()
         return self
 
     def _check_baseline(self) -> None:
@@ -81,6 +83,13 @@ class Study(Section):
         if "mhz" in self.metrics and placement.delays(device) is None:
             known = ", ".join(name for name in devices() if placement.delays(name) is not None)
             raise ValueError(f"metric 'mhz' needs a predicted clock, which {device!r} does not have; known: {known}")
+
+    def _check_sampler(self) -> None:
+        metrics, sampler = [objective.metric for objective in self.objectives], self.search.sampler
+        accuracies = sum(name in ACCURACIES for name in metrics)
+        if sampler in ("allocate", "hybrid") and (accuracies != 1 or len(metrics) < 2):
+            known, shown = ", ".join(ACCURACIES), " and ".join(metrics)
+            raise ValueError(f"search.sampler: {sampler!r} weighs one accuracy ({known}) against costs, not {shown}")
 
     def _check_budget(self) -> None:
         if self.search.sampler == "grid" and not self.search.uniform:
