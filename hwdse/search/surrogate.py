@@ -20,7 +20,7 @@ Points = NDArray[np.intp]  # n x dimensions: the index of a choice
 ORDERS = (0.1, 0.3, 1.0, 3.0)
 LENGTHS = (0.1, 0.3, 1.0, 3.0)  # of the features, which are log losses
 NOISES = (1e-3, 1e-2, 1e-1)  # variance that nothing explains, as a share: an evaluation has none, the model has
-SAME = 0.02  # of the kernel of a dimension: that a choice is the same and not only alike
+SAME = 0.3  # of the kernel of a dimension: that a choice is the same and not only alike
 LEAST = 1e-10  # variance
 
 
