@@ -95,7 +95,9 @@ class Case:
 TUNED = "The settings of `allocate` were chosen on this space, of a few tried."
 PROOFS = (
     Case("cnn4", "digits-cnn", ("int8", "int6", "int5", "int4", "int3", "e3m2", "e2m1", "e2m0"), ("int8",), TUNED),
-    Case("cnn6", "digits-cnn", ("int8", "int6", "int4", "e2m2", "e2m1", "int3"), ("int8", "int5", "int4", "e2m1"), TUNED),
+    Case(
+        "cnn6", "digits-cnn", ("int8", "int6", "int4", "e2m2", "e2m1", "int3"), ("int8", "int5", "int4", "e2m1"), TUNED
+    ),
 )
 HELD_OUT = (
     Case("mlp3", "digits-mlp", ("int8", "int6", "int5", "int4", "int3", "e3m2", "e2m2", "e2m1", "e3m1", "e2m0")),
