@@ -71,6 +71,7 @@ _ALL = (
     Metric("energy", "stated energy per frame", "J", "minimize", _energy),
     Metric("weight_bits", "weight memory", "bit", "minimize", lambda e, s: e.weight_bits),
 )
+ACCURACIES = ("top1", "loss", "sqnr")  # metrics that need an evaluation; all others are costs, which are predicted
 METRICS = {metric.name: metric for metric in _ALL}
 
 

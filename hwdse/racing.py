@@ -19,9 +19,11 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from hwdse.metrics import ACCURACIES
+
 Penalties = NDArray[np.float64]  # of each image, in order: less is better
 
-RACED = ("top1", "loss", "sqnr")  # the metrics that are sums over images
+RACED = ACCURACIES  # the metrics that are sums over images
 LOOKS = (1 / 16, 1 / 8, 1 / 4, 1 / 2)  # shares of the images after which a design may be dropped
 FEWEST = 32  # images at the first look: the approximation for losses wants some
 

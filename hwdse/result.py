@@ -1,7 +1,8 @@
 """The outcome of a study, as one value: what the report, the tables and the exports are made from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from hwdse.cost import LATER
 from hwdse.evaluation import Accuracy, Evaluation
 from hwdse.target import FpgaTarget
 from hwdse.workload import Workload
@@ -47,6 +48,7 @@ class Trial:
     evaluation: Evaluation
     values: tuple[float, ...]  # of the objectives, on the search split
     feasible: bool
+    seconds: float | None = field(default=None, metadata=LATER)  # of its evaluation; None: it was not kept
 
 
 @dataclass(frozen=True, slots=True)

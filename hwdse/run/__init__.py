@@ -198,6 +198,7 @@ def space_of(study: Study, workload: Workload, nonnegative: frozenset[str]) -> S
         recipe=study.techniques.steps,
         first=tuple(map(formats.pair, formats.first)),
         last=tuple(map(formats.pair, formats.last)),
+        pairs=formats.uniform if study.search.choice == "layer" else (),
     )
 
 

@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hwdse import pareto
 from hwdse.evaluation import Evaluation
+from hwdse.metrics import ACCURACIES
 from hwdse.result import Objective, Result, Trial
 from hwdse.run.manifest import Manifest
 from hwdse.search import Progress
@@ -18,7 +19,6 @@ from hwdse.search.problem import DesignError, Problem
 from hwdse.search.races import IMAGES
 from hwdse.study import Study
 
-ACCURACIES = ("top1", "loss", "sqnr")  # metrics that are no cost
 MARGIN = 0.1  # of the range of each objective, between the worst feasible design and the reference point
 
 
@@ -83,7 +83,8 @@ def _done(problem: Problem, complete: list[FrozenTrial]) -> tuple[Trial, ...]:
 
 def _trial(frozen: FrozenTrial, evaluation: Evaluation) -> Trial:
     feasible = all(violation <= 0 for violation in frozen.constraints.values())
-    return Trial(frozen.number, str(frozen.user_attrs["origin"]), evaluation, tuple(frozen.values), feasible)
+    origin, seconds = str(frozen.user_attrs["origin"]), float(frozen.user_attrs["seconds"])
+    return Trial(frozen.number, origin, evaluation, tuple(frozen.values), feasible, seconds)
 
 
 def _certain(found: Evaluation | DesignError) -> Evaluation:

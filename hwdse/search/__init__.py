@@ -23,19 +23,20 @@ from hwdse.claims import Claims
 from hwdse.design import Design
 from hwdse.evaluation import Evaluation
 from hwdse.metrics import metric
+from hwdse.search.allocate import Allocation
 from hwdse.search.desk import POLL_SECONDS, DesignError, Desk, Found
 from hwdse.search.history import FINISHED as FINISHED
 from hwdse.search.history import resume, trials
 from hwdse.search.problem import Problem
 from hwdse.search.races import IMAGES, Races
-from hwdse.search.sampler import Reseeded
+from hwdse.search.sampler import ALLOCATING, Reseeded, origin
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Which designs a search tries, and when it ends."""
 
-    sampler: str  # grid, or a name in `sampler.SAMPLERS`
+    sampler: str  # grid, or a name in `sampler.SAMPLERS` or `sampler.ALLOCATING`
     seed: int
     trials: int | None  # in all; None is without limit
     minutes: float | None  # of searching, interrupted or not, all processes together; None is without limit
@@ -131,10 +132,13 @@ class _Search:
         return None
 
     def _over(self) -> bool:
-        """Whether the budget is spent."""
+        """Whether the budget is spent, or there is nothing left to propose."""
         spent = sum(float(trial.user_attrs.get("seconds", 0.0)) for trial in self._known)
         count = len(self._known) + self._asked
-        return count >= (self._plan.trials or float("inf")) or spent >= 60 * (self._plan.minutes or float("inf"))
+        if count >= (self._plan.trials or float("inf")) or spent >= 60 * (self._plan.minutes or float("inf")):
+            return True
+        sampler = self._history.sampler
+        return isinstance(sampler, Reseeded) and sampler.exhausted(self._history)
 
     def _left(self) -> list[Trial]:
         """The trials that a killed process left running, and that are nobody else's."""
@@ -212,13 +216,15 @@ def _sampler(problem: Problem, plan: Plan) -> Reseeded:
     if not space and plan.sampler != "grid":
         raise ValueError("a search needs a layer or an activation that 'first' and 'last' leave free")
     first = [problem.space.choices(pair) for pair in problem.space.uniform]
-    return Reseeded("random" if plan.sampler == "grid" else plan.sampler, plan.seed, space, first)
+    allocation = Allocation(problem, plan.seed, len(first)) if plan.sampler in ALLOCATING else None
+    return Reseeded("random" if plan.sampler == "grid" else plan.sampler, plan.seed, space, first, allocation)
 
 
 def _origin(number: int, problem: Problem, plan: Plan) -> str:
     if number == 0:
         return "baseline"
-    return "uniform" if number < len(problem.space.uniform) else plan.sampler
+    first, dimensions = len(problem.space.uniform), len(problem.space.dimensions)
+    return "uniform" if number < first else origin(plan.sampler, number, first, dimensions)
 
 
 def _constrain(trial: Trial, problem: Problem, evaluation: Evaluation) -> None:

@@ -75,6 +75,11 @@ class Problem:
                 yield done.pop(first)
                 first += 1
 
+    def priced(self, design: Design) -> Evaluation:
+        """`design` with its price alone: nothing is evaluated or written; ValueError where it has no price."""
+        cost = self.model.cost(self.space.workload, design, self.target, self.clock_mhz)
+        return Evaluation(design, (), cost, (), self._weight_bits(design))
+
     def float_accuracy(self, split: str) -> Accuracy:
         """Of the unquantised network on `split`."""
         known = self.store.accuracy(FLOAT, self.context, split)

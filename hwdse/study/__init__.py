@@ -16,6 +16,7 @@ from pydantic import Field, NonNegativeInt, ValidationError, model_validator
 
 from hwdse import placement
 from hwdse.design import Quantizer
+from hwdse.metrics import ACCURACIES
 from hwdse.racing import RACED
 from hwdse.result import Constraint, Objective
 from hwdse.study.messages import sentence, worst
@@ -67,6 +68,7 @@ class Study(Section):
         self._check_energy()
         self._check_clock()
         self._check_racing()
+        self._check_sampler()
         return self
 
     def _check_baseline(self) -> None:
@@ -89,6 +91,13 @@ class Study(Section):
         if self.search.racing is not None and len(raced) != 1:
             shown = " and ".join(raced) or "none"
             raise ValueError(f"search.racing: a race is on one objective of {', '.join(RACED)}, not on {shown}")
+
+    def _check_sampler(self) -> None:
+        metrics, sampler = [objective.metric for objective in self.objectives], self.search.sampler
+        accuracies = sum(name in ACCURACIES for name in metrics)
+        if sampler in ("allocate", "hybrid") and (accuracies != 1 or len(metrics) < 2):
+            known, shown = ", ".join(ACCURACIES), " and ".join(metrics)
+            raise ValueError(f"search.sampler: {sampler!r} weighs one accuracy ({known}) against costs, not {shown}")
 
     def _check_budget(self) -> None:
         if self.search.sampler == "grid" and not self.search.uniform:

@@ -270,10 +270,15 @@ class ConstraintSection(Section):
 
 
 class Search(Section):
-    """First all uniform designs, then a sampler of Optuna that chooses per layer; `grid` ends with the uniform ones."""
+    """First all uniform designs, then a sampler that chooses per layer; `grid` ends with the uniform ones.
 
-    sampler: Literal["grid", "random", "tpe", "nsga2"]
+    `random`, `tpe` and `nsga2` are Optuna's; `allocate` is `hwdse.search.allocate`, and `hybrid` starts with it.
+    `choice`: each tensor for itself, or a layer together with the sites that it reads, one of the uniform pairs.
+    """
+
+    sampler: Literal["grid", "random", "tpe", "nsga2", "allocate", "hybrid"]
     uniform: bool = True
+    choice: Literal["tensor", "layer"] = "tensor"
     racing: Annotated[float, Field(ge=0.5, lt=1)] | None = None  # confidence; see `hwdse.racing`
 
 

@@ -115,3 +115,48 @@ def test_a_network_without_weights() -> None:
 def test_a_recipe_for_a_layer_that_is_not_there() -> None:
     with pytest.raises(ValueError, match=r"^no layer 'conv9'; known: conv1, conv2, add, fc$"):
         replace(SPACE, recipe=(Step("bias_correction", scope=("conv9",)),))
+
+
+PAIRS = tuple(zip(WEIGHTS, ACTIVATIONS, strict=True))
+PAIRED = replace(SPACE, pairs=PAIRS)
+
+
+def test_a_layer_and_what_it_reads_are_one_choice() -> None:
+    both = ("int4:channel/int4:full", "e2m1:channel/e2m1")
+    assert PAIRED.dimensions == tuple(Dimension(f"pair.{layer}", both) for layer in ("conv1", "conv2", "fc"))
+    assert PAIRED.choices(PAIRS[1]) == dict.fromkeys(("pair.conv1", "pair.conv2", "pair.fc"), both[1])
+    assert PAIRED.design(PAIRED.choices(PAIRS[1])) == SPACE.design(SPACE.choices(PAIRS[1]))
+
+
+def test_a_mixed_design_of_pairs() -> None:
+    design = PAIRED.design({"pair.conv1": "int4:channel/int4:full", "pair.conv2": "e2m1:channel/e2m1"} | LAST)
+    assert {layer: q.name for layer, q in design.weights} == {
+        "conv1": "int4:channel", "conv2": "e2m1:channel", "fc": "int4:channel",
+    }  # fmt: skip
+    assert {site: q.name for site, q in design.activations} == {"image": "uint4", "sum": "ue2m2", "flat": "int4:full"}
+
+
+LAST = {"pair.fc": "int4:channel/int4:full"}
+
+
+def test_a_shared_site_belongs_to_the_first_layer_that_reads_it() -> None:
+    shared = replace(WORKLOAD, layers=(*WORKLOAD.layers, conv("conv3", "sum", "flat")))
+    space = replace(PAIRED, workload=shared)
+    assert [d.name for d in space.dimensions] == ["pair.conv1", "pair.conv2", "pair.fc", "weights.conv3"]
+    assert space.dimensions[3].choices == ("int4:channel", "e2m1:channel")
+
+
+def test_a_site_that_no_layer_with_weights_reads_chooses_for_itself() -> None:
+    alone = Site("other", ("y",), ("add",), 64)
+    space = replace(PAIRED, workload=replace(WORKLOAD, sites=(*WORKLOAD.sites, alone)))
+    assert space.dimensions[3] == Dimension("activations.other", ("int4:full", "e2m1"))
+
+
+def test_ends_of_pairs_have_their_own_menu() -> None:
+    wide = Quantizer.parse("e3m4:channel"), Quantizer.parse("e3m4")
+    space = replace(PAIRED, first=(INT8,), last=(INT8, wide))
+    assert [d.name for d in space.dimensions] == ["pair.conv2", "pair.fc"]
+    assert space.dimensions[1].choices == ("int8:channel/int8", "e3m4:channel/e3m4")
+    design = space.design(space.choices(PAIRS[1]))
+    assert [q.name for _, q in design.weights] == ["int8:channel", "e2m1:channel", "e3m4:channel"]
+    assert {site: q.name for site, q in design.activations} == {"image": "uint8", "sum": "ue2m2", "flat": "e3m4"}

@@ -618,7 +618,11 @@ def small_generations() -> None:
 @pytest.mark.parametrize(
     ("sampler", "writes"),
     [("tpe", 29), ("nsga2", 23)]
-    + [pytest.param(s, n, marks=pytest.mark.slow) for s in ("random", "tpe", "nsga2") for n in (7, 8, 9, 11)],
+    + [
+        pytest.param(s, n, marks=pytest.mark.slow)
+        for s in ("random", "tpe", "nsga2", "allocate")
+        for n in (7, 8, 9, 11)
+    ],
 )
 def test_a_search_that_is_killed_again_and_again_is_the_same_search(
     tmp_path: Path, sampler: str, writes: int, monkeypatch: pytest.MonkeyPatch
