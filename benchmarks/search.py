@@ -269,8 +269,8 @@ def resnet20(cifar: Path, store: Store) -> Problem:
         "target.cost_settings={multiplier='lut'}",
     ]
     study = studies.load("resnet20", settings)
-    evaluator, workload, nonnegative = network(study)
-    space = space_of(study, workload, nonnegative)
+    evaluator, treated = network(study)
+    space = space_of(study, treated)
     target = study.target
     return Problem(space, OBJECTIVES, (), target.model, target.fpga, target.clock_mhz, evaluator, store)
 

@@ -5,6 +5,8 @@ choice is the text form of a quantiser, so a trial reads as what it is, and a de
 function of its choices. With `pairs`, a layer and the sites that it reads are one choice, the text
 forms of both with a `/` between: far fewer designs, and those that people think of.
 
+Where there are several recipes, the choice among them is one too, named by its steps.
+
 A site that several layers read belongs to the first of them with weights; the others choose their
 weights alone, and so does a site that no layer with weights reads choose for itself.
 """
@@ -18,6 +20,7 @@ from hwdse.workload import Layer, Workload
 
 QuantizerPair = tuple[Quantizer, Quantizer]  # of weights and of activations
 Menu = tuple[Quantizer, ...]  # what one layer or site may choose
+RECIPE = "recipe"  # the dimension of that name
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,21 @@ class Dimension:
 
     name: str
     choices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Steps, and what they make of the network: what is paid for, which sites have a sign, how it is folded."""
+
+    steps: tuple[Step, ...]
+    workload: Workload
+    nonnegative: frozenset[str]
+    folding: tuple[tuple[str, Folding], ...]
+
+    @property
+    def name(self) -> str:
+        """The choice of a trial: the steps, or `none`."""
+        return " + ".join(step.name for step in self.steps) or "none"
 
 
 @dataclass(frozen=True)
@@ -42,13 +60,25 @@ class Space:
     first: tuple[QuantizerPair, ...] = ()  # the menu of the first layer with weights and of the sites that it reads
     last: tuple[QuantizerPair, ...] = ()  # the same for the last one; empty is no menu of its own
     pairs: tuple[QuantizerPair, ...] = ()  # what a layer and the sites that it reads choose at once; empty is apart
+    others: tuple[Recipe, ...] = ()  # that a search may choose instead of `recipe`
 
     def __post_init__(self) -> None:
         if not self.workload.weighted:
             raise ValueError(f"network {self.workload.name!r} has no layer with weights")
-        for step in self.recipe:
-            for name in step.scope or ():
-                self.workload.layer(name)
+        for recipe in self.recipes.values():
+            for step in recipe.steps:
+                for name in step.scope or ():
+                    self.workload.layer(name)
+
+    @cached_property
+    def recipes(self) -> dict[str, Recipe]:
+        """By name, that of uniform designs first."""
+        first = Recipe(self.recipe, self.workload, self.nonnegative, self.folding)
+        return {recipe.name: recipe for recipe in (first, *self.others)}
+
+    def charged(self, design: Design) -> Workload:
+        """What has to be paid for after the recipe of `design`."""
+        return next((r.workload for r in self.others if r.steps == design.recipe), self.workload)
 
     @cached_property
     def dimensions(self) -> tuple[Dimension, ...]:
@@ -57,19 +87,21 @@ class Space:
         layers = (self._of_layer(layer, menu) for layer, menu in self._layers.items())
         sites = (Dimension(f"activations.{site}", _names(menu)) for site, menu in self._sites.items())
         free = (dimension for dimension in sites if dimension.name.partition(".")[2] not in owned)
-        return tuple(dimension for dimension in (*layers, *free) if len(dimension.choices) > 1)
+        recipes = Dimension(RECIPE, tuple(self.recipes))
+        return tuple(dimension for dimension in (*layers, *free, recipes) if len(dimension.choices) > 1)
 
     def choices(self, pair: QuantizerPair) -> dict[str, str]:
         """The choices of the uniform design of `pair`; where it is not on the menu, the first of its kind there."""
-        return {d.name: _nearest(pair, d) for d in self.dimensions}
+        return {d.name: d.choices[0] if d.name == RECIPE else _nearest(pair, d) for d in self.dimensions}
 
     def design(self, choices: Mapping[str, str]) -> Design:
         """The design of `choices`, one for each dimension."""
         apart = self._apart(choices)
         weights = {name: _chosen(f"weights.{name}", menu, apart) for name, menu in self._layers.items()}
         activations = {name: _chosen(f"activations.{name}", menu, apart) for name, menu in self._sites.items()}
-        fitted = {site: self._fitted(site, quantizer) for site, quantizer in activations.items()}
-        return Design.of(weights, fitted, dict(self.folding), self.recipe, hardware=self.workload.hardware)
+        recipe = self.recipes[choices[RECIPE]] if self.others else next(iter(self.recipes.values()))
+        fitted = {site: _fitted(site, quantizer, recipe.nonnegative) for site, quantizer in activations.items()}
+        return Design.of(weights, fitted, dict(recipe.folding), recipe.steps, hardware=self.workload.hardware)
 
     def _of_layer(self, layer: str, menu: Menu) -> Dimension:
         if not self._owned.get(layer):
@@ -129,11 +161,12 @@ class Space:
         weighted = self.workload.weighted
         return [(layer, pairs) for layer, pairs in ((weighted[-1], self.last), (weighted[0], self.first)) if pairs]
 
-    def _fitted(self, site: str, quantizer: Quantizer) -> Quantizer:
-        """`quantizer` with its unsigned twin's format where a sign would be wasted; MX has signed formats alone."""
-        if site not in self.nonnegative or quantizer.group is not None:
-            return quantizer
-        return replace(quantizer, format=quantizer.format.unsigned, narrow=True)
+
+def _fitted(site: str, quantizer: Quantizer, nonnegative: frozenset[str]) -> Quantizer:
+    """`quantizer` with its unsigned twin's format where a sign would be wasted; MX has signed formats alone."""
+    if site not in nonnegative or quantizer.group is not None:
+        return quantizer
+    return replace(quantizer, format=quantizer.format.unsigned, narrow=True)
 
 
 def _unique(quantizers: Iterable[Quantizer]) -> Menu:

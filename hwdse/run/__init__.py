@@ -3,7 +3,7 @@
 This is where the parts meet: the study, the network and its data, the search, the stores.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hwdse import study as studies
 from hwdse.claims import Claims, beating
-from hwdse.design import Design
+from hwdse.design import Design, Step
 from hwdse.folding import fold
 from hwdse.result import Result, Trial
 from hwdse.run.folder import RunFolder
@@ -22,7 +22,7 @@ from hwdse.run.prices import prices as prices
 from hwdse.search import Plan, Progress, search
 from hwdse.search.history import claims_of, lasting
 from hwdse.search.problem import Problem
-from hwdse.space import Space
+from hwdse.space import Recipe, Space
 from hwdse.store import Store
 from hwdse.study import Study
 from hwdse.workers import Evaluator, Executor, Workers, hire
@@ -63,11 +63,11 @@ def run(
         raise ValueError(f"study {study.name!r} has {len(study.parts)} networks; run its parts one by one")
     folder = RunFolder(Path(out))
     folder.check_owner(study)  # before the network is loaded
-    evaluator, workload, nonnegative = network(study)
+    evaluator, treated = network(study)
     stamp = f"{evaluator.context} {prices(study)}"
     if folder.finished(study, stamp):
         return folder.load()
-    space = space_of(study, workload, nonnegative)
+    space = space_of(study, treated)
     with (
         folder.claimed(study, stamp) as owner,
         Store(_place(folder, storage, store)) as opened,
@@ -147,15 +147,24 @@ def bench(study: Study) -> "Bench":
     return _bench(study)[0]
 
 
-def network(study: Study) -> tuple[Evaluator, Workload, frozenset[str]]:
-    """The study's network on its data: what evaluates designs, what is paid for, its sites without negative values."""
+@dataclass(frozen=True, slots=True)
+class Treated:
+    """A network after a recipe."""
+
+    workload: Workload  # what is paid for
+    nonnegative: frozenset[str]  # sites without negative values
+
+
+def network(study: Study) -> tuple[Evaluator, dict[tuple[Step, ...], Treated]]:
+    """The study's network on its data: what evaluates designs, and what each recipe makes of the network."""
     from hwdse.accuracy import Evaluator as BrevitasEvaluator  # torch and brevitas take seconds to import
 
     made, data = _bench(study)
-    steps = study.techniques.steps
-    ready, _ = made.after_float_steps(Design(recipe=steps))  # signs are those that it leaves
-    evaluator = BrevitasEvaluator(made, {"search": data.search, "test": data.test})
-    return evaluator, made.charged(steps), ready.nonnegative
+    treated: dict[tuple[Step, ...], Treated] = {}
+    for steps in study.techniques.menu:
+        ready, _ = made.after_float_steps(Design(recipe=steps, hardware=study.model.hardware))
+        treated[steps] = Treated(made.charged(steps), ready.nonnegative)  # signs are those that the recipe leaves
+    return BrevitasEvaluator(made, {"search": data.search, "test": data.test}), treated
 
 
 def one_thread_evaluator(study: Study) -> Evaluator:
@@ -173,7 +182,7 @@ def _bench(study: Study) -> "tuple[Bench, Data]":
     from hwdse.models import load as load_model
     from hwdse.quantize import Bench, technique
 
-    for step in study.techniques.steps:
+    for step in (step for recipe in study.techniques.menu for step in recipe):
         technique(step)  # a wrong setting is found before anything is loaded
     fields = study.data.model_dump()
     for key in ("path", "calibration_path"):
@@ -184,21 +193,26 @@ def _bench(study: Study) -> "tuple[Bench, Data]":
     return Bench.of(model, data.calibration, name, hardware=study.model.hardware), data
 
 
-def space_of(study: Study, workload: Workload, nonnegative: frozenset[str]) -> Space:
+def space_of(study: Study, treated: Mapping[tuple[Step, ...], Treated]) -> Space:
     """The designs that `study` asks for, of its network."""
     formats, target = study.formats, study.target
-    folding = fold(workload, int(target.clock_mhz * 1e6 / target.frames_per_second))
+    cycles = int(target.clock_mhz * 1e6 / target.frames_per_second)
+    first, *others = (
+        Recipe(steps, found.workload, found.nonnegative, tuple(sorted(fold(found.workload, cycles).items())))
+        for steps, found in treated.items()
+    )
     return Space(
-        workload,
+        first.workload,
         weights=formats.weight_quantizers,
         activations=formats.activation_quantizers,
         uniform=study.uniform,
-        nonnegative=nonnegative,
-        folding=tuple(sorted(folding.items())),
-        recipe=study.techniques.steps,
+        nonnegative=first.nonnegative,
+        folding=first.folding,
+        recipe=first.steps,
         first=tuple(map(formats.pair, formats.first)),
         last=tuple(map(formats.pair, formats.last)),
         pairs=formats.uniform if study.search.choice == "layer" else (),
+        others=tuple(others),
     )
 
 

@@ -77,7 +77,7 @@ class Problem:
 
     def priced(self, design: Design) -> Evaluation:
         """`design` with its price alone: nothing is evaluated or written; ValueError where it has no price."""
-        cost = self.model.cost(self.space.workload, design, self.target, self.clock_mhz)
+        cost = self.model.cost(self.space.charged(design), design, self.target, self.clock_mhz)
         return Evaluation(design, (), cost, (), self._weight_bits(design))
 
     def float_accuracy(self, split: str) -> Accuracy:
@@ -103,7 +103,7 @@ class Problem:
 
     def price(self, design: Design) -> FpgaCost:
         """What `design` costs."""
-        return self.model.cost(self.space.workload, design, self.target, self.clock_mhz)
+        return self.model.cost(self.space.charged(design), design, self.target, self.clock_mhz)
 
     def combine(self, design: Design, cost: FpgaCost, accuracies: tuple[Accuracy, ...]) -> Evaluation:
         """The evaluation of `design`, with what was measured of it."""
@@ -161,5 +161,8 @@ class Problem:
         return f"{job.design.digest} {self.context} {job.split}"
 
     def _weight_bits(self, design: Design) -> int:
-        bits, workload = {layer: quantizer.format.bits for layer, quantizer in design.weights}, self.space.workload
+        bits, workload = (
+            {layer: quantizer.format.bits for layer, quantizer in design.weights},
+            self.space.charged(design),
+        )
         return sum(a.weights * bits[a.name] for a in workload.weighted) + FLOAT_BITS * workload.float_weights

@@ -103,6 +103,7 @@ Granularities = Annotated[
 ]
 Texts = Annotated[Both, BeforeValidator(_doubled)]
 FormatPair = Annotated[Both, BeforeValidator(_doubled), AfterValidator(_formats_of)]
+RecipeText = tuple[Annotated[str, AfterValidator(_step)], ...]
 FormatPairs = Annotated[tuple[FormatPair, ...], BeforeValidator(_listed)]
 Rules = Annotated[
     tuple[Literal["same", "equal_bits", "activations_at_least_weights", "same_kind", "all"], ...],
@@ -194,14 +195,28 @@ class Formats(Section):
 
 
 class Techniques(Section):
-    """What is done to the network beside rounding it, in this order."""
+    """What is done to the network beside rounding it, in this order; or recipes that the search chooses from."""
 
-    recipe: tuple[Annotated[str, AfterValidator(_step)], ...] = ()
+    recipe: RecipeText = ()
+    recipes: tuple[RecipeText, ...] = ()  # the first is that of the uniform designs
+
+    @model_validator(mode="after")
+    def _valid(self) -> Self:
+        if self.recipe and self.recipes:
+            raise ValueError("there is one recipe, or recipes to choose from, not both")
+        if len(set(self.recipes)) < len(self.recipes):
+            raise ValueError("every recipe to choose from is there once")
+        return self
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """The recipe as values."""
-        return tuple(Step.parse(text) for text in self.recipe)
+        """The recipe as values; the first of several."""
+        return self.menu[0]
+
+    @property
+    def menu(self) -> tuple[tuple[Step, ...], ...]:
+        """All recipes as values."""
+        return tuple(tuple(map(Step.parse, recipe)) for recipe in self.recipes or (self.recipe,))
 
 
 class Target(Section):

@@ -110,6 +110,7 @@ def test_versal_has_no_open_synthesis() -> None:
         (gzip.compress(b'{"modules": {}}'), "ValueError: not enough values to unpack (expected 1, got 0)"),
         (gzip.compress(b"[]"), "TypeError: list indices must be integers or slices, not str"),
     ],
+    ids=["no gzip", "no JSON", "no modules", "no module", "a list"],  # gzip writes the time into what it makes
 )
 def test_a_result_that_is_none(tmp_path: Path, content: bytes, what: str) -> None:
     (tmp_path / "family").write_text("ecp5\n")
