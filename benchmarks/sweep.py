@@ -4,8 +4,10 @@ Both evaluate the same random per-layer mixes of integers and minifloats (half e
 with one thread, in turns; logits are compared, and a difference is an error. The loop may choose the batch size that
 is faster for it. Every format is met once before the clock starts: that is the warm-up. Beside it: how long the
 forward pass of a quantised network takes in units of the float network's, and what designs that change one layer at a
-time gain from the network's part that they share. `python benchmarks/sweep.py [--cifar FOLDER] [--json]`; without the
-folder (see studies/resnet20.toml) ResNet-20 has random weights and images.
+time gain from the network's part that they share. On ResNet-20 also races: a stream of designs, as an evolutionary
+search proposes them, is evaluated on all images and again in races, and the fronts are compared.
+`python benchmarks/sweep.py [--cifar FOLDER] [--json]`; without the folder (see studies/resnet20.toml) ResNet-20 has
+random weights and images.
 """
 
 import argparse
@@ -25,25 +27,34 @@ warnings.filterwarnings("ignore", category=FutureWarning, module="brevitas")
 warnings.filterwarnings("ignore", message="fast_hadamard_transform")
 
 import brevitas.nn as qnn  # noqa: E402
+import numpy as np  # noqa: E402
+import optuna  # noqa: E402
 import torch  # noqa: E402
 from brevitas.graph.calibrate import calibration_mode  # noqa: E402
 from brevitas.graph.quantize import layerwise_quantize, preprocess_for_quantize  # noqa: E402
+from optuna.samplers import NSGAIISampler  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
+from hwdse import pareto, plugins  # noqa: E402
 from hwdse.accuracy import Evaluator  # noqa: E402
+from hwdse.cost_model import CostModel  # noqa: E402
 from hwdse.data import Data, DataSpec, Split, load  # noqa: E402
 from hwdse.design import Design, Quantizer  # noqa: E402
+from hwdse.folding import fold  # noqa: E402
 from hwdse.formats import parse  # noqa: E402
 from hwdse.models import ModelSpec  # noqa: E402
 from hwdse.models import load as load_model  # noqa: E402
 from hwdse.quantize import CALIBRATION_BATCH, Bench, Shell  # noqa: E402
 from hwdse.quantizers import activation_recipe, weight_recipe  # noqa: E402
+from hwdse.racing import Race  # noqa: E402
+from hwdse.target import fpga  # noqa: E402
 from hwdse.zoo import build  # noqa: E402
 
 FORMATS = ("int3", "int4", "int5", "int6", "int8", "e2m0", "e2m1", "e2m2", "e3m2", "e4m3")
 LOOP_BATCH = 500  # images, where that is faster for the loop
 CLASSES = 10
 FORWARDS = 5  # of which the fastest counts
+RACES, CONFIDENCE = 200, 0.99
 # Output channels, stride and expansion of each block of MobileNetV2 (Sandler et al. 2018, arXiv 1801.04381, table 2).
 MOBILENET_V2 = ((16, 1, 1),) + ((24, 2, 6), (24, 1, 6)) + ((32, 2, 6),) + 2 * ((32, 1, 6),) + ((64, 2, 6),) + (
     3 * ((64, 1, 6),) + 3 * ((96, 1, 6),) + ((160, 2, 6),) + 2 * ((160, 1, 6),) + ((320, 1, 6),)
@@ -264,6 +275,77 @@ def prefix_gain(bench: Bench, data: Data) -> tuple[float, float]:
     return apart / shared, step_bound(shells, data, alone.batch)
 
 
+@dataclass(frozen=True)
+class Raced:
+    """A stream of designs, in races and without."""
+
+    whole: float  # designs a minute, each on all images
+    raced: float
+    full: int  # designs that were seen on all images although they raced
+    volume: float  # of the front that races find, over that of all designs
+
+
+def races(bench: Bench, data: Data, count: int) -> Raced:
+    """Of `count` designs: uniform ones, then those of NSGA-II; loss against LUTs of an xczu7ev."""
+    alone, price = Evaluator(bench, {"search": data.search}), pricer(bench)
+    alone.float_accuracy("search")
+    search = optuna.create_study(directions=["minimize", "minimize"], sampler=NSGAIISampler(seed=0))
+    names = [a.name for a in bench.workload.weighted], [s.name for s in bench.workload.sites]
+    for fmt in FORMATS:
+        search.enqueue_trial({name: fmt for some in names for name in some})
+    stream: list[Design] = []
+    points: list[tuple[float, float]] = []
+    whole = 0.0
+    for _ in range(count):
+        trial = search.ask()
+        weights, sites = ({name: trial.suggest_categorical(name, FORMATS) for name in some} for some in names)
+        stream.append(design(bench, weights, sites))
+        bench.shell(stream[-1])  # so that no weights are quantised below
+        start = process_time()
+        found = alone.accuracy(stream[-1], "search")
+        whole += process_time() - start
+        points.append((found.loss, price(stream[-1])))
+        search.tell(trial, points[-1])
+    spent, kept = race_all(Evaluator(bench, {"search": data.search}), stream, [luts for _, luts in points])
+    reference = np.max(points, axis=0) * 1.1
+    volumes = [pareto.hypervolume(some, reference) for some in ([points[i] for i in kept], points)]
+    return Raced(60 * count / whole, 60 * count / spent, len(kept), volumes[0] / volumes[1])
+
+
+def race_all(evaluator: Evaluator, stream: list[Design], luts: list[float]) -> tuple[float, list[int]]:
+    """Seconds for all designs of a stream, one after the other, and which were seen on all images."""
+    evaluator.float_accuracy("search")
+    spent, kept, losses = 0.0, list[int](), dict[int, float]()
+    for number, each in enumerate(stream):
+        start = process_time()
+        cheaper = [i for i in kept if luts[i] <= luts[number]]
+        if not cheaper:
+            found = evaluator.accuracy(each, "search")
+        else:
+            rival = stream[min(cheaper, key=losses.__getitem__)]
+            race = Race("loss", evaluator.penalties(rival, "search", "loss"), CONFIDENCE)
+            found = evaluator.raced(each, "search", race)
+        spent += process_time() - start
+        if found.count == len(evaluator.splits["search"]):
+            kept.append(number)
+            losses[number] = found.loss
+    return spent, kept
+
+
+def pricer(bench: Bench) -> Callable[[Design], float]:
+    """The LUTs of a design at 1,000 frames per second and 200 MHz, products in LUTs."""
+    contract: type[CostModel] = CostModel  # type: ignore[type-abstract]  # its subclasses are not
+    settings: dict[str, str] = {"multiplier": "lut"}
+    model = plugins.named("hwdse.cost_models", contract, "dataflow")(**settings)
+    folding, target = fold(bench.workload, 200_000), fpga("xczu7ev")
+
+    def luts(of: Design) -> float:
+        folded = Design.of(dict(of.weights), dict(of.activations), folding, hardware=of.hardware)
+        return float(model.cost(bench.workload, folded, target, 200.0).area.luts)
+
+    return luts
+
+
 def step_bound(shells: list[Shell], data: Data, batch: int) -> float:
     """All steps of all designs over the different ones, in measured seconds of each step."""
     spent: dict[int, float] = {}
@@ -291,6 +373,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     ratios: dict[str, float] = {}
     if not arguments.json:
         print("                 designs a minute          s      quantised    one layer changed at a time")
@@ -299,9 +382,20 @@ def main() -> None:
         row = measure(case)
         ratios |= {case.name: round(row.ratio, 2), f"{case.name} forward": round(row.forward, 2)}
         ratios |= {f"{case.name} gain / allowed": round(row.gain / row.allowed, 2)}
+        if case.name == "resnet20":
+            raced = races(Bench.of(case.network, case.data.calibration, case.name, hardware=False), case.data, RACES)
+            ratios |= {
+                "resnet20 raced": round(raced.raced / row.loop, 2),
+                "resnet20 raced front": round(raced.volume, 4),
+            }
         if not arguments.json:
             head = f"{case.name:12} {row.loop:8.0f} {row.ours:8.0f} {row.ratio:6.1f} {row.warm_up:8.1f}"
             print(f"{head} {row.forward:9.2f} {row.gain:11.2f} {row.allowed:8.2f}", flush=True)
+    if not arguments.json:
+        print(
+            f"races on resnet20: {raced.raced:.0f} designs a minute, {raced.whole:.0f} on all images; {raced.full} of"
+        )
+        print(f"{RACES} were seen on all images, and have {100 * raced.volume:.2f} % of the hypervolume of all")
     if arguments.json:
         print(json.dumps({"benchmark": "sweep", "ratios": ratios}))
 
