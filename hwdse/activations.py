@@ -36,7 +36,7 @@ class SiteQuantiser:
 
     def __call__(self, x: Tensor, *, inside: tuple[float, float] = (-inf, inf), in_place: bool = False) -> Tensor:
         """`x` clamped to `inside` and quantised; `in_place` allows to write over `x`."""
-        if self.fused is not None and x.dtype is torch.float32:
+        if self.fused is not None and x.is_cpu and x.dtype is torch.float32:
             return self.fused(x, inside=inside, in_place=in_place)
         quantised: Tensor = self.module(x if inside == (-inf, inf) else x.clamp(*inside))
         return quantised
