@@ -22,6 +22,7 @@ from torch import Tensor
 from hwdse.bounded import Bounded
 from hwdse.design import Design
 from hwdse.evaluation import Accuracy, pack
+from hwdse.fused import available
 from hwdse.plugins import load
 from hwdse.program import Key, Traces
 from hwdse.quantize import Bench, Shell, technique
@@ -131,6 +132,18 @@ class Evaluator:
             logits = self._logits.get((design.numerics.digest, split))
         assert logits is not None, "one design's logits have room"
         return _penalties(logits, self._reference(split), metric)
+
+    def notes(self) -> str:
+        """What this process evaluated, and what its memory held and let go, in words."""
+        kept, asked = self.traces, self.traces.found + self.traces.missed
+        shared = f"{100 * kept.found / asked:.0f} % of the tensors that were asked for" if asked else "no tensor"
+        held = f"held at most {kept.most_bytes / 1e6:,.1f} of {kept.limit_bytes / 1e6:,.0f} MB"
+        gone = f"{kept.evicted:,} tensors, {self.bench.evictions:,} weights, {self._logits.evicted:,} logits"
+        kernel = "one compiled kernel" if available() else "Brevitas, because there is no g++"
+        return (
+            f"{self.count:,} accuracies in {self.seconds:.1f} s; {shared} came from memory, which {held}; "
+            f"let go for lack of room: {gone}; activations quantised by {kernel}"
+        )
 
     def _run_race(self, outputs: Iterator[Tensor], split: str, race: Race | None) -> Tensor:
         """All logits (float64), or those of the first images if they lose."""
