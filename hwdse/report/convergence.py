@@ -5,7 +5,7 @@ from itertools import accumulate
 
 from hwdse.metrics import metric
 from hwdse.report.describe import whole
-from hwdse.report.plot import Mark, Plot, Series
+from hwdse.report.plot import Mark, Plot, Series, staircase
 from hwdse.report.quantities import number, show
 from hwdse.report.words import Claim
 from hwdse.result import Result
@@ -20,7 +20,7 @@ LOOKS = (  # of the trials that one source proposed, in the order in which the s
     ("part5", "circle"),
 )
 FIRST = ("baseline", "uniform")  # origins of the trials that no sampler proposed
-PIXELS = 5
+MANY, LARGE, SMALL = 150, 7, 5  # up to MANY points are drawn LARGE, more are SMALL (pixels)
 
 
 def convergence(result: Result) -> tuple[Plot, ...]:
@@ -53,12 +53,13 @@ def _plot(result: Result, name: str, title: str, label: str, at: dict[int, float
     last = result.hypervolume[-1][1] or 1.0
     marks = {n: Mark(at[n], 100 * value / last, _hover(result, n, value)) for n, value in result.hypervolume}
     origins = {trial.number: trial.origin for trial in result.trials}
-    line = Series("hypervolume", tuple(Mark(mark.x, mark.y) for mark in marks.values()), "ink", dash="solid")
-    series = [line]
+    steps = staircase([(mark.x, mark.y) for mark in marks.values()])
+    series = [Series("hypervolume", steps, "ink", dash="solid")]
+    size = LARGE if len(marks) <= MANY else SMALL
     for number_of, origin in enumerate(dict.fromkeys(origins[n] for n in marks)):
         colour, symbol = LOOKS[number_of % len(LOOKS)]
         own = tuple(mark for n, mark in marks.items() if origins[n] == origin)
-        series.append(Series(origin, own, colour, symbol, PIXELS))
+        series.append(Series(origin, own, colour, symbol, size))
     return Plot(name, title, label, "share of the final hypervolume (%)", tuple(series))
 
 

@@ -11,13 +11,14 @@ from hwdse.report.plot import tick_label, ticks
 from hwdse.report.sensitivity import HeatMap, Panel
 
 DECADES = 2.5  # of the scale: a rise that is smaller than the largest by more has the palest colour
-ROW, TITLE, LABELS = 22, 34, 90  # pixels: of a place, above a panel, below the last
+ROW, TITLE = 22, 34  # pixels: of a place, above a panel
+ABOVE, BELOW, LEFT = 30, 60, 100  # pixels: Plotly's buttons, the names of the formats, those of the panels
 GAP = 1  # pixel between cells
 
 
 def heat_height(found: HeatMap) -> int:
     """Pixels of the whole figure."""
-    return sum(_pixels(panel) for panel in found.panels) + LABELS
+    return sum(_pixels(panel) for panel in found.panels) + ABOVE + BELOW
 
 
 def heat_figure(found: HeatMap) -> str:
@@ -88,7 +89,7 @@ def _layout(found: HeatMap) -> go.Layout:
         showlegend=False,
         paper_bgcolor=CLEAR,
         plot_bgcolor=CLEAR,
-        margin={"l": 8, "r": 12, "t": 0, "b": 8},
+        margin={"l": LEFT, "r": 12, "t": ABOVE, "b": BELOW},
         modebar={"bgcolor": CLEAR, "color": LIGHT["muted"], "activecolor": LIGHT["ink"]},
         font=FONT | {"color": LIGHT["ink"]},
         hoverlabel={"align": "left", "bgcolor": LIGHT["card"], "font": FONT | {"color": LIGHT["ink"]}},
