@@ -3,10 +3,9 @@
 from collections import Counter
 from itertools import accumulate
 
-from hwdse.metrics import metric
 from hwdse.report.describe import whole
 from hwdse.report.plot import Mark, Plot, Series, staircase
-from hwdse.report.quantities import number, show
+from hwdse.report.quantities import number
 from hwdse.report.words import Claim
 from hwdse.result import Result
 
@@ -94,9 +93,7 @@ def _volume(result: Result) -> Claim | None:
     if not result.hypervolume or not result.hypervolume[-1][1]:
         return None
     last = result.hypervolume[-1][1]
-    losses = zip(result.objectives, result.reference_point, strict=True)
-    point = ", ".join(f"{metric(o.metric).label} {show(metric(o.metric), o.loss(value))}" for o, value in losses)
-    return Claim("Hypervolume", f"{last:.6g} in the end, from {point}{_given(result, last)}; {_nearly(result, last)}.")
+    return Claim("Hypervolume", f"{last:.6g} in the end{_given(result, last)}; {_nearly(result, last)}.")
 
 
 def _given(result: Result, last: float) -> str:
@@ -105,7 +102,7 @@ def _given(result: Result, last: float) -> str:
     first = [value for number_of, value in result.hypervolume if origins[number_of] in FIRST]
     if not first or len(first) == len(result.hypervolume):
         return ""
-    return f"; {100 * first[-1] / last:.1f} % of it after the designs that were given"
+    return f", {100 * first[-1] / last:.1f} % of it after the designs that were given"
 
 
 def _nearly(result: Result, last: float) -> str:
@@ -121,10 +118,10 @@ def _dropped(result: Result) -> Claim | None:
     if result.racing is None and not partial:
         return None
     images = result.float_accuracy("search").count
-    sure = "" if result.racing is None else f" at a confidence of {100 * result.racing:g} %"
-    text = f"{partial:,} of {_designs(len(result.trials))} saw fewer than all {images:,} images{sure}, because"
+    sure = "" if result.racing is None else f"at a confidence of {100 * result.racing:g} % "
+    text = f"{partial:,} of {_designs(len(result.trials))} saw fewer than all {images:,} images"
     front = "Every design of the front was evaluated on all of them."
-    return Claim("Dropped early", f"{text} they could not join the front. {front}")
+    return Claim("Dropped early", f"{text}: {sure}they could not join the front. {front}")
 
 
 def _designs(count: int) -> str:

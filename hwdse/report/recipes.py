@@ -33,7 +33,7 @@ class Effects:
     """A line for each recipe, in the order in which the search came to them."""
 
     accuracy: str  # which
-    limit: str  # the cost of the chosen design
+    limit: str  # `LUT up to 8,737`: the cost of the chosen design
     reference: str  # the recipe that pairs are compared to
     lines: tuple[Effect, ...]
 
@@ -50,7 +50,7 @@ def effects(result: Result) -> Effects | None:
     value = metric(cost.metric).read(best.evaluation, "search")
     return Effects(
         accuracy=metric(accuracy_axis(result).objective.metric).label,
-        limit=f"{metric(cost.metric).label} {show(metric(cost.metric), value)}",
+        limit=f"{metric(cost.metric).label} {_bound(cost)} {show(metric(cost.metric), value)}",
         reference=_name(reference),
         lines=tuple(
             _effect(
@@ -61,6 +61,10 @@ def effects(result: Result) -> Effects | None:
             for recipe in recipes
         ),
     )
+
+
+def _bound(cost: Objective) -> str:
+    return "up to" if cost.direction == "minimize" else "from"
 
 
 def _name(recipe: Recipe) -> str:
@@ -87,6 +91,7 @@ def _pairs(
 def _effect(result: Result, trials: list[Trial], pairs: tuple[tuple[Trial, Trial], ...]) -> Effect:
     axis = accuracy_axis(result)
     unit = metric(axis.objective.metric).unit.replace("%", "points")
+    digits = 4 if axis.objective.metric == "loss" else 2
     apart = [axis.value(mine.evaluation) - axis.value(its.evaluation) for mine, its in pairs]
     affordable = [trial for trial in trials if _affordable(result, trial)]
     return Effect(
@@ -96,8 +101,8 @@ def _effect(result: Result, trials: list[Trial], pairs: tuple[tuple[Trial, Trial
         best=_best(trials, axis.objective),
         affordable=_best(affordable, axis.objective) if affordable else "",
         pairs=len(pairs),
-        mean=f"{fmean(apart):+.3g} {unit}" if apart else "",
-        extent=f"{min(apart):+.3g} to {max(apart):+.3g}" if apart else "",
+        mean=f"{fmean(apart):+.{digits}f} {unit}" if apart else "",
+        extent=f"{min(apart):+.{digits}f} to {max(apart):+.{digits}f}" if apart else "",
     )
 
 

@@ -11,7 +11,8 @@ import pytest
 from hwdse.cost import Clock, LayerCost, Resources, Term
 from hwdse.report import write
 from hwdse.report.breakdown import breakdown, made_of
-from hwdse.report.figures import hypervolume, plots
+from hwdse.report.convergence import hypervolume
+from hwdse.report.figures import plots
 from hwdse.report.interactive import library
 from hwdse.report.page import caption, checks, choices, constraints, render
 from hwdse.report.strip import Swatch, strip
