@@ -145,5 +145,6 @@ def _cell(result: Result, one: Sensitivity, column: int) -> Cell:
         said += ["could not be evaluated"]
     else:
         said += [f"cross entropy {rise:+.4f} nat against the baseline", f"top-1 {percent(one.top1)}, search split"]
-    said += [f"SQNR of the logits {one.sqnr_db:.1f} dB"] * (one.sqnr_db is not None)
+    if one.sqnr_db is not None:
+        said += [f"SQNR of the logits {one.sqnr_db:.1f} dB"]
     return Cell(column, rise, "\n".join(said))

@@ -182,6 +182,6 @@ def test_signs_are_those_of_the_recipe_of_the_design() -> None:
 
 
 def test_menus() -> None:
-    ends = replace(SPACE, first=(E3M4,))
+    ends = replace(SPACE, first=((E3M4[0], E3M4[1]),))
     assert ends.menus["weights"] == {"conv1": (E3M4[0],), "conv2": WEIGHTS, "fc": WEIGHTS}
     assert ends.menus["activations"] == {"image": (E3M4[1],), "sum": ACTIVATIONS, "flat": ACTIVATIONS}
