@@ -14,6 +14,7 @@ DECADES = 2.5  # of the scale: a rise that is smaller than the largest by more h
 ROW, TITLE = 22, 34  # pixels: of a place, above a panel
 ABOVE, BELOW, LEFT = 30, 60, 100  # pixels: Plotly's buttons, the names of the formats, those of the panels
 GAP = 1  # pixel between cells
+LEVEL = 12  # columns that have room for names side by side
 
 
 def heat_height(found: HeatMap) -> int:
@@ -84,7 +85,12 @@ def _layout(found: HeatMap) -> go.Layout:
     """The panels below each other over one axis of formats, whose widths are named above and parted by lines."""
     numbers = list(range(len(found.columns)))
     plain = {"zeroline": False, "showgrid": False, "automargin": True, "ticks": ""}
-    x = plain | {"tickvals": numbers, "ticktext": list(found.columns), "tickangle": -60, "anchor": _last(found)}
+    x = plain | {
+        "tickvals": numbers,
+        "ticktext": list(found.columns),
+        "tickangle": 0 if len(numbers) <= LEVEL else -60,
+        "anchor": _last(found),
+    }
     layout = go.Layout(
         showlegend=False,
         paper_bgcolor=CLEAR,

@@ -129,7 +129,7 @@ def caption(result: Result, plot: Plot) -> str:
     if plot.name == "hypervolume":
         return _progress(result)
     if plot.name == "hypervolume-time":
-        return "The same trials, at the time when each was done; what an interrupted search did before counts."
+        return "The same trials over the time of the search, all parts of an interrupted one together."
     images = f"Accuracy on the search split ({result.float_accuracy('search').count:,} images)."
     hollow = (
         " Hollow points were dropped early: their accuracy is that of their first images, and none is on the front."
