@@ -72,6 +72,7 @@ class Evaluator:
         self.traces: Traces = Bounded(trace_bytes)
         self.seconds = 0.0
         self.count = 0
+        self.tensors = 0  # that all of these would compute if they shared nothing, of those that can be shared
         self._known: dict[str, _Known] = {}
         self._logits: Bounded[tuple[str, str], Tensor] = Bounded(LOGIT_BYTES)
         self._left: Mapping[Key, int] | None = None  # how often a tensor is still wanted, where that is known
@@ -135,13 +136,13 @@ class Evaluator:
 
     def notes(self) -> str:
         """What this process evaluated, and what its memory held and let go, in words."""
-        kept, asked = self.traces, self.traces.found + self.traces.missed
-        shared = f"{100 * kept.found / asked:.0f} % of the tensors that were asked for" if asked else "no tensor"
+        kept = self.traces
+        share = f"{100 * (1 - kept.missed / self.tensors):.0f} % of" if self.tensors else "no"
         held = f"held at most {kept.most_bytes / 1e6:,.1f} of {kept.limit_bytes / 1e6:,.0f} MB"
         gone = f"{kept.evicted:,} tensors, {self.bench.evictions:,} weights, {self._logits.evicted:,} logits"
         kernel = "one compiled kernel" if available() else "Brevitas, because there is no g++"
         return (
-            f"{self.count:,} accuracies in {self.seconds:.1f} s; {shared} came from memory, which {held}; "
+            f"{self.count:,} accuracies in {self.seconds:.1f} s; {share} tensors taken from memory, which {held}; "
             f"let go for lack of room: {gone}; activations quantised by {kernel}"
         )
 
@@ -172,6 +173,7 @@ class Evaluator:
 
     def _run(self, shell: Shell, split: str, images: Tensor, number: int) -> Tensor:
         left, place = self._left, (split, number)
+        self.tensors += sum(step.kept for step in shell.program.steps)
         worth = (lambda key: True) if left is None else (lambda key: left[key] > 1)
         return shell.program.run(images, shell.choice, shell.keys, self.traces, place, worth)
 
