@@ -1,7 +1,7 @@
 """How the search came to its front: hypervolume over trials and over time, who proposed what, what was dropped."""
 
 from collections import Counter
-from itertools import accumulate
+from itertools import accumulate, cycle
 
 from hwdse.report.describe import whole
 from hwdse.report.plot import Mark, Plot, Series, staircase
@@ -50,20 +50,16 @@ def elapsed(result: Result) -> dict[int, float] | None:
 def _plot(result: Result, name: str, title: str, label: str, at: dict[int, float]) -> Plot:
     """A line, and a point for each trial by who proposed it."""
     last = result.hypervolume[-1][1] or 1.0
-    marks = {n: Mark(at[n], 100 * value / last, _hover(result, n, value)) for n, value in result.hypervolume}
     origins = {trial.number: trial.origin for trial in result.trials}
+    said = {n: f"after trial {n} ({origins[n]}): {value:,.6g}" for n, value in result.hypervolume}
+    marks = {n: Mark(at[n], 100 * value / last, said[n]) for n, value in result.hypervolume}
     steps = staircase([(mark.x, mark.y) for mark in marks.values()])
     series = [Series("hypervolume", steps, "ink", dash="solid")]
     size = LARGE if len(marks) <= MANY else SMALL
-    for number_of, origin in enumerate(dict.fromkeys(origins[n] for n in marks)):
-        colour, symbol = LOOKS[number_of % len(LOOKS)]
+    for (colour, symbol), origin in zip(cycle(LOOKS), dict.fromkeys(origins[n] for n in marks), strict=False):
         own = tuple(mark for n, mark in marks.items() if origins[n] == origin)
         series.append(Series(origin, own, colour, symbol, size))
     return Plot(name, title, label, "share of the final hypervolume (%)", tuple(series))
-
-
-def _hover(result: Result, trial: int, value: float) -> str:
-    return f"after trial {trial} ({result.trial(trial).origin}): {value:.6g}"
 
 
 def facts(result: Result) -> tuple[Claim, ...]:
@@ -93,20 +89,20 @@ def _volume(result: Result) -> Claim | None:
     if not result.hypervolume or not result.hypervolume[-1][1]:
         return None
     last = result.hypervolume[-1][1]
-    return Claim("Hypervolume", f"{last:.6g} in the end{_given(result, last)}; {_nearly(result, last)}.")
+    return Claim("Hypervolume", f"{last:,.6g} in the end{_given(result, last)}; {_nearly(result, last)}.")
 
 
 def _given(result: Result, last: float) -> str:
     """What the designs with one format everywhere reached, which come first, if a sampler went on after them."""
     origins = {trial.number: trial.origin for trial in result.trials}
-    first = [value for number_of, value in result.hypervolume if origins[number_of] in FIRST]
+    first = [value for trial, value in result.hypervolume if origins[trial] in FIRST]
     if not first or len(first) == len(result.hypervolume):
         return ""
     return f", {100 * first[-1] / last:.1f} % of it after the designs that were given"
 
 
 def _nearly(result: Result, last: float) -> str:
-    trial = next(number_of for number_of, value in result.hypervolume if value >= NEARLY * last)
+    trial = next(n for n, value in result.hypervolume if value >= NEARLY * last)
     seconds = elapsed(result)
     after = "" if seconds is None else f", {_long(seconds[trial])}"
     return f"{100 * NEARLY:.0f} % after trial {trial}{after}"

@@ -72,7 +72,7 @@ class Ranked:
     @property
     def text(self) -> str:
         """`weights of conv1 (+0.0105)`."""
-        return f"{KINDS[self.kind]} {self.place} ({self.rise:+.4f})"
+        return f"{KINDS[self.kind]} {self.place} ({self.rise:+.3g})"
 
 
 def heat_map(result: Result) -> HeatMap | None:

@@ -313,7 +313,7 @@ def test_techniques_are_compared(recipes: Result) -> None:
 
 def test_sensitivities_are_a_map(sensitive: Result) -> None:
     page = rendered(sensitive)
-    assert "How sensitive each layer is Most sensitive: activations at act4 (+0.2700)," in words(page)
+    assert "How sensitive each layer is Most sensitive: activations at act4 (+0.27)," in words(page)
     assert '<script type="application/json" data-figure="sensitivity">{"data":[{' in page
 
 

@@ -55,11 +55,11 @@ def test_the_most_and_the_least_sensitive(sensitive: Result) -> None:
         ("activations", "act3"),
     ]
     assert in_words(sensitive) == (
-        "Most sensitive: activations at act4 (+0.2700), activations at act3 (+0.2400), activations at act2 (+0.2100).",
-        "Least sensitive: weights of conv1 (+0.0000), weights of conv2 (+0.0300), weights of conv3 (+0.0600).",
+        "Most sensitive: activations at act4 (+0.27), activations at act3 (+0.24), activations at act2 (+0.21).",
+        "Least sensitive: weights of conv1 (+0), weights of conv2 (+0.03), weights of conv3 (+0.06).",
     )
     two = replace(sensitive, sensitivities=sensitive.sensitivities[:6])
-    assert in_words(two) == ("Most sensitive: weights of conv2 (+0.0300), weights of conv1 (+0.0000).",)
+    assert in_words(two) == ("Most sensitive: weights of conv2 (+0.03), weights of conv1 (+0).",)
 
 
 def test_places_with_fewer_formats_are_not_ranked(sensitive: Result) -> None:
