@@ -22,6 +22,7 @@ from torch import Tensor
 from hwdse.bounded import Bounded
 from hwdse.design import Design
 from hwdse.evaluation import Accuracy, pack
+from hwdse.fused import available
 from hwdse.plugins import load
 from hwdse.program import Key, Traces
 from hwdse.quantize import Bench, Shell, technique
@@ -71,6 +72,7 @@ class Evaluator:
         self.traces: Traces = Bounded(trace_bytes)
         self.seconds = 0.0
         self.count = 0
+        self.tensors = 0  # that all of these would compute if they shared nothing, of those that can be shared
         self._known: dict[str, _Known] = {}
         self._logits: Bounded[tuple[str, str], Tensor] = Bounded(LOGIT_BYTES)
         self._left: Mapping[Key, int] | None = None  # how often a tensor is still wanted, where that is known
@@ -132,6 +134,18 @@ class Evaluator:
         assert logits is not None, "one design's logits have room"
         return _penalties(logits, self._reference(split), metric)
 
+    def notes(self) -> str:
+        """What this process evaluated, and what its memory held and let go, in words."""
+        kept = self.traces
+        share = f"{100 * (1 - kept.missed / self.tensors):.0f} % of" if self.tensors else "no"
+        held = f"held at most {kept.most_bytes / 1e6:,.1f} of {kept.limit_bytes / 1e6:,.0f} MB"
+        gone = f"{kept.evicted:,} tensors, {self.bench.evictions:,} weights, {self._logits.evicted:,} logits"
+        kernel = "one compiled kernel" if available() else "Brevitas, because there is no g++"
+        return (
+            f"{self.count:,} accuracies in {self.seconds:.1f} s; {share} tensors taken from memory, which {held}; "
+            f"let go for lack of room: {gone}; activations quantised by {kernel}"
+        )
+
     def _run_race(self, outputs: Iterator[Tensor], split: str, race: Race | None) -> Tensor:
         """All logits (float64), or those of the first images if they lose."""
         if race is None:
@@ -159,6 +173,7 @@ class Evaluator:
 
     def _run(self, shell: Shell, split: str, images: Tensor, number: int) -> Tensor:
         left, place = self._left, (split, number)
+        self.tensors += sum(step.kept for step in shell.program.steps)
         worth = (lambda key: True) if left is None else (lambda key: left[key] > 1)
         return shell.program.run(images, shell.choice, shell.keys, self.traces, place, worth)
 

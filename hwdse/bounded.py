@@ -25,6 +25,7 @@ class Bounded(Generic[K, V]):
         self.bytes = 0
         self.most_bytes = 0
         self.found = 0
+        self.missed = 0
         self.evicted = 0
         self._kept: OrderedDict[K, V] = OrderedDict()
 
@@ -40,6 +41,8 @@ class Bounded(Generic[K, V]):
         if value is not None:
             self._kept.move_to_end(key)
             self.found += 1
+        else:
+            self.missed += 1
         return value
 
     def put(self, key: K, value: V) -> None:

@@ -101,6 +101,12 @@ class Bench:
             digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode() + tensor.numpy().tobytes())
         return digest.hexdigest()
 
+    @property
+    def evictions(self) -> int:
+        """Quantised weights, treated or not, that were let go for lack of room, of all benches that are kept."""
+        own = self.weights.evicted + self.treatments.evicted
+        return own + sum(bench.evictions for bench in self._derived.values())
+
     # ---- parts -------------------------------------------------------------------------------
 
     @property

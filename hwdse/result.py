@@ -48,7 +48,21 @@ class Trial:
     evaluation: Evaluation
     values: tuple[float, ...]  # of the objectives, on the search split
     feasible: bool
-    seconds: float | None = field(default=None, metadata=LATER)  # of its evaluation; None: it was not kept
+    # Of the search, from the end of the trial before to that of this one; None: it was not kept.
+    seconds: float | None = field(default=None, compare=False, metadata=LATER)
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """What becomes of the baseline on the search split where one tensor has another format of the menu."""
+
+    kind: str  # weights or activations
+    place: str  # a layer, or a site
+    written: str  # the quantiser as a study writes it: signed
+    quantizer: str  # that was used: without a sign where it would be wasted
+    loss: float | None  # mean cross entropy, nats; None, as the others: the design could not be evaluated
+    top1: float | None
+    sqnr_db: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +87,8 @@ class Result:
     reference_point: tuple[float, ...]  # of the hypervolume, as losses
     hypervolume: tuple[tuple[int, float], ...]  # after each trial
     manifest: tuple[tuple[str, str], ...]  # versions, seed, commit, device source, study file
+    sensitivities: tuple[Sensitivity, ...] = field(default=(), metadata=LATER)  # in network order; () if not asked for
+    racing: float | None = field(default=None, metadata=LATER)  # the confidence of races; None: all images, always
 
     def trial(self, number: int) -> Trial:
         """The trial with this number."""

@@ -103,6 +103,19 @@ class Space:
         fitted = {site: _fitted(site, quantizer, recipe.nonnegative) for site, quantizer in activations.items()}
         return Design.of(weights, fitted, dict(recipe.folding), recipe.steps, hardware=self.workload.hardware)
 
+    @property
+    def menus(self) -> dict[str, dict[str, Menu]]:
+        """What the `weights` of each layer and the `activations` of each site may be, written signed."""
+        return {"weights": self._layers, "activations": self._sites}
+
+    def changed(self, design: Design, kind: str, place: str, quantizer: Quantizer) -> Design:
+        """`design` with `quantizer`, written signed, for the weights of a layer or the activations of a site."""
+        if kind == "weights":
+            return replace(design, weights=_with(design.weights, place, quantizer))
+        recipe = next(recipe for recipe in self.recipes.values() if recipe.steps == design.recipe)
+        fitted = _fitted(place, quantizer, recipe.nonnegative)
+        return replace(design, activations=_with(design.activations, place, fitted))
+
     def _of_layer(self, layer: str, menu: Menu) -> Dimension:
         if not self._owned.get(layer):
             return Dimension(f"weights.{layer}", _names(menu))
@@ -167,6 +180,12 @@ def _fitted(site: str, quantizer: Quantizer, nonnegative: frozenset[str]) -> Qua
     if site not in nonnegative or quantizer.group is not None:
         return quantizer
     return replace(quantizer, format=quantizer.format.unsigned, narrow=True)
+
+
+def _with(
+    pairs: tuple[tuple[str, Quantizer], ...], place: str, quantizer: Quantizer
+) -> tuple[tuple[str, Quantizer], ...]:
+    return tuple((name, quantizer if name == place else own) for name, own in pairs)
 
 
 def _unique(quantizers: Iterable[Quantizer]) -> Menu:

@@ -98,6 +98,16 @@ def roles(result: Result) -> tuple[tuple[str, Trial], ...]:
     return tuple((role, result.trial(number)) for role, number in named)
 
 
+def whole(result: Result, trial: Trial) -> bool:
+    """Whether a trial was evaluated on all images of the search split: it lost no race."""
+    return trial.evaluation.accuracy("search").count == result.float_accuracy("search").count
+
+
+def recipe_in_words(design: Design) -> str:
+    """The steps as a study writes them, or `none`."""
+    return " + ".join(step.name for step in design.recipe) or "none"
+
+
 def clock_in_words(cost: FpgaCost) -> str:
     """The clock: that it is assumed, and what is predicted to be reached where that is known.
 

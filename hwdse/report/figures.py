@@ -1,4 +1,4 @@
-"""What the plots show: accuracy against each cost, accuracy against bits, hypervolume over the trials."""
+"""What the plots show: accuracy against each cost, accuracy against bits, and how the search converged."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from hwdse.energy import energy_unit
 from hwdse.evaluation import Evaluation
 from hwdse.metrics import metric
-from hwdse.report.describe import family_of, formats_in_words, mean_weight_bits, roles
+from hwdse.report.convergence import convergence
+from hwdse.report.describe import family_of, formats_in_words, mean_weight_bits, recipe_in_words, roles, whole
 from hwdse.report.plot import Mark, Plot, Series, padded, padded_log, spans_decades, staircase
 from hwdse.report.quantities import number, percent, time_unit
 from hwdse.result import Objective, Result, Trial
@@ -53,6 +54,7 @@ class Point:
     family: str
     hover: str
     accuracy: float  # in the unit of the accuracy axis
+    whole: bool  # of all images of the split
 
     def at(self, x: float) -> Mark:
         """The trial at a place on the x axis; faint if it breaks a constraint."""
@@ -60,17 +62,23 @@ class Point:
 
 
 def plots(result: Result) -> tuple[Plot, ...]:
-    """Every plot of the report: one front per cost objective, then bits, then hypervolume."""
+    """Every plot of the report: one front per cost objective, then bits, then hypervolume over trials and time."""
     found = points(result)
     fronts = tuple(front(result, objective, found) for objective in cost_objectives(result))
-    return (*fronts, bits(result, found), *([hypervolume(result)] if result.hypervolume else []))
+    return (*fronts, bits(result, found), *convergence(result))
 
 
 def points(result: Result) -> tuple[Point, ...]:
     """All trials."""
     y = accuracy_axis(result)
     return tuple(
-        Point(t, family_of(t.evaluation.design, result.workload), hover(result, t), y.value(t.evaluation))
+        Point(
+            trial=t,
+            family=family_of(t.evaluation.design, result.workload),
+            hover=hover(result, t),
+            accuracy=y.value(t.evaluation),
+            whole=whole(result, t),
+        )
         for t in result.trials
     )
 
@@ -95,7 +103,12 @@ def front(result: Result, cost: Objective, found: tuple[Point, ...]) -> Plot:
     log = spans_decades(xs)
     ends = padded_log(min(xs), max(xs)) if log else padded(min(xs), max(xs))
     steps = staircase(undominated([(at[n].x, at[n].y) for n in result.front], cost, y.objective))
-    series = (*_families(found, at), Series("front", steps, "ink", dash="solid"), *_level(result, ends))
+    series = (
+        *_dropped(result, found, at),
+        *_families(found, at),
+        Series("front", steps, "ink", dash="solid"),
+        *_level(result, ends),
+    )
     title = capital(f"{metric(y.objective.metric).label} against {metric(cost.metric).label}")
     name = "front" if cost == cost_objectives(result)[0] else f"front-{cost.metric}"
     labels = f"{x.label} on {result.target.name}", f"{y.label}, search split"
@@ -109,8 +122,17 @@ def capital(text: str) -> str:
 
 def _families(found: tuple[Point, ...], at: dict[int, Mark]) -> tuple[Series, ...]:
     size = LARGE if len(found) <= MANY else SMALL
-    marks = {name: tuple(at[p.trial.number] for p in found if p.family == name) for name in SYMBOL}
+    marks = {name: tuple(at[p.trial.number] for p in found if p.family == name and p.whole) for name in SYMBOL}
     return tuple(Series(name, those, name, SYMBOL[name], size) for name, those in marks.items() if those)
+
+
+def _dropped(result: Result, found: tuple[Point, ...], at: dict[int, Mark]) -> tuple[Series, ...]:
+    """The trials that lost a race, hollow: their accuracy is that of their first images."""
+    marks = tuple(at[point.trial.number] for point in found if not point.whole)
+    if not marks:
+        return ()
+    name = f"dropped early: fewer than {result.float_accuracy('search').count:,} images"
+    return (Series(name, marks, "muted", "circle-open", SMALL),)
 
 
 def hover(result: Result, trial: Trial) -> str:
@@ -122,11 +144,19 @@ def hover(result: Result, trial: Trial) -> str:
         (
             f"trial {trial.number} ({trial.origin})" + ", breaks a constraint" * (not trial.feasible),
             *formats_in_words(evaluation.design, result.workload).split("; "),
-            f"top-1 {percent(accuracy.top1)} (search split; {percent(low)} to {percent(high)})",
+            *[f"recipe {recipe_in_words(evaluation.design)}"] * bool(evaluation.design.recipe),
+            f"top-1 {percent(accuracy.top1)} ({_images(result, trial)}; {percent(low)} to {percent(high)})",
             f"{number(area.luts)} LUT, {number(area.dsps)} DSP, {number(area.brams)} BRAM18",
             f"{number(evaluation.predicted.frames_per_second)} frame/s, {number(evaluation.weight_bits)} weight bits",
         )
     )
+
+
+def _images(result: Result, trial: Trial) -> str:
+    if whole(result, trial):
+        return "search split"
+    seen, images = trial.evaluation.accuracy("search").count, result.float_accuracy("search").count
+    return f"dropped after {seen:,} of {images:,} images"
 
 
 def undominated(pairs: list[tuple[float, float]], x: Objective, y: Objective) -> list[tuple[float, float]]:
@@ -155,6 +185,7 @@ def _outlines(result: Result, at: dict[int, Mark]) -> tuple[Series, ...]:
             "ink",
             OUTLINE[role],
             OUTLINE_PIXELS[role],
+            ring=True,
         )
         for role, trial in roles(result)
     )
@@ -178,7 +209,7 @@ def bits(result: Result, found: tuple[Point, ...]) -> Plot:
     lines = tuple(_best(one, y.objective) for one in families)
     xs = [mark.x for mark in at.values()]
     title = capital(f"{metric(y.objective.metric).label} against weight bits")
-    series = (*families, *lines, *_level(result, padded(min(xs), max(xs))))
+    series = (*_dropped(result, found, at), *families, *lines, *_level(result, padded(min(xs), max(xs))))
     return Plot("bits", title, "mean bits per weight", f"{y.label}, search split", series, low=lowest(result))
 
 
@@ -186,14 +217,3 @@ def _best(family: Series, y: Objective) -> Series:
     width = Objective("weight_bits", "minimize")
     steps = staircase(undominated([(mark.x, mark.y) for mark in family.marks], width, y))
     return Series(f"best {family.name}", steps, family.colour, dash="solid")
-
-
-def hypervolume(result: Result) -> Plot:
-    """The hypervolume after every trial, as a share of the last one."""
-    last = result.hypervolume[-1][1] or 1.0
-    marks = tuple(
-        Mark(trial, 100 * value / last, f"after trial {trial}: {value:.6g}") for trial, value in result.hypervolume
-    )
-    series = Series("hypervolume", marks, "ink", "circle", size=4, dash="solid")
-    labels = "trial", "share of the final hypervolume (%)"
-    return Plot("hypervolume", "Hypervolume over the trials", *labels, (series,))

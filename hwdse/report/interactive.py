@@ -21,7 +21,11 @@ def library() -> str:
 
 def figure(plot: Plot) -> str:
     """The figure as JSON that can stand inside a script element: `page.js` draws it and swaps the colours."""
-    drawn = go.Figure([_trace(series) for series in plot.series], _layout(plot))
+    return json_of(go.Figure([_trace(series) for series in plot.series], _layout(plot)))
+
+
+def json_of(drawn: go.Figure) -> str:
+    """A figure in JSON that cannot end a script element."""
     return str(drawn.to_json()).replace("<", "\\u003c")
 
 

@@ -6,14 +6,19 @@ from hwdse.cost import FpgaCost
 from hwdse.evaluation import Evaluation
 from hwdse.metrics import metric
 from hwdse.report.breakdown import breakdown
-from hwdse.report.describe import FAMILIES, FAMILY_RULE, formats_in_words, roles
+from hwdse.report.convergence import facts
+from hwdse.report.describe import FAMILIES, FAMILY_RULE, formats_in_words, roles, whole
+from hwdse.report.heat import heat_figure, heat_height
 from hwdse.report.interactive import figure, library, ranges
+from hwdse.report.neighbours import cost_label, reasons
 from hwdse.report.palette import COLOURS
 from hwdse.report.plot import Plot
 from hwdse.report.quantities import number, percent, show
+from hwdse.report.recipes import effects
+from hwdse.report.sensitivity import heat_map, in_words
 from hwdse.report.strip import strip
 from hwdse.report.svg import outline
-from hwdse.report.table import COLUMNS, Row, tested_difference
+from hwdse.report.table import Row, columns, tested_difference
 from hwdse.report.templates import template, verbatim
 from hwdse.report.words import NAMED_OUTSIDE, Claim, answer, between, fit, loss_head, tested_accuracy
 from hwdse.result import Result, Trial
@@ -61,10 +66,18 @@ def render(result: Result, drawn: tuple[Plot, ...], table: tuple[Row, ...]) -> s
         plots={plot.name: plot for plot in drawn},
         figures={plot.name: figure(plot) for plot in drawn},
         captions={plot.name: caption(result, plot) for plot in drawn},
+        convergence=facts(result),
+        reasons=reasons(result),
+        cost_label=cost_label(result),
+        heat=heat_map(result),
+        heat_figure=heat_figure,
+        heat_height=heat_height,
+        sensitivity=in_words(result),
+        effects=effects(result),
         strip=strip(result),
         breakdown=breakdown(best.evaluation.predicted),
         checks=checks(result),
-        columns=COLUMNS,
+        columns=columns(result),
         rows=table,
         families=FAMILIES,
         family_rule=FAMILY_RULE,
@@ -115,7 +128,13 @@ def caption(result: Result, plot: Plot) -> str:
     """What to know when reading a plot."""
     if plot.name == "hypervolume":
         return _progress(result)
+    if plot.name == "hypervolume-time":
+        return "The same trials over the time of the search, all parts of an interrupted one together."
     images = f"Accuracy on the search split ({result.float_accuracy('search').count:,} images)."
+    hollow = (
+        " Hollow points were dropped early: their accuracy is that of their first images, and none is on the front."
+    )
+    images += hollow * any(not whole(result, trial) for trial in result.trials)
     if plot.name == "bits":
         return (
             f"{images} The width is that of the weights alone: designs of equal width may differ in their activations."

@@ -29,6 +29,7 @@ class Series:
     symbol: str | None = None  # one of `SYMBOLS`, '-open' for an outline; None draws no points
     size: int = 9  # pixels across
     dash: str | None = None  # solid, dash or dot joins the points in their order; None draws no line
+    ring: bool = False  # around points of other series
 
     def __post_init__(self) -> None:
         if self.colour not in LIGHT:
@@ -72,9 +73,9 @@ class Plot:
 
     @property
     def hidden(self) -> int:
-        """How many trials lie outside the axes seen at first; outlines mark trials that are already there."""
+        """How many trials lie outside the axes seen at first; rings are around trials that are already there."""
         (left, right), (bottom, _) = self.first
-        filled = [one for one in self.series if one.symbol is not None and not one.symbol.endswith("-open")]
+        filled = [one for one in self.series if one.symbol is not None and not one.ring]
         return sum(mark.y < bottom or not left <= mark.x <= right for one in filled for mark in one.marks)
 
     @property

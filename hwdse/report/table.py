@@ -7,7 +7,15 @@ import pandas as pd
 
 from hwdse.energy import joules
 from hwdse.evaluation import Difference, paired
-from hwdse.report.describe import activation_quantizers, family_of, mean_weight_bits, runs, weight_quantizers
+from hwdse.report.describe import (
+    activation_quantizers,
+    family_of,
+    mean_weight_bits,
+    recipe_in_words,
+    runs,
+    weight_quantizers,
+    whole,
+)
 from hwdse.report.quantities import number, percent, seconds
 from hwdse.report.words import tested_accuracy
 from hwdse.result import Result, Trial
@@ -22,6 +30,7 @@ class Row:
     family: str
     on_front: bool
     feasible: bool
+    search_images: int  # that the next three are of: not all, where a race was lost
     search_top1: float
     search_loss: float
     search_sqnr_db: float | None
@@ -44,6 +53,7 @@ class Row:
     mean_weight_bits: float
     weights: str  # formats in the order of the layers
     activations: str
+    recipe: str  # of techniques
     digest: str  # of the design
 
 
@@ -63,6 +73,7 @@ def _row(result: Result, trial: Trial) -> Row:
         family=family_of(evaluation.design, workload),
         on_front=trial.number in result.front,
         feasible=trial.feasible,
+        search_images=search.count,
         search_top1=search.top1,
         search_loss=search.loss,
         search_sqnr_db=search.sqnr_db,
@@ -85,6 +96,7 @@ def _row(result: Result, trial: Trial) -> Row:
         mean_weight_bits=mean_weight_bits(evaluation, workload),
         weights=runs(weight_quantizers(evaluation.design, workload)),
         activations=runs(activation_quantizers(evaluation.design, workload)),
+        recipe=recipe_in_words(evaluation.design),
         digest=evaluation.design.digest,
     )
 
@@ -170,3 +182,13 @@ COLUMNS = (
     Column("origin", "who proposed it", lambda r: r.origin),
     Column("digest", "of the design", lambda r: r.digest[:8]),
 )
+IMAGES = Column("images", "of the search split", lambda r: number(r.search_images), lambda r: r.search_images)
+RECIPE = Column("recipe", "techniques, in order", lambda r: r.recipe)
+
+
+def columns(result: Result) -> tuple[Column, ...]:
+    """The columns of the page's table; of images and recipes where trials differ in them."""
+    several = len({trial.evaluation.design.recipe for trial in result.trials}) > 1
+    partial = not all(whole(result, trial) for trial in result.trials)
+    added = {"front": (IMAGES,) * partial, "weights": (RECIPE,) * several}
+    return tuple(one for column in COLUMNS for one in (column, *added.get(column.title, ())))

@@ -16,7 +16,6 @@ from hwdse.design import Design, Step
 from hwdse.folding import fold
 from hwdse.result import Result, Trial
 from hwdse.run.folder import RunFolder
-from hwdse.run.manifest import manifest
 from hwdse.run.outcome import result_of
 from hwdse.run.prices import prices as prices
 from hwdse.search import Plan, Progress, search
@@ -101,7 +100,7 @@ class _Task:
         claims = claims_of(history, self.owner, self.workers.patience_seconds)
         with beating(claims):
             search(self.problem, _plan(self.study), history, self.report, claims)
-        return result_of(self.study, self.problem, history, manifest(self.study, self.problem.context), self.report)
+        return result_of(self.study, self.problem, history, self.report)
 
 
 def _place(folder: RunFolder, storage: str | None, store: str | Path | None) -> str | Path:

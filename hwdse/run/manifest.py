@@ -7,23 +7,25 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from hwdse.study import Study
+from hwdse.workers import Evaluator, Noted
 
 Manifest = tuple[tuple[str, str], ...]
 
 PACKAGES = ("hwdse", "torch", "brevitas", "optuna", "numpy", "scikit-learn")
 
 
-def manifest(study: Study, context: str) -> Manifest:
-    """Versions, seed, commit, date, and the study with its defaults written out; the target has the device's source."""
+def manifest(study: Study, evaluator: Evaluator) -> Manifest:
+    """Versions, seed, commit, date, what was done, and the study in full; the target has the device's source."""
     versions = [(package, _version(package)) for package in PACKAGES]
     return (
         ("study", f"{study.name}, digest {study.digest}"),
-        ("weights, data and versions", f"digest {context}"),
+        ("weights, data and versions", f"digest {evaluator.context}"),
         ("seed", str(study.seed)),
         ("commit", commit()),
         ("python", platform.python_version()),
         *versions,
         ("date", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
+        *((("evaluator of this process", evaluator.notes()),) if isinstance(evaluator, Noted) else ()),
         ("study file", study.text),
     )
 

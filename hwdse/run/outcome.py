@@ -11,20 +11,19 @@ from optuna.trial import FrozenTrial, TrialState
 from hwdse import pareto
 from hwdse.evaluation import Evaluation
 from hwdse.metrics import ACCURACIES
-from hwdse.result import Objective, Result, Trial
-from hwdse.run.manifest import Manifest
+from hwdse.result import Objective, Result, Sensitivity, Trial
+from hwdse.run.manifest import manifest
 from hwdse.search import Progress
 from hwdse.search.history import trials
 from hwdse.search.problem import DesignError, Problem
 from hwdse.search.races import IMAGES
+from hwdse.search.sensitivity import Change, sensitivities
 from hwdse.study import Study
 
 MARGIN = 0.1  # of the range of each objective, between the worst feasible design and the reference point
 
 
-def result_of(
-    study: Study, problem: Problem, history: optuna.Study, manifest: Manifest, report: Callable[[Progress], None]
-) -> Result:
+def result_of(study: Study, problem: Problem, history: optuna.Study, report: Callable[[Progress], None]) -> Result:
     """The result of a search that is over; only the front and the baseline see the test split."""
     done = _done(problem, trials(history, TrialState.COMPLETE))
     failures = tuple((t.number, str(t.user_attrs["failure"])) for t in trials(history, TrialState.FAIL))
@@ -33,7 +32,7 @@ def result_of(
         raise ValueError(_nothing(study, done, failures))
     front = _front(problem, feasible)
     reference = reference_point(_losses(problem, feasible))
-    baseline = next((trial.number for trial in done if trial.number == 0), None)
+    baseline = next((trial for trial in done if trial.number == 0), None)
     tested = _tested(problem, done, {trial.number for trial in front} | {0}, report)
     return Result(
         study=study.name,
@@ -47,13 +46,15 @@ def result_of(
         trials=tested,
         failures=failures,
         front=tuple(trial.number for trial in front),
-        baseline=baseline,
+        baseline=None if baseline is None else baseline.number,
         best=_best(problem, front, study.choice.max_loss),
         knee=front[pareto.knee(_losses(problem, front))].number,
         max_loss=study.choice.max_loss,
         reference_point=tuple(map(float, reference)),
         hypervolume=_trace(feasible, pareto.attained(_losses(problem, feasible), reference)),
-        manifest=manifest,
+        sensitivities=_sensitivities(problem, baseline, report) if study.search.sensitivity else (),
+        racing=study.search.racing,
+        manifest=manifest(study, problem.evaluator),
     )
 
 
@@ -136,6 +137,19 @@ def _tested(
         evaluations[trial.number] = evaluation
         report(Progress("test", count, len(chosen), f"trial {trial.number} on the test split"))
     return tuple(replace(trial, evaluation=evaluations.get(trial.number, trial.evaluation)) for trial in done)
+
+
+def _sensitivities(
+    problem: Problem, baseline: Trial | None, report: Callable[[Progress], None]
+) -> tuple[Sensitivity, ...]:
+    """Of the baseline; none where it could not be evaluated, which is one of the failures."""
+    if baseline is None:
+        return ()
+
+    def tell(done: int, total: int, change: Change) -> None:
+        report(Progress("sensitivity", done, total, f"{change.kind} of {change.place} as {change.quantizer.name}"))
+
+    return sensitivities(problem, baseline.evaluation.design, tell)
 
 
 def _trace(feasible: tuple[Trial, ...], volumes: NDArray[np.float64]) -> tuple[tuple[int, float], ...]:

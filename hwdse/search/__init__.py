@@ -47,7 +47,7 @@ class Plan:
 class Progress:
     """How far a run is."""
 
-    stage: str  # search, or test
+    stage: str  # search, test, or sensitivity
     done: int
     total: int | None
     text: str  # of the design that is done

@@ -36,6 +36,8 @@ from hwdse.study.sections import (
 from hwdse.study.toml import frozen, write
 from hwdse.target import devices
 
+# What a run may be continued with another value of, beside its words and its budget: no trial depends on it.
+FREE = (("choice", "max_loss"), ("search", "sensitivity"))
 PATHS = (("model", "checkpoint"), ("data", "path"), ("data", "calibration_path"))  # keys that name files
 
 
@@ -158,11 +160,11 @@ class Study(Section):
     def digest(self) -> str:
         """16 hex digits of what decides its trials.
 
-        That is everything but the words, the budget, `choice.max_loss` (a run may be continued with
+        That is everything but the words, the budget, what is `FREE` (a run may be continued with
         others) and the paths (weights and data have digests of their own).
         """
         content = self.model_dump(exclude_none=True, exclude={"name", "question", "budget"})
-        for section, key in (*PATHS, ("choice", "max_loss")):
+        for section, key in (*PATHS, *FREE):
             content[section].pop(key, None)
         return blake2b(write(content).encode(), digest_size=8).hexdigest()
 

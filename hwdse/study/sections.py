@@ -295,6 +295,7 @@ class Search(Section):
     uniform: bool = True
     choice: Literal["tensor", "layer"] = "tensor"
     racing: Annotated[float, Field(ge=0.5, lt=1)] | None = None  # confidence; see `hwdse.racing`
+    sensitivity: bool = False  # after the search: the baseline with one tensor in each other format, for the report
 
 
 class Budget(Section):

@@ -42,6 +42,14 @@ class Racer(Evaluator, Protocol):
         """What a race compares: of each image of a split; `metric` is one of `RACED`."""
 
 
+@runtime_checkable
+class Noted(Evaluator, Protocol):
+    """An evaluator that says how it worked."""
+
+    def notes(self) -> str:
+        """What it did in this process, in words for a person."""
+
+
 Maker = Callable[[], Evaluator]  # what a worker calls once; it is pickled, so it is a function of a module
 
 

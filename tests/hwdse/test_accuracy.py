@@ -13,7 +13,7 @@ from hwdse.formats import known_formats
 from hwdse.models import ModelSpec
 from hwdse.models import load as load_model
 from hwdse.quantize import Bench
-from tests.hwdse.networks import NETWORKS, bench, fitting, split, uniform
+from tests.hwdse.networks import NETWORKS, bench, fitting, network, split, uniform
 from tests.hwdse.real_data import cifar
 
 SPLITS = {"search": split("search"), "test": split("test")}
@@ -109,3 +109,33 @@ def test_the_batch_follows_from_the_network() -> None:
     sizes = {name: batch_size(bench(name).workload) for name in NETWORKS}
     assert all(LEAST_IMAGES <= size <= MOST_IMAGES for size in sizes.values())
     assert sizes["mlp"] > sizes["cnn"]
+
+
+def test_notes_say_what_memory_held_and_let_go() -> None:
+    on = bench("cnn")
+    small = Evaluator(on, SPLITS, trace_bytes=20_000)
+    assert "0 accuracies in 0.0 s; no tensors taken from memory, which held at most 0.0 of 0 MB" in small.notes()
+    roomy = Evaluator(on, SPLITS)
+    for evaluator in (small, roomy):
+        for name in ("int4", "int4", "int8", "e2m1"):
+            evaluator.accuracy(uniform(on, "int4:channel", name), "search")
+    assert small.traces.evicted > 0
+    assert f"let go for lack of room: {small.traces.evicted:,} tensors, 0 weights, 0 logits" in small.notes()
+    batches, kept = -(-len(split("search")) // roomy.batch), sum(step.kept for step in on.program.steps)
+    # Three different designs, equal in nothing downstream of the first activations; one of them comes twice.
+    assert roomy.tensors == 4 * batches * kept
+    assert roomy.traces.missed == 3 * batches * kept
+    assert roomy.notes().startswith(f"4 accuracies in {roomy.seconds:.1f} s; 25 % of tensors taken from memory")
+    assert "let go for lack of room: 0 tensors" in roomy.notes()
+
+
+def test_evicted_weights_are_counted_in_networks_that_steps_made_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hwdse.quantize.WEIGHT_BYTES", 1000)
+    on = Bench.of(network("cnn"), split("calibration"), "cnn")
+    evaluator = Evaluator(on, SPLITS)
+    evaluator.accuracy(uniform(on, "int4:channel", "int8"), "search")
+    first = on.evictions
+    assert first == on.weights.evicted > 0
+    evaluator.accuracy(uniform(on, "int4:channel", "int8", recipe=(Step("cross_layer_equalization"),)), "search")
+    assert on.evictions > first == on.weights.evicted
+    assert f"{on.evictions} weights" in evaluator.notes()

@@ -19,7 +19,8 @@ def test_the_value_that_was_not_used_for_longest_goes_first() -> None:
     assert kept.get("a") == Value(4)
     kept.put("c", Value(4))
     assert ("a" in kept, "b" in kept, "c" in kept) == (True, False, True)
-    assert (kept.bytes, kept.most_bytes, kept.found, kept.evicted) == (8, 8, 1, 1)
+    assert kept.get("b") is None
+    assert (kept.bytes, kept.most_bytes, kept.found, kept.missed, kept.evicted) == (8, 8, 1, 1, 1)
 
 
 def test_what_is_larger_than_all_is_not_kept_and_pushes_nothing_out() -> None:

@@ -1,8 +1,12 @@
 """Results: objectives and constraints as numbers that fall, and look-ups that name what is missing."""
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from hwdse.codec import decode, encode
 from hwdse.cost import LayerCost, dataflow
 from hwdse.design import Design
 from hwdse.evaluation import Accuracy, Evaluation, pack
@@ -77,3 +81,17 @@ def test_missing_things_are_errors() -> None:
         RESULT.trial(1)
     with pytest.raises(ValueError, match=r"^the float model was not evaluated on the test split$"):
         RESULT.float_accuracy("test")
+
+
+def test_results_from_before_there_were_sensitivities_races_and_times_can_be_read() -> None:
+    text = encode(RESULT)
+    for new in ('"sensitivities":[],', '"racing":null', '"seconds":null'):
+        assert new in text
+    old = re.sub(r',"(sensitivities":\[\]|racing":null|seconds":null)', "", text)
+    assert not any(name in old for name in ("sensitivities", "racing", 'seconds":null'))
+    assert decode(Result, old) == RESULT
+
+
+def test_equal_trials_may_have_taken_different_time() -> None:
+    first = TRIALS[0]
+    assert replace(first, seconds=1.0) == first

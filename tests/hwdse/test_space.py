@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hwdse.design import Folding, Quantizer, Step
-from hwdse.space import Dimension, Space
+from hwdse.space import Dimension, Recipe, Space
 from hwdse.workload import Kind, Layer, Site, Workload
 
 
@@ -160,3 +160,28 @@ def test_ends_of_pairs_have_their_own_menu() -> None:
     design = space.design(space.choices(PAIRS[1]))
     assert [q.name for _, q in design.weights] == ["int8:channel", "e2m1:channel", "e3m4:channel"]
     assert {site: q.name for site, q in design.activations} == {"image": "uint8", "sum": "ue2m2", "flat": "e3m4"}
+
+
+def test_one_tensor_can_be_changed_to_what_is_on_no_menu() -> None:
+    design = SPACE.design(SPACE.choices((WEIGHTS[0], ACTIVATIONS[0])))
+    wide, minifloat = menu("int8:channel", "e2m1")
+    weights = SPACE.changed(design, "weights", "conv2", wide)
+    assert dict(weights.weights) == {**dict(design.weights), "conv2": wide}
+    assert replace(weights, weights=design.weights) == design
+    unsigned = SPACE.changed(design, "activations", "sum", minifloat)
+    assert dict(unsigned.activations) == {**dict(design.activations), "sum": Quantizer.parse("ue2m2")}
+    assert dict(SPACE.changed(design, "activations", "flat", minifloat).activations)["flat"] == minifloat
+
+
+def test_signs_are_those_of_the_recipe_of_the_design() -> None:
+    other = Recipe((), WORKLOAD, frozenset(), ())
+    space = replace(SPACE, others=(other,))
+    design = space.design({**space.choices((WEIGHTS[0], ACTIVATIONS[0])), "recipe": "none"})
+    changed = space.changed(design, "activations", "sum", Quantizer.parse("e2m1"))
+    assert dict(changed.activations)["sum"].name == "e2m1"
+
+
+def test_menus() -> None:
+    ends = replace(SPACE, first=((E3M4[0], E3M4[1]),))
+    assert ends.menus["weights"] == {"conv1": (E3M4[0],), "conv2": WEIGHTS, "fc": WEIGHTS}
+    assert ends.menus["activations"] == {"image": (E3M4[1],), "sum": ACTIVATIONS, "flat": ACTIVATIONS}

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from hwdse.cost import LayerCost, Resources, Term, dataflow
-from hwdse.design import Design, Folding, Quantizer
+from hwdse.design import Design, Folding, Quantizer, Step
 from hwdse.evaluation import Accuracy, Evaluation, pack
 from hwdse.formats import parse
-from hwdse.result import Constraint, Objective, Result, Trial
+from hwdse.result import Constraint, Objective, Result, Sensitivity, Trial
 from hwdse.target import FpgaTarget
 from hwdse.workload import Kind, Layer, Site, Workload
 
@@ -201,3 +201,58 @@ def result() -> Result:
             ("study file", "studies/toy.toml, digest 89abcdef"),
         ),
     )
+
+
+@pytest.fixture(scope="session")
+def raced(result: Result) -> Result:
+    """The study with races: ten trials saw 64 images, by chance without a mistake, and had lost all the same."""
+    lost = [trial.number for trial in result.trials if trial.number not in result.front][1:11]
+    beginning = Accuracy("search", 64, pack(np.ones(64, bool)), 0.1, 20.0)
+    trials = tuple(
+        replace(trial, evaluation=replace(trial.evaluation, accuracies=(beginning,)), seconds=0.5)
+        if trial.number in lost
+        else replace(trial, seconds=2.0)
+        for trial in result.trials
+    )
+    volumes = tuple(pair for pair in result.hypervolume if pair[0] not in lost)
+    return replace(result, trials=trials, hypervolume=volumes, racing=0.95)
+
+
+BOTH = (Step("gptq"), Step("bias_correction"))
+
+
+@pytest.fixture(scope="session")
+def recipes(result: Result) -> Result:
+    """The study with three more trials: those of the front's first three with a recipe, 4, 8 and 0 images better."""
+    more = []
+    for number, (of, better) in enumerate(zip(result.front[:3], (4, 8, 0), strict=True), start=54):
+        plain = result.trial(of).evaluation
+        search = plain.accuracy("search")
+        right = search.right.copy()
+        right[np.flatnonzero(~right)[:better]] = True
+        treated = replace(search, hits=pack(right))
+        evaluation = replace(plain, design=replace(plain.design, recipe=BOTH), accuracies=(treated,))
+        more.append(Trial(number, "tpe", evaluation, (treated.top1, float(plain.predicted.area.luts)), True))
+    return replace(result, trials=(*result.trials, *more))
+
+
+def sensitivities(result: Result) -> tuple[Sensitivity, ...]:
+    """Invented: every place has three formats, the loss rises by a step for each place and bit that is saved."""
+    base = result.trial(0).evaluation.accuracy("search").loss
+    weights = [("weights", layer.name) for layer in WORKLOAD.weighted]
+    activations = [("activations", site.name) for site in WORKLOAD.sites]
+    found = []
+    for step, (kind, place) in enumerate((*weights, *activations)):
+        for written in ("int8", "int4", "e2m1"):
+            fmt = parse(written)
+            used = Quantizer(fmt, "channel") if kind == "weights" else Quantizer(fmt.unsigned)
+            name = Quantizer(fmt, used.granularity).name
+            rise = step * 0.01 * (8 - fmt.bits + (written == "e2m1"))
+            found.append(Sensitivity(kind, place, name, used.name, base + rise, 0.97 - rise, 30 - 100 * rise))
+    return tuple(found)
+
+
+@pytest.fixture(scope="session")
+def sensitive(result: Result) -> Result:
+    """The study with sensitivities."""
+    return replace(result, sensitivities=sensitivities(result))

@@ -185,3 +185,37 @@ def test_the_table_filters(page: webdriver.Chrome, result: Result) -> None:
     click(page, find(page, "#filter-front")[0])
     click(page, find(page, "#filter-feasible")[0])
     assert len(column(page, 0)) == sum(trial.feasible for trial in result.trials)
+
+
+@pytest.fixture(scope="module")
+def everything(
+    raced: Result, sensitive: Result, recipes: Result, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Result, str]:
+    """A study with races, recipes and sensitivities, and its page as a file."""
+    more = tuple(replace(trial, seconds=1.0) for trial in recipes.trials[-3:])
+    result = replace(raced, trials=(*raced.trials, *more), sensitivities=sensitive.sensitivities)
+    return result, write(result, tmp_path_factory.mktemp("everything")).as_uri()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_all_sections_open_without_errors_requests_or_overflow(
+    chromium: webdriver.Chrome, everything: tuple[Result, str], width: int, scheme: str, tmp_path: Path
+) -> None:
+    result, page = everything
+    show(chromium, page, width, scheme)
+    shoot(chromium, tmp_path / f"everything-{width}-{scheme}.png")
+    assert logged(chromium) == []
+    assert chromium.execute_script("return performance.getEntriesByType('resource').map((e) => e.name)") == []
+    assert chromium.execute_script("return document.documentElement.scrollWidth") == width
+    titles = [title.text for title in find(chromium, "section h2")]
+    assert {"How sensitive each layer is", "What the techniques do", "Search convergence"} <= set(titles)
+    assert len(find(chromium, "#plot-sensitivity .heatmaplayer image")) == 2
+    assert len(find(chromium, "#plot-hypervolume-time .scatterlayer path.point")) == len(result.hypervolume)
+    assert len(find(chromium, ".reasons tbody tr")) == len(result.front)
+
+
+def test_the_map_follows_the_theme(chromium: webdriver.Chrome, everything: tuple[Result, str]) -> None:
+    script = "return document.getElementById('plot-sensitivity').data[0].colorscale[0][1]"
+    found = [show(chromium, everything[1], 1280, scheme).execute_script(script) for scheme in ("light", "dark")]
+    assert found == ["#e4e8ed", "#2d3743"]

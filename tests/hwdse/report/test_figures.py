@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from hwdse.energy import Energy, Stated
-from hwdse.report.figures import bits, front, hover, hypervolume, lowest, plots, points, undominated
+from hwdse.report.convergence import hypervolume
+from hwdse.report.figures import bits, front, hover, lowest, plots, points, undominated
 from hwdse.report.plot import Plot, Series
 from hwdse.result import Objective, Result, Trial
 
@@ -160,4 +161,23 @@ def test_hypervolume_ends_at_all_of_it(result: Result) -> None:
     marks = hypervolume(result).series[0].marks
     assert (marks[-1].x, marks[-1].y) == (53, 100.0)
     nothing = replace(result, hypervolume=((0, 0.0), (1, 0.0)))
-    assert [mark.y for mark in hypervolume(nothing).series[0].marks] == [0.0, 0.0]
+    assert {mark.y for one in hypervolume(nothing).series for mark in one.marks} == {0.0}
+
+
+def test_trials_that_lost_a_race_are_hollow_and_no_family_is_best_by_them(raced: Result) -> None:
+    for plot in (against(raced, raced.objectives[1]), bits(raced, points(raced))):
+        first, *others = plot.series
+        assert (first.name, first.symbol) == ("dropped early: fewer than 400 images", "circle-open")
+        assert len(first.marks) == 10
+        assert sum(len(one.marks) for one in others if one.name in ("integer", "minifloat", "mixed")) == 43
+    best = max(first.marks, key=lambda mark: mark.y)
+    assert "top-1 100.00 % (dropped after 64 of 400 images; 94.34 % to 100.00 %)" in best.hover
+    lines = [one for one in bits(raced, points(raced)).series if one.name.startswith("best ")]
+    assert max(mark.y for one in lines for mark in one.marks) < 100
+    everything = replace(against(raced, raced.objectives[1]), low=101.0)
+    assert replace(everything, low=None).hidden == 0
+
+
+def test_hover_names_the_recipe(recipes: Result) -> None:
+    treated = next(trial for trial in recipes.trials if trial.evaluation.design.recipe)
+    assert "recipe gptq + bias_correction" in hover(recipes, treated)

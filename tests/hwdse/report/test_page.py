@@ -11,7 +11,8 @@ import pytest
 from hwdse.cost import Clock, LayerCost, Resources, Term
 from hwdse.report import write
 from hwdse.report.breakdown import breakdown, made_of
-from hwdse.report.figures import hypervolume, plots
+from hwdse.report.convergence import hypervolume
+from hwdse.report.figures import plots
 from hwdse.report.interactive import library
 from hwdse.report.page import caption, checks, choices, constraints, render
 from hwdse.report.strip import Swatch, strip
@@ -275,3 +276,50 @@ def test_the_breakdown_shows_what_layers_are_made_of_and_their_clocks(result: Re
     assert f"sets the pace. {footnote} All trials" in text
     timed = replace(changed, layers=tuple(replace(one, clock=Clock(50.0, 40.0, 60.0)) for one in changed.layers))
     assert breakdown(timed).mhz == "50"
+
+
+def test_the_reasons_stand_below_the_plots_of_the_front(result: Result, page: str) -> None:
+    text = words(page)
+    head = "Why each design is on the front trial LUT top-1, search changed from the row above LUT, more"
+    assert head in text
+    assert text.index(head) < text.index("Search convergence")
+    first = result.front[0]
+    assert f"{first} {result.trial(first).evaluation.predicted.area.luts:,}" in text
+    assert "the cheapest of the front" in text
+
+
+def test_what_was_not_asked_for_is_not_there(page: str) -> None:
+    for title in ("How sensitive each layer is", "What the techniques do", "Dropped early", "Hollow points"):
+        assert title not in page
+
+
+def test_races_are_explained(raced: Result) -> None:
+    page = rendered(raced)
+    text = words(page)
+    assert "Dropped early 10 of 53 designs saw fewer than all 400 images: at a confidence of 95 % they" in text
+    hollow = "Hollow points were dropped early: their accuracy is that of their first images, and none is on the front."
+    assert text.count(hollow) == 2
+    assert "dropped early: fewer than 400 images" in text
+    assert '<td class="number" data-key="64">64</td>' in page
+    assert 'id="plot-hypervolume-time"' in page
+
+
+def test_techniques_are_compared(recipes: Result) -> None:
+    text = words(rendered(recipes))
+    assert "What the techniques do recipe designs on the front best top-1 accuracy with LUT up to 2,880 pairs" in text
+    assert "gptq + bias_correction 3 0" in text
+    assert "3 +1.00 points +0.00 to +2.00" in text
+
+
+def test_sensitivities_are_a_map(sensitive: Result) -> None:
+    page = rendered(sensitive)
+    assert "How sensitive each layer is Most sensitive: activations at act4 (+0.27)," in words(page)
+    assert '<script type="application/json" data-figure="sensitivity">{"data":[{' in page
+
+
+def test_names_of_places_cannot_become_script(sensitive: Result) -> None:
+    bad = "</script><b>"
+    changed = tuple(replace(one, place=bad) for one in sensitive.sensitivities)
+    page = rendered(replace(sensitive, sensitivities=changed))
+    assert bad not in page
+    assert "<b>" not in page.replace(library(), "").replace('"<b', "")

@@ -62,7 +62,7 @@ def test_one_point_has_a_range(value: float, log: bool) -> None:
 
 
 def test_hidden_counts_trials_once() -> None:
-    ring = Series("ring", (Mark(2, 5),), "ink", "circle-open")
+    ring = Series("ring", (Mark(2, 5),), "ink", "circle-open", ring=True)
     line = Series("line", (Mark(2, 5), Mark(3, 5)), "ink", dash="solid")
     assert plot(DOTS, ring, line).hidden == 0
     assert plot(DOTS, ring, line, low=8).hidden_in_words == "1 trial lies outside the axes"

@@ -8,24 +8,24 @@ import pytest
 
 from hwdse.cost import Clock
 from hwdse.energy import Energy, Stated
-from hwdse.report.table import COLUMNS, csv, rows
+from hwdse.report.table import COLUMNS, columns, csv, rows
 from hwdse.result import Result
 
 
 def test_one_line_in_full(result: Result) -> None:
     head, line = csv(rows(result)[2:3]).splitlines()
     assert head == (
-        "trial,origin,family,on_front,feasible,search_top1,search_loss,search_sqnr_db,"
+        "trial,origin,family,on_front,feasible,search_images,search_top1,search_loss,search_sqnr_db,"
         "test_top1,test_loss,test_difference,test_difference_low,test_difference_high,"
         "lut,ff,dsp,bram,uram,frames_per_second,latency_seconds,predicted_mhz,energy_joules,energy_label,"
-        "weight_bits,mean_weight_bits,weights,activations,digest"
+        "weight_bits,mean_weight_bits,weights,activations,recipe,digest"
     )
     digest = result.trial(2).evaluation.design.digest
     assert line == (
-        "2,uniform,integer,True,True,0.955,0.14500000000000002,20.0,"
+        "2,uniform,integer,True,True,400,0.955,0.14500000000000002,20.0,"
         "0.953,0.14700000000000002,-0.022,-0.03240165506130525,-0.01151052058739735,"
         "2880,520,0,2,0,43402.77777777778,2.705e-05,,,,43456,5.139072847682119,"
-        f'"int8, 3 x int5, int8","uint8, 3 x uint5, uint8",{digest}'
+        f'"int8, 3 x int5, int8","uint8, 3 x uint5, uint8",none,{digest}'
     )
 
 
@@ -88,3 +88,16 @@ def test_what_the_page_shows(result: Result) -> None:
     ]
     assert [column.cell(untested).text for column in COLUMNS[3:7]] == ["", "95.75 %", "", ""]
     assert [column.cell(untested).key for column in COLUMNS[3:7]] == ["", "0.9575", "", ""]
+
+
+def test_images_and_recipes_are_columns_where_trials_differ_in_them(
+    result: Result, raced: Result, recipes: Result
+) -> None:
+    assert columns(result) == COLUMNS
+    for changed, title, texts in ((raced, "images", {"64", "400"}), (recipes, "recipe", RECIPES)):
+        (added,) = [column for column in columns(changed) if column not in COLUMNS]
+        assert added.title == title
+        assert {added.cell(row).text for row in rows(changed)} == texts
+
+
+RECIPES = {"none", "gptq + bias_correction"}

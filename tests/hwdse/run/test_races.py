@@ -55,6 +55,7 @@ def test_the_front_is_evaluated_on_all_images_and_is_that_without_races(done: tu
     assert seen(raced)[0] == 450, "the baseline never races"
     assert {raced.trial(number).evaluation.accuracy("search").count for number in raced.front} == {450}
     assert raced.front == whole.front
+    assert (raced.racing, whole.racing) == (0.95, None)
     for one, other in zip(raced.trials, whole.trials, strict=True):
         assert one.evaluation.design == other.evaluation.design
         if one.evaluation.accuracy("search").count == 450:

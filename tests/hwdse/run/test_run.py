@@ -128,10 +128,17 @@ def test_the_manifest(done: tuple[Path, Result]) -> None:
     manifest = dict(result.manifest)
     assert list(manifest) == [
         "study", "weights, data and versions", "seed", "commit", "python",
-        "hwdse", "torch", "brevitas", "optuna", "numpy", "scikit-learn", "date", "study file",
+        "hwdse", "torch", "brevitas", "optuna", "numpy", "scikit-learn", "date",
+        "evaluator of this process", "study file",
     ]  # fmt: skip
     assert re.fullmatch(r"small, digest [0-9a-f]{16}", manifest["study"])
     assert manifest["optuna"].startswith("5.")
+    assert re.fullmatch(
+        r"[\d,]+ accuracies in [\d.]+ s; \d+ % of tensors taken from memory, which held at most"
+        r" [\d.]+ of 1,074 MB; let go for lack of room: 0 tensors, 0 weights, 0 logits;"
+        r" activations quantised by (one compiled kernel|Brevitas, because there is no g\+\+)",
+        manifest["evaluator of this process"],
+    )
     assert manifest["study file"] == (folder / "study.toml").read_text()
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", manifest["date"])
 
