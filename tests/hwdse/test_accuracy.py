@@ -75,11 +75,14 @@ def mixes(on: Bench, count: int) -> list[Design]:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_many_designs_at_once_are_each_evaluated(name: str, trace_bytes: int) -> None:
     on = bench(name)
-    designs = [*mixes(on, 3), uniform(on, "int4", "int6", recipe=(Step("bias_correction"),))]
+    designs = mixes(on, 3)
     evaluator = Evaluator(on, SPLITS, trace_bytes=trace_bytes)
     found = dict(evaluator.accuracies(designs, "search"))
     assert found == {i: Evaluator(on, SPLITS, trace_bytes=0).accuracy(d, "search") for i, d in enumerate(designs)}
     assert len(evaluator.traces) == 0, "what nobody will read is let go"
+    late = uniform(on, "int4", "int6", recipe=(Step("bias_correction"),))
+    together = dict(evaluator.accuracies([late, designs[0]], "search"))
+    assert together == {0: Evaluator(on, SPLITS).accuracy(late, "search"), 1: found[0]}
     assert (evaluator.traces.found > 0) == (trace_bytes > 0)
 
 

@@ -10,7 +10,7 @@ from hwdse.design import Design, Quantizer, Step
 from hwdse.plugins import load
 from hwdse.quantize import Bench
 from hwdse.technique import Sees, Technique
-from tests.hwdse.networks import NETWORKS, bench, network, split, uniform
+from tests.hwdse.networks import bench, network, split, uniform
 
 LATE = sorted(
     name
@@ -19,21 +19,27 @@ LATE = sorted(
 )
 
 
+QUICK = {"auto_round": (("iterations", 5),), "learned_rounding": (("iterations", 5), ("lr", 0.5))}
+
+
 def changed(design: Design, layer: str, weights: str) -> Design:
     """`design` with other weights in one layer."""
     layers = dict(design.weights) | {layer: Quantizer.parse(weights)}
     return Design.of(layers, dict(design.activations), {}, design.recipe, hardware=design.hardware)
 
 
-@pytest.mark.parametrize("hardware", [True, False])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(("name", "hardware"), [("mlp", True), ("cnn", False), ("resnet", True), ("vit", False)])
 @pytest.mark.parametrize("technique", LATE)
 def test_sharing_layers_changes_no_bit(technique: str, name: str, hardware: bool) -> None:
     on = Bench.of(network(name), split("calibration"), name, hardware=hardware)
-    base = uniform(on, "int4:channel", "int6", recipe=(Step(technique),))
+    base = uniform(on, "int4:channel", "int6", recipe=(Step(technique, QUICK.get(technique, ())),))
     layers, choose = [layer.name for layer in on.workload.weighted], random.Random(name)
     images = split("search").images[:64]
-    for design in [base, changed(base, layers[-1], "e2m1:channel"), changed(base, choose.choice(layers), "int3"), base]:
+    for design in [
+        base,
+        changed(base, layers[-1], "e2m1:channel"),
+        changed(base, choose.choice(layers), "int3:channel"),
+    ]:
         with torch.inference_mode():
             assert torch.equal(on.shell(design)(images), on.quantize(design)(images.clone()))
 
