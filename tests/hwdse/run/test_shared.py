@@ -187,5 +187,6 @@ run(study, out, store=store)
 
 def test_the_number_of_workers_is_no_part_of_a_study(study: Path) -> None:
     assert re.fullmatch(r"[0-9a-f]{16}", load_study(study).digest)
-    with pytest.raises(ValueError, match=rf"^{study}: no key 'search.workers'; known: sampler, uniform, .*$"):
+    known = "sampler, uniform, choice, racing, sensitivity"
+    with pytest.raises(ValueError, match=rf"^{study}: no key 'search.workers'; known: {known}$"):
         load_study(study, ["search.workers=2"])
