@@ -89,19 +89,20 @@ class Evaluator:
 
     def accuracy(self, design: Design, split: str) -> Accuracy:
         """Of `design` on `split`."""
-        return self._accuracy(design, split, None)
+        return _measure(split, self._seen(design, split, None), self._reference(split), reference=True)
 
     def raced(self, design: Design, split: str, race: Race) -> Accuracy:
         """Of `design` on `split`; of its first images alone, if they lose `race`."""
-        return self._accuracy(design, split, race)
+        return _measure(split, self._seen(design, split, race), self._reference(split), reference=True)
 
-    def _accuracy(self, design: Design, split: str, race: Race | None) -> Accuracy:
+    def _seen(self, design: Design, split: str, race: Race | None) -> Tensor:
+        """The logits (float64) of all images, or of the first ones that lose `race`."""
         start = perf_counter()
         logits = self._run_race(self._outputs(design, split), split, race)
         self.count, self.seconds = self.count + 1, self.seconds + perf_counter() - start
         if len(logits) == len(self.splits[split]):
             self._logits.put((design.numerics.digest, split), logits)
-        return _measure(split, logits, self._reference(split), reference=True)
+        return logits
 
     def accuracies(self, designs: Sequence[Design], split: str) -> Iterator[tuple[int, Accuracy]]:
         """Of all `designs`, with their places there, in an order in which neighbours share as much as they can.
@@ -114,10 +115,13 @@ class Evaluator:
         left = Counter(key for own in keys.values() for key in own)
         for i in sorted(keys, key=lambda i: keys[i]):
             self._left = left
-            yield i, self.accuracy(designs[i], split)
+            try:
+                found = self.accuracy(designs[i], split)
+            finally:  # who asks for another design between two of these has nothing to do with it
+                self._left = None
             left.subtract(keys[i])
             self._forget(split, keys[i], left)
-        self._left = None
+            yield i, found
         yield from ((i, self.accuracy(designs[i], split)) for i in sorted(late))
 
     def float_accuracy(self, split: str) -> Accuracy:
@@ -129,9 +133,7 @@ class Evaluator:
         """What a race compares: of each image of `split`, in order; `metric` is one of `RACED`."""
         logits = self._logits.get((design.numerics.digest, split))
         if logits is None:
-            self.accuracy(design, split)
-            logits = self._logits.get((design.numerics.digest, split))
-        assert logits is not None, "one design's logits have room"
+            logits = self._seen(design, split, None)
         return _penalties(logits, self._reference(split), metric)
 
     def notes(self) -> str:
