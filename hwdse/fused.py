@@ -86,12 +86,13 @@ def available() -> bool:
 
 
 def probe(quantizer: Quantizer, scale: float) -> Tensor:
-    """Where a wrong rounding would show: the grid, its midpoints, their neighbours in float32, and beyond both ends."""
+    """Where a wrong rounding would show: the grid, its midpoints, their neighbours in float32, far beyond both ends."""
     grid = torch.tensor(values(quantizer.format), dtype=torch.float64)
     points = torch.cat((grid, (grid[1:] + grid[:-1]) / 2, 3 * grid[[0, -1]], torch.linspace(-2, 2, 101).double()))
     exact = (points * scale).float()
     up, down = (torch.nextafter(exact, torch.full_like(exact, end)) for end in (inf, -inf))
-    return torch.cat((exact, up, down))
+    far = torch.tensor([1e30, 1e38, 3e38, inf])
+    return torch.cat((exact, up, down, far, -far))
 
 
 @cache

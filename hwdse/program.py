@@ -90,7 +90,9 @@ class _Step:
 class Program:
     """The steps of a traced network."""
 
-    def __init__(self, traced: Traced) -> None:
+    def __init__(self, traced: Traced, name: str = "") -> None:
+        """`name` says what the float network is: networks with other names share no tensor."""
+        self._name = name
         self._model = with_sites(traced)
         self._modules = dict(self._model.named_modules())
         self._sites = {site_path(traced, site): site for site in traced.taps}
@@ -108,7 +110,7 @@ class Program:
         """Of the value of every step, from the names of the choices at every site and layer."""
         keys: list[Key] = []
         for number, step in enumerate(self.steps):
-            text = f"{number} {step.chosen(sites, layers)}".encode()
+            text = f"{self._name} {number} {step.chosen(sites, layers)}".encode()
             keys.append(blake2b(b"".join((text, *(keys[i] for i in step.inputs))), digest_size=16).digest())
         return keys
 

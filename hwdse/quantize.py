@@ -50,7 +50,9 @@ class Images(Protocol):
 class Bench:
     """A float network with its calibration data: everything that quantising it needs."""
 
-    def __init__(self, traced: Traced, calibration: Images) -> None:
+    def __init__(self, traced: Traced, calibration: Images, name: str = "") -> None:
+        """`name` says which steps have made this float network of another one's."""
+        self.name = name
         self.traced = traced
         self.workload: Workload = traced.workload
         self.calibration = calibration
@@ -113,7 +115,7 @@ class Bench:
     def program(self) -> Program:
         """The float network as steps."""
         if self._program is None:
-            self._program = Program(self.traced)
+            self._program = Program(self.traced, self.name)
         return self._program
 
     def weight(self, layer: str, quantizer: Quantizer) -> Tensor:
@@ -233,7 +235,8 @@ class Bench:
             return self, design.recipe
         key = tuple((step, self._layers_of(step, design)) for step in early)
         if key not in self._derived:
-            bench = Bench(copied(self.traced), self.calibration)
+            name = f"{self.name} after {'; '.join(f'{step.name} of {layers}' for step, layers in key)}"
+            bench = Bench(copied(self.traced), self.calibration, name)
             for step, layers in key:
                 bench.apply(step, bench.traced.graph, layers)
                 bench._reread()

@@ -12,7 +12,7 @@ Moore 1993, NIPS 6:59) and F-Race (Birattari et al. 2002, GECCO) are the ancesto
 hypothesis is that of the Pareto front, and pairs of images are what is compared.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import exp, lgamma, log, sqrt
 from statistics import NormalDist
 
@@ -28,13 +28,14 @@ LOOKS = (1 / 16, 1 / 8, 1 / 4, 1 / 2)  # shares of the images after which a desi
 FEWEST = 32  # images at the first look: the approximation for losses wants some
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Race:
     """What a design must be better than, and how sure one must be that it is not."""
 
     metric: str  # one of `RACED`
-    rival: Penalties  # on every image of the split
+    rival: Penalties = field(compare=False)  # on every image of the split
     confidence: float  # of a design that belongs on the front: the least probability that it is not dropped
+    name: str = ""  # of the rival: equal names are equal penalties
 
     def __post_init__(self) -> None:
         if self.metric not in RACED:

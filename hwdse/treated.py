@@ -1,9 +1,9 @@
 """Layers after techniques that see quantised inputs, made once for everything that they depend on.
 
 What such a technique gives a layer depends on the layer's own quantiser and on all that is upstream of it, and on
-nothing else (`Technique.local`). So a layer is kept under a key made of just that, and a design that differs from an
-earlier one only downstream takes it from there: the technique works on the other layers alone, in a network whose
-upstream layers are what it had made of them.
+nothing else, which a contract test asks of every technique. So a layer is kept under a key made of just that, and a
+design that differs from an earlier one only downstream takes it from there: the technique works on the other layers
+alone, in a network whose upstream layers are what it had made of them.
 """
 
 from __future__ import annotations
@@ -37,30 +37,24 @@ class Treated:
         return sum(tensor.nbytes for tensor in self.state.values())
 
 
-def treated(bench: Bench, design: Design, steps: Steps, *, local: bool = True) -> dict[str, Weights]:
-    """The weights of every layer of `design` after `steps`, equal to those of `Bench.quantize`.
-
-    Without `local` nothing is shared but with a design of the same numerics.
-    """
-    names = _names(design, steps, local)
+def treated(bench: Bench, design: Design, steps: Steps) -> dict[str, Weights]:
+    """The weights of every layer of `design` after `steps`, equal to those of `Bench.quantize`."""
+    names = _names(design, steps)
     keys = bench.program.layer_keys({site: q.name for site, q in design.activations}, names)
     found = {layer: bench.weights.get((layer, keys[layer].hex())) for layer, _ in design.weights}
-    if any(own is None for own in found.values()):
-        _make(bench, design, steps, names, keys)
-        found = {layer: bench.weights.get((layer, keys[layer].hex())) for layer, _ in design.weights}
-    return {layer: _kept(own, layer) for layer, own in found.items()}
+    kept = {layer: own for layer, own in found.items() if own is not None}
+    return kept if len(kept) == len(found) else _make(bench, design, steps, keys)
 
 
-def _names(design: Design, steps: Steps, local: bool) -> dict[str, str]:
+def _names(design: Design, steps: Steps) -> dict[str, str]:
     """What decides the weights of each layer, beside what is upstream."""
-    whole = "" if local else f" of {design.numerics.digest}"
     treatments = {
         layer: "".join(f" {step.name}" for step, layers in steps if layer in layers) for layer, _ in design.weights
     }
-    return {layer: f"{quantizer.name}{treatments[layer]}{whole}" for layer, quantizer in design.weights}
+    return {layer: f"{quantizer.name}{treatments[layer]}" for layer, quantizer in design.weights}
 
 
-def _make(bench: Bench, design: Design, steps: Steps, names: Mapping[str, str], keys: Mapping[str, Key]) -> None:
+def _make(bench: Bench, design: Design, steps: Steps, keys: Mapping[str, Key]) -> dict[str, Weights]:
     model = bench.brevitas_model(design)
     for number, (step, layers) in enumerate(steps):
         known = {layer: bench.treatments.get((keys[layer], number)) for layer in layers}
@@ -71,10 +65,12 @@ def _make(bench: Bench, design: Design, steps: Steps, names: Mapping[str, str], 
         bench.apply(step, model, new, must=len(new) == len(layers))
         for layer in new:
             bench.treatments.put((keys[layer], number), _state(model.get_submodule(bench.path(layer))))
+    found: dict[str, Weights] = {}
     for layer, quantizer in design.weights:
         made: Any = model.get_submodule(bench.path(layer))
-        own = Weights(keys[layer].hex(), quantised_weight(made, layer, quantizer), _copy(made.bias))
-        bench.weights.put((layer, keys[layer].hex()), own)
+        found[layer] = Weights(keys[layer].hex(), quantised_weight(made, layer, quantizer), _copy(made.bias))
+        bench.weights.put((layer, keys[layer].hex()), found[layer])
+    return found
 
 
 def _restore(module: Any, treated: Treated) -> None:
@@ -89,9 +85,3 @@ def _state(module: Any) -> Treated:
 
 def _copy(bias: Tensor | None) -> Tensor | None:
     return None if bias is None else bias.detach().clone()
-
-
-def _kept(own: Weights | None, layer: str) -> Weights:
-    if own is None:
-        raise ValueError(f"the weights of layer {layer!r} alone are larger than the memory that is kept for weights")
-    return own

@@ -52,10 +52,12 @@ EVERY_CPU void quantize_minifloat(
     float floor, float ceiling) {
     for (int64_t i = 0; i < count; ++i) {
         const float scaled = between(x[i], floor, ceiling) / scale;
-        const int32_t exponent = ((bits_of(scaled) >> 23) & 255) - 127 - mantissa;
-        const int32_t step = exponent > smallest ? exponent : smallest;
+        const int32_t stored = (bits_of(scaled) >> 23) & 255;
+        const int32_t exponent = stored - 127 - mantissa;
+        const int32_t least = exponent > smallest ? exponent : smallest;
+        const int32_t step = least < 126 ? least : 126;  // larger numbers are beyond every format anyway
         const float rounded = std::rint(scaled * power_of_two(-step)) * power_of_two(step);
-        y[i] = between(rounded, low, high) * scale;
+        y[i] = stored == 255 ? scaled - scaled : between(rounded, low, high) * scale;  // infinity becomes NaN, as there
     }
 }
 }

@@ -9,14 +9,15 @@ from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
 
 from hwdse import pareto
-from hwdse.evaluation import Evaluation
+from hwdse.codec import decode
+from hwdse.evaluation import Accuracy, Evaluation
 from hwdse.metrics import ACCURACIES
 from hwdse.result import Objective, Result, Sensitivity, Trial
 from hwdse.run.manifest import manifest
 from hwdse.search import Progress
 from hwdse.search.history import trials
 from hwdse.search.problem import DesignError, Problem
-from hwdse.search.races import IMAGES
+from hwdse.search.races import BEGINNING
 from hwdse.search.sensitivity import Change, sensitivities
 from hwdse.study import Study
 
@@ -27,7 +28,8 @@ def result_of(study: Study, problem: Problem, history: optuna.Study, report: Cal
     """The result of a search that is over; only the front and the baseline see the test split."""
     done = _done(problem, trials(history, TrialState.COMPLETE))
     failures = tuple((t.number, str(t.user_attrs["failure"])) for t in trials(history, TrialState.FAIL))
-    feasible = tuple(t for t in done if t.feasible and t.evaluation.accuracy("search").count == problem.images)
+    images = problem.float_accuracy("search").count
+    feasible = tuple(t for t in done if t.feasible and t.evaluation.accuracy("search").count == images)
     if not feasible:
         raise ValueError(_nothing(study, done, failures))
     front = _front(problem, feasible)
@@ -73,19 +75,21 @@ def cost_objective(objectives: tuple[Objective, ...]) -> Objective:
 def _done(problem: Problem, complete: list[FrozenTrial]) -> tuple[Trial, ...]:
     """The trials with what is known of their designs, which are made from their choices."""
     designs = {t.number: problem.space.design({name: str(c) for name, c in t.params.items()}) for t in complete}
-    raced = {t.number: int(t.user_attrs[IMAGES]) for t in complete if IMAGES in t.user_attrs}
+    raced = {t.number: decode(Accuracy, t.user_attrs[BEGINNING]) for t in complete if BEGINNING in t.user_attrs}
     whole = [number for number in designs if number not in raced]
     found = dict(zip(whole, map(_certain, problem.evaluations([designs[n] for n in whole], "search")), strict=True))
-    for number, images in raced.items():
+    for number, accuracy in raced.items():
         design = designs[number]
-        found[number] = problem.beginning(design, problem.price(design), images)
-    return tuple(_trial(frozen, found[frozen.number]) for frozen in complete)
+        found[number] = problem.combine(design, problem.price(design), (accuracy,))
+    return tuple(_trial(problem, frozen, found[frozen.number]) for frozen in complete)
 
 
-def _trial(frozen: FrozenTrial, evaluation: Evaluation) -> Trial:
+def _trial(problem: Problem, frozen: FrozenTrial, evaluation: Evaluation) -> Trial:
+    """With what was measured of it, also where a sampler was told otherwise because it lost a race."""
     feasible = all(violation <= 0 for violation in frozen.constraints.values())
     origin, seconds = str(frozen.user_attrs["origin"]), float(frozen.user_attrs["seconds"])
-    return Trial(frozen.number, origin, evaluation, tuple(frozen.values), feasible, seconds)
+    values = problem.values(evaluation) if BEGINNING in frozen.user_attrs else tuple(frozen.values)
+    return Trial(frozen.number, origin, evaluation, values, feasible, seconds)
 
 
 def _certain(found: Evaluation | DesignError) -> Evaluation:

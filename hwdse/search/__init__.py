@@ -20,15 +20,18 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hwdse.claims import Claims
+from hwdse.codec import encode
+from hwdse.cost import FpgaCost
 from hwdse.design import Design
 from hwdse.evaluation import Evaluation
 from hwdse.metrics import metric
+from hwdse.racing import Race
 from hwdse.search.allocate import Allocation
 from hwdse.search.desk import POLL_SECONDS, DesignError, Desk, Found
 from hwdse.search.history import FINISHED as FINISHED
 from hwdse.search.history import resume, trials
 from hwdse.search.problem import Problem
-from hwdse.search.races import IMAGES, Races
+from hwdse.search.races import BEGINNING, Against, Races
 from hwdse.search.sampler import ALLOCATING, Reseeded, origin
 
 
@@ -80,6 +83,7 @@ class _Search:
         self._claims = claims
         self._desk = Desk(problem)
         self._races = None if plan.confidence is None else Races(problem, plan.confidence)
+        self._against: dict[int, Against] = {}  # of the running trials that race
         self._running: dict[int, Trial] = {}  # by number, from the proposal until it is told
         self._found: dict[int, Found] = {}  # what came of them
         self._since = time.monotonic()  # the last one was told, or the search began
@@ -115,9 +119,18 @@ class _Search:
 
     def _put(self, trial: Trial) -> None:
         """Has the design of a trial evaluated; the baseline is always evaluated on all images."""
-        design, races = self._proposed(trial), self._races if trial.number > 0 else None
-        race = None if races is None else lambda cost: races.of(design, cost, self._known)
-        self._desk.put(trial.number, design, "search", race=race)
+        design = self._proposed(trial)
+        self._desk.put(trial.number, design, "search", race=lambda cost: self._race(trial.number, design, cost))
+
+    def _race(self, number: int, design: Design, cost: FpgaCost) -> Race | None:
+        """Against the trials that are told before trial `number` is proposed, whoever is faster."""
+        if self._races is None or number == 0:
+            return None
+        told = [trial for trial in self._known if trial.number <= number - self._problem.executor.capacity]
+        if (against := self._races.of(design, cost, told)) is None:
+            return None
+        self._against[number] = against
+        return against.race
 
     def _ask(self) -> Trial | None:
         """A new trial; None when there are enough. One too many, of processes that ask at once, is left alone."""
@@ -193,8 +206,10 @@ class _Search:
             self._history.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
             return f"trial {trial.number} failed: {failure}"
         assert isinstance(found, Evaluation)
-        if (images := found.accuracy("search").count) < self._problem.images:
-            trial.set_user_attr(IMAGES, images)
+        accuracy, against = found.accuracy("search"), self._against.pop(trial.number, None)
+        if self._races is not None and against is not None and accuracy.count < len(against.race.rival):
+            trial.set_user_attr(BEGINNING, encode(accuracy))
+            values = self._races.told(values, against)
         _constrain(trial, self._problem, found)
         trial.set_user_attr("seconds", self._seconds())
         self._history.tell(trial, values, skip_if_finished=True)

@@ -30,6 +30,10 @@ Found = Evaluation | DesignError
 Racing = Callable[[FpgaCost], Race | None]  # the race of a design that costs so much
 
 
+def never(cost: FpgaCost) -> None:
+    """No race."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Order:
     """A design that was put on the desk."""
@@ -52,15 +56,15 @@ class Desk:
     def __len__(self) -> int:
         return len(self._orders) + len(self._done)
 
-    def put(self, number: int, design: Design, *splits: str, race: Racing | None = None) -> None:
+    def put(self, number: int, design: Design, *splits: str, race: Racing = never) -> None:
         """Prices a design and starts to find out its accuracy on `splits`, in the `race` that its cost asks for."""
         try:
             with failing():
                 cost = self._problem.price(design)
-                against = None if race is None else race(cost)
         except DesignError as failure:
             self._done[number] = failure
             return
+        against = race(cost)
         self._problem.store.add(design)
         jobs = tuple(Job(design.numerics, split, against) for split in splits)
         self._orders[number] = _Order(design, cost, jobs)

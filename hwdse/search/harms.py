@@ -1,7 +1,7 @@
 """What evaluated designs lose, as the model of `allocate` sees it, and what each choice is thought to do alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 from optuna.trial import FrozenTrial
 
 from hwdse import pareto
-from hwdse.metrics import metric
+from hwdse.codec import decode
+from hwdse.evaluation import Accuracy
 from hwdse.search.allocation import Point
 from hwdse.search.costs import Costs, scaled
 from hwdse.search.improvement import Front
 from hwdse.search.problem import Problem
+from hwdse.search.races import BEGINNING
 
 Array = NDArray[np.float64]
 
@@ -132,13 +134,24 @@ def _row(
 
 
 def _read(problem: Problem, trial: FrozenTrial) -> float:
-    """What is modelled of a trial: found in the store, not evaluated again."""
-    design = problem.store.design(str(trial.user_attrs["design"]))
-    evaluation = problem.evaluation(design, "search")
+    """What is modelled of a trial: found in the store, not evaluated again.
+
+    Of one that lost a race what its first images say, but no better than what its sampler was told.
+    """
+    if BEGINNING not in trial.user_attrs:
+        design = problem.store.design(str(trial.user_attrs["design"]))
+        return _harm(problem, problem.evaluation(design, "search").accuracy("search"))
+    seen = decode(Accuracy, str(trial.user_attrs[BEGINNING]))
+    told = dict(zip((o.metric for o in problem.objectives), trial.values, strict=True))
+    least = replace(seen, loss=told.get("loss", seen.loss), sqnr_db=told.get("sqnr", seen.sqnr_db))
+    return _harm(problem, least)
+
+
+def _harm(problem: Problem, accuracy: Accuracy) -> float:
     if _in_db(problem):
-        return -metric("sqnr").read(evaluation, "search")
-    loss = metric("loss").read(evaluation, "search")
-    return float(np.log(max(loss, 1e-12)))
+        assert accuracy.sqnr_db is not None, "only the float network has none"
+        return float(-accuracy.sqnr_db)
+    return float(np.log(max(accuracy.loss, 1e-12)))
 
 
 def _in_db(problem: Problem) -> bool:

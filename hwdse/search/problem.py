@@ -122,31 +122,13 @@ class Problem:
         """Writes an outcome into the store, unless it says nothing about the design."""
         digest = outcome.job.design.digest
         if outcome.accuracy is not None:
-            images = self.images if outcome.job.race is None else outcome.accuracy.count
-            self.store.put_accuracy(digest, self._context(images), outcome.accuracy)
+            if outcome.job.race is None or outcome.accuracy.count == len(outcome.job.race.rival):
+                self.store.put_accuracy(digest, self.context, outcome.accuracy)
             return outcome.accuracy
         assert outcome.failure is not None
         if not outcome.died:
             self.store.put_failure(digest, self.context, outcome.failure)
         return DesignError(outcome.failure)
-
-    def beginning(self, design: Design, cost: FpgaCost, images: int) -> Evaluation:
-        """The evaluation of a design that lost its race after so many images; ValueError if the store has none."""
-        accuracy = self.store.accuracy(design.numerics.digest, self._context(images), "search")
-        if accuracy is None:
-            raise ValueError(
-                f"the evaluation store lacks design {design.digest} on {images} images; use that of the run"
-            )
-        return self.combine(design, cost, (accuracy,))
-
-    @cached_property
-    def images(self) -> int:
-        """Of the search split."""
-        return self.float_accuracy("search").count
-
-    def _context(self, images: int) -> str:
-        """What a store knows an accuracy by; one on some of the images is another matter than one on all."""
-        return self.context if images == self.images else f"{self.context} {images}"
 
     def claim(self, job: Job) -> bool:
         """Whether a job is for this process to do."""

@@ -16,7 +16,15 @@ from hwdse.result import Objective
 from hwdse.search.problem import Problem
 from hwdse.workers import Racer
 
-IMAGES = "images"  # of the search split that a trial was evaluated on, where it lost its race
+BEGINNING = "beginning"  # the accuracy of a trial that lost its race, on the first images
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """A race, and what its rival reached."""
+
+    race: Race
+    value: float  # of the raced objective, on all images
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +34,7 @@ class Races:
     problem: Problem
     confidence: float
 
-    def of(self, design: Design, cost: FpgaCost, known: Sequence[FrozenTrial]) -> Race | None:
+    def of(self, design: Design, cost: FpgaCost, known: Sequence[FrozenTrial]) -> Against | None:
         """The race of `design`, which costs `cost`; None where no trial of `known` costs as little in everything.
 
         The rival is the most accurate of those that do: only a design that beats it joins the front.
@@ -42,7 +50,14 @@ class Races:
         evaluator = self.problem.evaluator
         assert isinstance(evaluator, Racer), "a study's evaluator is one"
         penalties = evaluator.penalties(rival.numerics, "search", objective.metric)
-        return Race(objective.metric, penalties, self.confidence)
+        race = Race(objective.metric, penalties, self.confidence, rival.numerics.digest)
+        return Against(race, best.values[raced])
+
+    def told(self, values: tuple[float, ...], against: Against) -> tuple[float, ...]:
+        """What a sampler is told of a design that lost: no better than its rival, whatever the first images say."""
+        raced = raced_objective(self.problem.objectives)
+        worse = max(values[raced], against.value, key=self.problem.objectives[raced].loss)
+        return (*values[:raced], worse, *values[raced + 1 :])
 
     def _costs(self, design: Design, cost: FpgaCost) -> tuple[float | None, ...]:
         """The losses of the objectives that are costs; None is the one that is raced."""
@@ -69,5 +84,5 @@ def raced_objective(objectives: Sequence[Objective]) -> int:
 
 def _counts(trial: FrozenTrial) -> bool:
     """Whether `trial` was evaluated on all images and keeps the constraints."""
-    whole = trial.state is TrialState.COMPLETE and IMAGES not in trial.user_attrs
+    whole = trial.state is TrialState.COMPLETE and BEGINNING not in trial.user_attrs
     return whole and all(violation <= 0 for violation in trial.constraints.values())

@@ -6,7 +6,7 @@ them may die at any moment and its job is put to another.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from hwdse.design import Design
@@ -59,7 +59,7 @@ class Job:
 
     design: Design
     split: str
-    race: Race | None = field(default=None, compare=False)  # it decides how much is found out, not what
+    race: Race | None = None  # in which it may be found out in part
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,18 @@ def test_many_designs_at_once_are_each_evaluated(name: str, trace_bytes: int) ->
     assert (evaluator.traces.found > 0) == (trace_bytes > 0)
 
 
+def test_recipes_in_turn_share_nothing_that_differs_between_them() -> None:
+    """Steps that act on the float network leave other tensors under the same choices."""
+    on = bench("cnn")
+    recipes = [(), (Step("smooth_quant"),), (Step("magr"),), (Step("smooth_quant"), Step("gptq")), (Step("gptq"),)]
+    designs = [uniform(on, "int4:channel", "int4", recipe=recipe) for recipe in recipes]
+    evaluator = Evaluator(on, SPLITS)
+    found = [evaluator.accuracy(design, "search") for design in (*designs, *designs)]
+    alone = [Evaluator(on, SPLITS, trace_bytes=0).accuracy(design, "search") for design in designs]
+    assert found == [*alone, *alone]
+    assert len({accuracy.loss for accuracy in alone}) == len(recipes)
+
+
 def test_resnet20_has_the_logits_of_brevitas() -> None:
     """Random mixes of formats on the real network and real images, one after the other, sharing what they can."""
     folder = cifar()

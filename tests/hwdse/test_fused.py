@@ -8,7 +8,7 @@ from brevitas.graph.calibrate import calibration_mode
 from torch import Tensor, nn
 
 from hwdse import fused
-from hwdse.activations import Activations, SiteQuantiser
+from hwdse.activations import Activations, SiteQuantiser, same
 from hwdse.brevitas_layers import activation_layer
 from hwdse.design import Quantizer
 from hwdse.formats import known_formats, parse
@@ -48,7 +48,7 @@ def test_equals_brevitas_on_every_format(fmt: object, options: str) -> None:
     with torch.no_grad():
         scale = float(module.act_quant.scale())  # type: ignore[union-attr,operator]
         x = numbers(quantizer, scale)
-        assert torch.equal(Fused.of(quantizer, scale)(x), module(x))
+        assert same(Fused.of(quantizer, scale)(x), module(x))
 
 
 @compiled
