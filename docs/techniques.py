@@ -42,7 +42,8 @@ SEEDS = (0, 1, 2)
 PLAIN = "rounding to nearest"  # no technique: what all others are compared with
 SCALES = {"scales of least squares": "mse", "scales of percentile 99.9": "percentile99.9"}  # quantisers, not techniques
 FORMATS = ("int8", "int6", "int4", "int3", "e4m3", "e3m2", "e2m1", "e3m0", "e2m0")
-FEWER = ("int8", "int4", "e4m3", "e2m1")  # on the large network, which takes most of the time
+FEWER = ("int6", "int4", "int3", "e3m2", "e2m1")  # on the vision transformer
+FEWEST = ("int4", "e3m2", "e2m1")  # on ResNet-20, which takes most of the time
 QUICK_FORMATS, QUICK_SEEDS, QUICK_ITERATIONS = ("int4", "e2m1"), (0, 1), 10
 
 
@@ -91,9 +92,10 @@ class Row:
 
 def networks(cifar: Path | None, *, quick: bool) -> tuple[Network, ...]:
     """The networks that can be run here."""
-    formats, fewer = (QUICK_FORMATS, QUICK_FORMATS) if quick else (FORMATS, FEWER)
+    formats = (QUICK_FORMATS,) * 3 if quick else (FORMATS, FEWER, FEWEST)
     digits = data.DataSpec("digits")
-    small = [Network(name, models.ModelSpec(name), digits, 192, formats) for name in ("digits-cnn", "digits-vit")]
+    pairs = zip(("digits-cnn", "digits-vit"), formats, strict=False)
+    small = [Network(name, models.ModelSpec(name), digits, 192, fmts) for name, fmts in pairs]
     if cifar is None:
         return tuple(small[:1] if quick else small)
     images = data.DataSpec(
@@ -107,7 +109,7 @@ def networks(cifar: Path | None, *, quick: bool) -> tuple[Network, ...]:
         std=(0.229, 0.224, 0.225),
     )
     checkpoint = models.ModelSpec("cifar-resnet20", checkpoint=cifar / "resnet20-12fca82f.th")
-    return (*(small[:1] if quick else small), Network("cifar-resnet20", checkpoint, images, 256, fewer))
+    return (*(small[:1] if quick else small), Network("cifar-resnet20", checkpoint, images, 256, formats[2]))
 
 
 def step(name: str, seed: int, *, quick: bool) -> Step:
