@@ -94,7 +94,7 @@ def test_the_committed_page_follows_from_its_table_and_has_every_technique() -> 
     assert SCRIPT.with_name(script.PAGE).read_text() == script.page(found)
     for network in {row.network for row in found}:
         rows = {row.technique for row in found if row.network == network}
-        assert rows == {script.PLAIN, *names("hwdse.techniques")}
+        assert rows == {script.PLAIN, *script.SCALES, *names("hwdse.techniques")}
 
 
 def test_every_technique_is_described() -> None:
