@@ -208,7 +208,8 @@ def test_a_folder_that_is_not_finished_is_replaced(tmp_path: Path) -> None:
 
 def test_an_interrupt_ends_the_tool(tmp_path: Path) -> None:
     code = f"""
-        import sys; from pathlib import Path; from hwdse.build import *
+        import signal, sys; from pathlib import Path; from hwdse.build import *
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
         tool = "import os, time; open({str(tmp_path / "pid")!r}, 'w').write(str(os.getpid())); time.sleep(60)"
         plan = BuildPlan((), (Command(("py", tool), 60.0, "log"),), (("py", "3"),), ())
         run(plan, Path({str(tmp_path)!r}), {{"py": (sys.executable, "-c")}})

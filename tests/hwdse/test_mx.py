@@ -265,6 +265,9 @@ def test_the_export_has_groups(tmp_path: Path) -> None:
     folder = export(on, design, tmp_path / "model", title="MX")
     images = split("search").images[:20]
     torch.save(images, tmp_path / "images.pt")
-    code = "import torch, model, sys; sys.exit(not torch.isfinite(model.load()(torch.load(sys.argv[1]))).all())"
-    command = [sys.executable, "-W", "ignore", "-c", code, str(tmp_path / "images.pt")]
+    code = "import torch, model, sys; torch.save(model.load()(torch.load(sys.argv[1])).detach(), sys.argv[2])"
+    files = str(tmp_path / "images.pt"), str(tmp_path / "logits.pt")
+    command = [sys.executable, "-W", "ignore", "-c", code, *files]
     subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=120)
+    with torch.no_grad():
+        assert torch.equal(torch.load(files[1]), on.quantize(design)(images))

@@ -231,12 +231,14 @@ def test_places_that_cannot_be_written(tmp_path: Path, tiny: Tiny, capsys: pytes
 
 
 INTERRUPTED = """
+import signal
 import sys
 from pathlib import Path
 from hwdse.calibration import plan
 from hwdse.cli import main
 from tests.hwdse.calibration.tiny import Tiny, queues
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets jobs in the background ignore it
 folder = Path(sys.argv[1])
 plan.Yosys = lambda: Tiny(str(folder / "log"), seconds=0.1)
 plan.points = lambda target, runs, seed, matrices: tuple(queues(*range(1, 201)))
