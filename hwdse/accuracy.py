@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
 from importlib.metadata import version
+from math import inf
 from time import perf_counter
 from typing import Protocol
 
@@ -60,6 +61,7 @@ class _Known:
 
     labels: Tensor  # int64, n
     logits: Tensor  # float64, n x classes, of the float network
+    power: Tensor  # float64, of all logits
 
 
 class Evaluator:
@@ -75,7 +77,6 @@ class Evaluator:
         self.tensors = 0  # that all of these would compute if they shared nothing, of those that can be shared
         self._known: dict[str, _Known] = {}
         self._logits: Bounded[tuple[str, str], Tensor] = Bounded(LOGIT_BYTES)
-        self._left: Mapping[Key, int] | None = None  # how often a tensor is still wanted, where that is known
 
     @property
     def context(self) -> str:
@@ -104,25 +105,26 @@ class Evaluator:
             self._logits.put((design.numerics.digest, split), logits)
         return logits
 
-    def accuracies(self, designs: Sequence[Design], split: str) -> Iterator[tuple[int, Accuracy]]:
+    def accuracies(self, designs: Sequence[Design], split: str) -> Iterator[tuple[int, Accuracy | ValueError]]:
         """Of all `designs`, with their places there, in an order in which neighbours share as much as they can.
 
-        A quantised tensor is kept as long as another of the designs will read it: what has to be computed is computed
-        once, as far as the memory goes.
+        What several of them have in common is computed once: a batch of images goes through all designs before the
+        next one does, so that no more is kept than the tensors of a batch. A ValueError is a design that has none.
         """
-        late = {i for i, d in enumerate(designs) if any(technique(s).sees is Sees.QUANTIZED_INPUTS for s in d.recipe)}
-        keys = {i: self.bench.shell(design).keys for i, design in enumerate(designs) if i not in late}
-        left = Counter(key for own in keys.values() for key in own)
-        for i in sorted(keys, key=lambda i: keys[i]):
-            self._left = left
+        self._reference(split)  # checks the split's name
+        shells = dict[int, Shell]()
+        for i, design in enumerate(designs):
             try:
-                found = self.accuracy(designs[i], split)
-            finally:  # who asks for another design between two of these has nothing to do with it
-                self._left = None
-            left.subtract(keys[i])
-            self._forget(split, keys[i], left)
-            yield i, found
-        yield from ((i, self.accuracy(designs[i], split)) for i in sorted(late))
+                if self._rebuilds(design):
+                    yield i, self.accuracy(design, split)
+                else:
+                    shells[i] = self.bench.shell(design)
+            except ValueError as error:
+                yield i, error
+        order = sorted(shells, key=lambda i: shells[i].keys)
+        for i, logits in zip(order, self._together([shells[i] for i in order], split), strict=True):
+            self._logits.put((designs[i].numerics.digest, split), logits)
+            yield i, _measure(split, logits, self._reference(split), reference=True)
 
     def float_accuracy(self, split: str) -> Accuracy:
         """Of the network before quantisation on `split`."""
@@ -173,18 +175,26 @@ class Evaluator:
                 output = run(images, number)
             yield output
 
-    def _run(self, shell: Shell, split: str, images: Tensor, number: int) -> Tensor:
-        left, place = self._left, (split, number)
-        self.tensors += sum(step.kept for step in shell.program.steps)
-        worth = (lambda key: True) if left is None else (lambda key: left[key] > 1)
-        return shell.program.run(images, shell.choice, shell.keys, self.traces, place, worth)
+    def _run(
+        self, shell: Shell, split: str, images: Tensor, number: int, worth: Callable[[Key], bool] = lambda key: True
+    ) -> Tensor:
+        self.tensors += shell.program.kept
+        return shell.program.run(images, shell.choice, shell.keys, self.traces, (split, number), worth)
 
-    def _forget(self, split: str, keys: Sequence[Key], left: Mapping[Key, int]) -> None:
-        """Lets go of what none of the designs that are left will read."""
-        for key in keys:
-            if left[key] == 0:
-                for number in range(-(-len(self.splits[split]) // self.batch)):
-                    self.traces.drop((split, number, key))
+    def _together(self, shells: Sequence[Shell], split: str) -> list[Tensor]:
+        """The logits (float64) of all `shells`."""
+        start, outputs = perf_counter(), [list[Tensor]() for _ in shells]
+        for number, (images, _) in enumerate(self._batches(split)):
+            left = Counter(key for shell in shells for key in shell.kept)  # how often each is still wanted
+            for shell, own in zip(shells, outputs, strict=True):
+                with torch.inference_mode():
+                    own.append(self._run(shell, split, images, number, lambda key: left[key] > 1))  # noqa: B023
+                left.subtract(shell.kept)
+                for key in shell.kept:
+                    if left[key] == 0:
+                        self.traces.drop((split, number, key))
+        self.count, self.seconds = self.count + len(shells), self.seconds + perf_counter() - start
+        return [torch.cat(own).double() for own in outputs]
 
     def _rebuilds(self, design: Design) -> bool:
         return any(technique(s).rebuilds and technique(s).sees is Sees.QUANTIZED_INPUTS for s in design.recipe)
@@ -203,7 +213,7 @@ class Evaluator:
                     labels.append(right)
             logits = torch.cat(outputs)
             _check(logits, torch.cat(labels))
-            self._known[name] = _Known(torch.cat(labels), logits)
+            self._known[name] = _Known(torch.cat(labels), logits, (logits**2).sum())
         return self._known[name]
 
 
@@ -243,5 +253,6 @@ def _sqnr(logits: Tensor, known: _Known) -> float:
     signal = known.logits[: len(logits)]
     error = ((logits - signal) ** 2).sum()
     if float(error) == 0:
-        return float("inf")
-    return float(10 * torch.log10((signal**2).sum() / error))
+        return inf
+    power = known.power if len(signal) == len(known.logits) else (signal**2).sum()
+    return float(10 * torch.log10(power / error))

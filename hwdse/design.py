@@ -9,7 +9,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from hashlib import blake2b
 from typing import Self
 
@@ -27,12 +27,7 @@ class Quantizer:
     narrow: bool = True  # leave out a signed integer's lone -2**(b-1)
 
     def __post_init__(self) -> None:
-        rules = (
-            ("granularity", r"tensor|channel|group[1-9]\d*", "tensor, channel or group<n>"),
-            ("scale", r"float|po2", "float or po2"),
-            ("calibration", r"absmax|mse|percentile\d+(\.\d+)?", "absmax, mse or percentile<p>"),
-        )
-        for field, pattern, known in rules:
+        for field, pattern, known in _RULES:
             if not re.fullmatch(pattern, getattr(self, field)):
                 raise ValueError(f"a quantizer's {field} is {known}, not {getattr(self, field)!r}")
         if self.percentile is not None and not 0 < self.percentile <= 100:
@@ -57,18 +52,12 @@ class Quantizer:
         Not where a power of two is searched for the least squared error: Brevitas starts at the
         largest value of the format, which is a power of two away from the integer's, and stops elsewhere.
         """
-        if (self.scale, self.calibration) == ("po2", "mse"):
-            return self
-        return replace(self, format=as_integer(self.format))
+        return _numerics(self)
 
     @property
     def name(self) -> str:
         """The text form, defaults left out: `Quantizer.parse(q.name) == q`."""
-        parts = [self.format.name]
-        parts += [self.granularity] * (self.granularity != "tensor")
-        parts += [self.scale] * (self.scale != "float")
-        parts += [self.calibration] * (self.calibration != "absmax")
-        return ":".join(parts + ["full"] * (not self.narrow))
+        return _name(self)
 
     @classmethod
     @cache
@@ -88,12 +77,33 @@ class Quantizer:
         return cls(parse(fmt), narrow=narrow, **fields)
 
 
+_RULES = (  # what a field of a quantizer is
+    ("granularity", r"tensor|channel|group[1-9]\d*", "tensor, channel or group<n>"),
+    ("scale", r"float|po2", "float or po2"),
+    ("calibration", r"absmax|mse|percentile\d+(\.\d+)?", "absmax, mse or percentile<p>"),
+)
 _OPTIONS = {  # what an option of a quantizer's name sets; `Quantizer` then checks the number
     "granularity": r"tensor|channel|group.*",
     "scale": r"float|po2",
     "calibration": r"absmax|mse|percentile.*",
     "range": r"narrow|full",
 }
+
+
+@cache  # a search asks for those of a few quantizers, thousands of times
+def _name(quantizer: Quantizer) -> str:
+    parts = [quantizer.format.name]
+    parts += [quantizer.granularity] * (quantizer.granularity != "tensor")
+    parts += [quantizer.scale] * (quantizer.scale != "float")
+    parts += [quantizer.calibration] * (quantizer.calibration != "absmax")
+    return ":".join(parts + ["full"] * (not quantizer.narrow))
+
+
+@cache
+def _numerics(quantizer: Quantizer) -> Quantizer:
+    if (quantizer.scale, quantizer.calibration) == ("po2", "mse"):
+        return quantizer
+    return replace(quantizer, format=as_integer(quantizer.format))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -158,7 +168,7 @@ class Step:
         return cls(m[1], settings, tuple(m[3].split()) if m[3] else None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Design:
     """Weight quantiser of every layer, activation quantiser of every site, folding, recipe.
 
@@ -216,14 +226,14 @@ class Design:
             hardware=_hardware(data),
         )
 
-    @property
+    @cached_property
     def numerics(self) -> "Design":
         """The design with equal logits that stands for all that have them: no folding, and integers for `e1mK`."""
         weights = tuple((name, quantizer.numerics) for name, quantizer in self.weights)
         activations = tuple((name, quantizer.numerics) for name, quantizer in self.activations)
         return replace(self, weights=weights, activations=activations, folding=())
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """16 hex digits that name this design, of its text form."""
         return blake2b(self.text.encode(), digest_size=8).hexdigest()

@@ -103,6 +103,7 @@ class Program:
         for node in self._model.graph.nodes:
             self._add(node)
         self._find_last_uses()
+        self.kept = sum(step.kept for step in self.steps)  # values that are worth a place in a cache
 
     # ---- running -----------------------------------------------------------------------------
 

@@ -304,6 +304,11 @@ class Shell:
         sites = {site: quantiser.name for site, quantiser in self.choice.sites.items()}
         return self.program.keys(sites, {layer: own.name for layer, own in self.choice.layers.items()})
 
+    @cached_property
+    def kept(self) -> list[Key]:
+        """Of the values that are worth a place in a cache."""
+        return [key for key, step in zip(self.keys, self.program.steps, strict=True) if step.kept]
+
 
 def technique(step: Step) -> Technique:
     """The technique of `step`, with its settings; ValueError for one that it does not have, or of another type."""

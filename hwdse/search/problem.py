@@ -62,11 +62,11 @@ class Problem:
         return found
 
     def evaluations(self, designs: Iterable[Design], *splits: str) -> Iterator[Found]:
-        """The same for many, in their order: as many at a time as keep the executor busy."""
+        """The same for many, in their order: as many at a time as the executor can do together."""
         desk, done = Desk(self), dict[int, Found]()
         waiting, first = enumerate(designs), 0  # the next to give away
         while True:
-            while len(desk) < self.executor.capacity and (item := next(waiting, None)) is not None:
+            while len(desk) < self.executor.together and (item := next(waiting, None)) is not None:
                 desk.put(*item, *splits)
             done.update(desk.take())
             if not done:

@@ -5,7 +5,7 @@ The process that searches alone proposes, writes and decides. A worker gets a `J
 them may die at any moment and its job is put to another.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -40,6 +40,14 @@ class Racer(Evaluator, Protocol):
 
     def penalties(self, design: Design, split: str, metric: str) -> Penalties:
         """What a race compares: of each image of a split; `metric` is one of `RACED`."""
+
+
+@runtime_checkable
+class Grouper(Evaluator, Protocol):
+    """An evaluator that shares work between designs that it knows beforehand."""
+
+    def accuracies(self, designs: Sequence[Design], split: str) -> Iterator[tuple[int, Accuracy | ValueError]]:
+        """Of every design, with its place in `designs`, in any order; ValueError is a design that has none."""
 
 
 @runtime_checkable
@@ -78,6 +86,10 @@ class Executor(Protocol):
     @property
     def capacity(self) -> int:
         """How many jobs keep it busy."""
+
+    @property
+    def together(self) -> int:
+        """How many jobs it has a use for, where all of them are known beforehand."""
 
     def submit(self, job: Job) -> None:
         """Takes a job; one that it already has is not done twice."""

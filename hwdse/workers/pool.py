@@ -79,6 +79,11 @@ class Pool(Generic[W]):
         """How many jobs keep it busy."""
         return AHEAD * self._count
 
+    @property
+    def together(self) -> int:
+        """As many: a worker does one at a time."""
+        return self.capacity
+
     def submit(self, job: Job) -> None:
         """Takes a job; one that it already has is not done twice."""
         if job not in self._queue and job not in self._work.values():

@@ -86,6 +86,18 @@ def test_many_designs_at_once_are_each_evaluated(name: str, trace_bytes: int) ->
     assert (evaluator.traces.found > 0) == (trace_bytes > 0)
 
 
+def test_a_design_without_an_accuracy_does_not_keep_others_from_theirs() -> None:
+    on = bench("mlp")
+    fine = uniform(on, "int4", "int6")
+    wrong = uniform(on, "int4", "int6", recipe=(Step("bias_correction", scope=("nowhere",)),))
+    evaluator = Evaluator(on, SPLITS)
+    with pytest.raises(ValueError, match="nowhere") as refusal:
+        evaluator.accuracy(wrong, "search")
+    found = dict(evaluator.accuracies([wrong, fine], "search"))
+    assert str(found[0]) == str(refusal.value)
+    assert found[1] == evaluator.accuracy(fine, "search")
+
+
 def test_recipes_in_turn_share_nothing_that_differs_between_them() -> None:
     """Steps that act on the float network leave other tensors under the same choices."""
     on = bench("cnn")

@@ -364,6 +364,10 @@ class Moody:
     jobs: list[Job] = field(default_factory=list)
     most: int = 0
 
+    @property
+    def together(self) -> int:
+        return self.capacity
+
     @cached_property
     def random(self) -> np.random.RandomState:
         return np.random.RandomState(self.seed)

@@ -3,30 +3,19 @@
 from dataclasses import replace
 from pathlib import Path
 
-from torch import Tensor
+import pytest
 
 from hwdse.accuracy import Evaluator
-from hwdse.bounded import Bounded
 from hwdse.design import Design, Quantizer
 from hwdse.search.problem import Problem
 from hwdse.search.sensitivity import Change, changes, sensitivities
 from hwdse.space import Space
 from hwdse.store import Store
+from hwdse.workers import in_process
 from tests.hwdse.networks import bench, split
 from tests.hwdse.search.test_search import DEVICE, BitProducts, Mlp, problem, space
 
 ORDER = ["activations input", "weights fc1", "activations hidden1", "weights fc2", "activations hidden2", "weights fc3"]
-
-
-class Counted(Bounded[tuple[str, int, bytes], Tensor]):
-    """A memory that counts what was computed."""
-
-    puts = 0
-
-    def put(self, key: tuple[str, int, bytes], value: Tensor) -> None:
-        """Keeps `value`."""
-        self.puts += 1
-        super().put(key, value)
 
 
 def uniform(of: Space, name: str) -> Design:
@@ -99,16 +88,18 @@ def test_pairs_are_taken_apart(tmp_path: Path) -> None:
     assert len(made) == 6 * 2
 
 
-def test_a_late_change_pays_for_the_rest_alone(tmp_path: Path) -> None:
+def test_a_late_change_pays_for_the_rest_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a real network: no tensor is computed twice, however often its place is upstream of a change."""
+    monkeypatch.setattr(in_process, "GROUP", 1000)
     on = bench("cnn")
     evaluator = Evaluator(on, {"search": split("search")})
-    evaluator.traces = kept = Counted(1 << 30)
     menu = tuple(map(Quantizer.parse, ("int8", "int4", "e2m1")))
     whole = Space(on.workload, menu, menu, tuple((q, q) for q in menu), on.nonnegative, ())
     with Store(tmp_path / "evaluations.sqlite") as store:
         task = Problem(whole, (), (), BitProducts(), DEVICE, 100.0, evaluator, store)
         sensitivities(task, uniform(whole, "int8"), quiet)
-    assert kept.evicted == 0
-    assert kept.puts == len(kept) > evaluator.count
-    assert kept.found > evaluator.count // 2
+        shells = [on.shell(change.design) for change in changes(task, uniform(whole, "int8"))]
+    batches = -(-len(split("search")) // evaluator.batch)
+    different = {key for shell in shells for key in shell.kept}
+    assert evaluator.traces.missed == batches * len(different) < evaluator.tensors
+    assert (evaluator.traces.evicted, len(evaluator.traces)) == (0, 0)
