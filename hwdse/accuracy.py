@@ -8,7 +8,7 @@ again by the designs that agree on everything upstream of them.
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from hashlib import blake2b
 from importlib.metadata import version
 from math import inf
@@ -78,7 +78,7 @@ class Evaluator:
         self._known: dict[str, _Known] = {}
         self._logits: Bounded[tuple[str, str], Tensor] = Bounded(LOGIT_BYTES)
 
-    @property
+    @cached_property  # a protocol that is asked whether this is one of its kind may read it
     def context(self) -> str:
         """Names what an accuracy depends on beside the design: network, data, code, versions."""
         parts = [self.bench.digest, *(f"{name}:{split.digest}" for name, split in sorted(self.splits.items()))]
@@ -140,10 +140,12 @@ class Evaluator:
 
     def notes(self) -> str:
         """What this process evaluated, and what its memory held and let go, in words."""
-        kept = self.traces
+        kept, memory = self.traces, self.bench.memory
         share = f"{100 * (1 - kept.missed / self.tensors):.0f} % of" if self.tensors else "no"
         held = f"held at most {kept.most_bytes / 1e6:,.1f} of {kept.limit_bytes / 1e6:,.0f} MB"
-        gone = f"{kept.evicted:,} tensors, {self.bench.evictions:,} weights, {self._logits.evicted:,} logits"
+        weights = memory.weights.evicted + memory.treatments.evicted
+        gone = f"{kept.evicted:,} tensors, {weights:,} weights, {memory.dropped:,} networks, "
+        gone += f"{self._logits.evicted:,} logits"
         kernel = "one compiled kernel" if available() else "Brevitas, because there is no g++"
         return (
             f"{self.count:,} accuracies in {self.seconds:.1f} s; {share} tensors taken from memory, which {held}; "

@@ -33,7 +33,7 @@ from hwdse.workload import Workload
 CALIBRATION_BATCH = 256  # images; Brevitas averages the statistics of several batches
 PROBED = 16  # images that tell whether a rebuilt network computes anything else
 WEIGHT_BYTES = 1 << 30  # quantised weights that are kept
-BENCHES = 4  # networks after float steps that are kept: a search may try several recipes
+BENCHES = 16  # networks after float steps that are kept: a search may try several recipes
 
 
 class Images(Protocol):
@@ -47,25 +47,32 @@ class Images(Protocol):
         """The images in order, `size` at a time."""
 
 
+class Memory:
+    """What was paid for, of one network and of all that float steps make of it, so that all of them have one bound."""
+
+    def __init__(self) -> None:
+        self.weights: Bounded[tuple[str, str], Weights] = Bounded(WEIGHT_BYTES)
+        self.treatments: Bounded[tuple[Key, int], Treated] = Bounded(WEIGHT_BYTES)
+        self.dropped = 0  # networks after float steps
+
+
 class Bench:
     """A float network with its calibration data: everything that quantising it needs."""
 
-    def __init__(self, traced: Traced, calibration: Images, name: str = "") -> None:
-        """`name` says which steps have made this float network of another one's."""
+    def __init__(self, traced: Traced, calibration: Images, name: str = "", memory: Memory | None = None) -> None:
+        """`name` says which steps have made this float network of another one's, whose memory it shares."""
         self.name = name
+        self.memory = memory or Memory()
+        self._rereads = 0
         self.traced = traced
         self.workload: Workload = traced.workload
         self.calibration = calibration
         self._derived: OrderedDict[tuple[tuple[Step, tuple[str, ...]], ...], Bench] = OrderedDict()
-        self.weights: Bounded[tuple[str, str], Weights] = Bounded(WEIGHT_BYTES)
-        self.treatments: Bounded[tuple[Key, int], Treated] = Bounded(WEIGHT_BYTES)
         self._forget()
 
     def _forget(self) -> None:
         """Drops what was made of the float network, before or after it changed."""
         self.activations = Activations(self._watch, self.dimension)
-        self.weights.clear()
-        self.treatments.clear()
         self._program: Program | None = None
         self._nonnegative: frozenset[str] | None = None
 
@@ -73,6 +80,7 @@ class Bench:
         """Looks at the float network again, after it changed."""
         self.traced = read_again(self.traced)
         self.workload = self.traced.workload
+        self._rereads += 1
         self._forget()
 
     @classmethod
@@ -103,20 +111,19 @@ class Bench:
             digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode() + tensor.numpy().tobytes())
         return digest.hexdigest()
 
-    @property
-    def evictions(self) -> int:
-        """Quantised weights, treated or not, that were let go for lack of room, of all benches that are kept."""
-        own = self.weights.evicted + self.treatments.evicted
-        return own + sum(bench.evictions for bench in self._derived.values())
-
     # ---- parts -------------------------------------------------------------------------------
 
     @property
     def program(self) -> Program:
         """The float network as steps."""
         if self._program is None:
-            self._program = Program(self.traced, self.name)
+            self._program = Program(self.traced, self._state)
         return self._program
+
+    @property
+    def _state(self) -> str:
+        """Names this float network; its steps are applied one after the other."""
+        return f"{self.name} {self._rereads}"
 
     def weight(self, layer: str, quantizer: Quantizer) -> Tensor:
         """The quantised weights of `layer`, as Brevitas gives them (not to be written to)."""
@@ -124,12 +131,13 @@ class Bench:
 
     def _own_weights(self, layer: str, quantizer: Quantizer) -> Weights:
         """Those that depend on nothing but the float network and the quantiser."""
-        found = self.weights.get((layer, quantizer.name))
+        key = layer, f"{self._state} {quantizer.name}"
+        found = self.memory.weights.get(key)
         if found is None:
             made = self._brevitas_layer(layer, quantizer)
             bias = None if made.bias is None else made.bias.detach()
             found = Weights(quantizer.name, quantised_weight(made, layer, quantizer), bias)
-            self.weights.put((layer, quantizer.name), found)
+            self.memory.weights.put(key, found)
         return found
 
     def dimension(self, site: str, quantizer: Quantizer) -> int | None:
@@ -236,13 +244,14 @@ class Bench:
         key = tuple((step, self._layers_of(step, design)) for step in early)
         if key not in self._derived:
             name = f"{self.name} after {'; '.join(f'{step.name} of {layers}' for step, layers in key)}"
-            bench = Bench(copied(self.traced), self.calibration, name)
+            bench = Bench(copied(self.traced), self.calibration, name, self.memory)
             for step, layers in key:
                 bench.apply(step, bench.traced.graph, layers)
                 bench._reread()
             self._derived[key] = bench
             while len(self._derived) > BENCHES:
                 self._derived.popitem(last=False)
+                self.memory.dropped += 1
         self._derived.move_to_end(key)
         return self._derived[key], design.recipe[len(early) :]
 

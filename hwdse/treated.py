@@ -41,7 +41,7 @@ def treated(bench: Bench, design: Design, steps: Steps) -> dict[str, Weights]:
     """The weights of every layer of `design` after `steps`, equal to those of `Bench.quantize`."""
     names = _names(design, steps)
     keys = bench.program.layer_keys({site: q.name for site, q in design.activations}, names)
-    found = {layer: bench.weights.get((layer, keys[layer].hex())) for layer, _ in design.weights}
+    found = {layer: bench.memory.weights.get((layer, keys[layer].hex())) for layer, _ in design.weights}
     kept = {layer: own for layer, own in found.items() if own is not None}
     return kept if len(kept) == len(found) else _make(bench, design, steps, keys)
 
@@ -57,19 +57,19 @@ def _names(design: Design, steps: Steps) -> dict[str, str]:
 def _make(bench: Bench, design: Design, steps: Steps, keys: Mapping[str, Key]) -> dict[str, Weights]:
     model = bench.brevitas_model(design)
     for number, (step, layers) in enumerate(steps):
-        known = {layer: bench.treatments.get((keys[layer], number)) for layer in layers}
+        known = {layer: bench.memory.treatments.get((keys[layer], number)) for layer in layers}
         for layer, state in known.items():
             if state is not None:
                 _restore(model.get_submodule(bench.path(layer)), state)
         new = tuple(layer for layer, state in known.items() if state is None)
         bench.apply(step, model, new, must=len(new) == len(layers))
         for layer in new:
-            bench.treatments.put((keys[layer], number), _state(model.get_submodule(bench.path(layer))))
+            bench.memory.treatments.put((keys[layer], number), _state(model.get_submodule(bench.path(layer))))
     found: dict[str, Weights] = {}
     for layer, quantizer in design.weights:
         made: Any = model.get_submodule(bench.path(layer))
         found[layer] = Weights(keys[layer].hex(), quantised_weight(made, layer, quantizer), _copy(made.bias))
-        bench.weights.put((layer, keys[layer].hex()), found[layer])
+        bench.memory.weights.put((layer, keys[layer].hex()), found[layer])
     return found
 
 

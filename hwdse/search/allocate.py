@@ -34,7 +34,7 @@ BATCH = 20  # of so many evaluations one more is proposed before the model is fi
 FITTED = 256  # evaluations that the model sees: those nearest to the front
 PROGRAMS = 6  # points of the front of each additive problem
 POOL = 4096  # designs that are ranked at guessed prices
-PRICED = 128  # designs that are ranked at exact prices
+PRICED = 16  # designs that are ranked at exact prices, for each that is proposed
 AROUND = 16  # of the best designs, whose neighbours join
 TRIES = 10_000  # designs without promise that are looked at before a space counts as exhausted
 
@@ -137,10 +137,12 @@ class Allocation:
         """The designs of a batch: each is the best one if those before it turn out as expected."""
         nearest = found.nearest(FITTED)
         features = harms(found, self.costs)
-        model = Guess(surrogate.fit(nearest.points, nearest.harms, features), self._priced_like(nearest))
+        model = Guess(
+            surrogate.fit(nearest.points, nearest.harms, features), self._priced_like(nearest, found.reference)
+        )
         best = found.front
         pool = self._pool(model, found, seen, np.random.default_rng([self.seed, start]))
-        exact = [point for point in pool if self._allowed(point)]
+        exact = list(islice(filter(self._allowed, pool), PRICED * _batch(start)))
         if not exact:
             return
         costs = scaled(np.array([self._price(point) for point in exact]))
@@ -153,9 +155,8 @@ class Allocation:
             best = best.joined(float(harm(mean[chosen], log=found.log)), costs[chosen])
             yield exact[chosen]
 
-    def _priced_like(self, nearest: Known) -> tuple[surrogate.Surrogate, ...]:
+    def _priced_like(self, nearest: Known, middle: Point) -> tuple[surrogate.Surrogate, ...]:
         """A model of each cost, because to rank thousands of designs exact prices would take too long."""
-        middle = nearest.middle
         around = [point for point in self._neighbours(middle) if self.costs.of(point) is not None]
         points = np.vstack((nearest.points, np.array(around, np.intp).reshape(-1, len(middle))))
         costs = np.vstack((nearest.costs, scaled(np.array([self._price(point) for point in around]))))
@@ -165,15 +166,14 @@ class Allocation:
         return tuple(surrogate.fit(points, costs[:, k], [share[:, k] for share in shares]) for k in each)
 
     def _pool(self, model: Guess, found: Known, seen: frozenset[Point], random: np.random.Generator) -> list[Point]:
-        """New designs that are worth an exact price."""
+        """New designs, the best first at guessed prices."""
         starts = [*found.best, *self._allocated(model, found)]
         some = self._ranked(model, found, self._near(starts, seen, random))
-        some = self._ranked(model, found, {*some, *self._near(some[:AROUND], seen, random)})
-        return some[:PRICED]
+        return self._ranked(model, found, {*some, *self._near(some[:AROUND], seen, random)})
 
     def _allocated(self, model: Guess, found: Known) -> Iterator[Point]:
         """The fronts of the model's additive part against each cost, and against all of them as shares."""
-        effects, tables = model.harms.effects(np.array(found.best)), self.costs.tables(found.middle)
+        effects, tables = model.harms.effects(np.array(found.best)), self.costs.tables(found.reference)
         spans = sum(np.ptp(table, axis=0) for table in tables) + 1e-12
         shares = [table / spans for table in tables]
         for cost in range(shares[0].shape[1]):

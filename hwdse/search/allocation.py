@@ -6,7 +6,11 @@ the next budget is just below what the last point costs, so none is left out (th
 Haimes, Lasdon and Wismer 1971, IEEE Transactions on Systems, Man, and Cybernetics 1:296).
 """
 
-from collections.abc import Sequence
+import ctypes
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,12 +59,28 @@ def least(harms: Table, costs: Table, budget: float, gap: float = 0.0) -> Point 
     if np.isfinite(budget):
         above = np.concatenate([cost - cost.min() for cost in costs])
         row, most = above[None] * scale, (budget - low) * scale
-        if gap:  # whole numbers, which HiGHS adds up without rounding (where it rounds it may print that it checks)
+        if gap:  # whole numbers, which HiGHS adds up without rounding
             row, most = np.rint(row), np.floor(most)
         rules.append(LinearConstraint(row, -np.inf, most))
     options = {"mip_rel_gap": gap}
-    solved = milp(weights + tie * prices, integrality=1, bounds=Bounds(0, 1), constraints=rules, options=options)
+    with _silent():
+        solved = milp(weights + tie * prices, integrality=1, bounds=Bounds(0, 1), constraints=rules, options=options)
     return None if solved.x is None else _picked(solved.x, [len(harm) for harm in harms])
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """HiGHS writes to the output of the process when it checks a solution that rounding moved."""
+    sys.stdout.flush()
+    kept, nothing, library = os.dup(1), os.open(os.devnull, os.O_WRONLY), ctypes.CDLL(None)
+    os.dup2(nothing, 1)
+    try:
+        yield
+    finally:
+        library.fflush(None)
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nothing)
 
 
 def total(table: Table, point: Point) -> float:

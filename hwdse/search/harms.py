@@ -60,8 +60,15 @@ class Known:
         """The designs that lose least against the front at their cost."""
         if len(self.harms) <= count:
             return self
-        order = np.sort(np.argsort(self._gaps, kind="stable")[:count])
-        return Known(self.points[order], self.harms[order], self.costs[order], self.feasible[order], self.log)
+        return self._of(np.sort(np.argsort(self._gaps, kind="stable")[:count]))
+
+    @property
+    def reference(self) -> Point:
+        """A design near the middle of the front: the same for a while, because its neighbours are all priced."""
+        return self._of(np.arange(1 << len(self.harms).bit_length() - 1)).middle
+
+    def _of(self, some: NDArray[np.intp]) -> "Known":
+        return Known(self.points[some], self.harms[some], self.costs[some], self.feasible[some], self.log)
 
     @property
     def _some(self) -> NDArray[np.bool_]:

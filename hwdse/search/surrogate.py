@@ -10,9 +10,11 @@ to do as much together. The few settings are those under which the results are m
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
 
 Array = NDArray[np.float64]
 Points = NDArray[np.intp]  # n x dimensions: the index of a choice
@@ -33,8 +35,20 @@ class Kernel:
     length: float
 
     def of(self, a: Points, b: Points) -> Array:
-        """`n x m`, for `a` with n rows and `b` with m."""
-        return _joined(_alike(self.features, self.length, a, b), self.order)
+        """`n x m`, for `a` with n rows and `b` with m.
+
+        The product over the dimensions, as a sum of logarithms: one product of matrices.
+        """
+        sizes = [len(own) for own in self.features]
+        table = np.concatenate([factor[:, b[:, d]] for d, factor in enumerate(self._factors())])
+        kernel: Array = np.exp(_one_hot(a, sizes) @ table)
+        return kernel
+
+    def _factors(self) -> Iterator[Array]:
+        """Per dimension, for two choices, the logarithm of what they are worth to the product."""
+        for own in self.features:
+            alike = (1 - SAME) * np.exp(-np.abs(own[:, None] - own[None]) / self.length) + SAME * np.eye(len(own))
+            yield np.log((1 + self.order * alike) / (1 + self.order))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +65,7 @@ class Surrogate:
     def predict(self, points: Points) -> tuple[Array, Array]:
         """The mean and the standard deviation at each of `points`."""
         cross = self.kernel.of(points, self.points)
-        solved = np.linalg.solve(self.factor, cross.T)
+        solved = solve_triangular(self.factor, cross.T, lower=True)
         left = np.maximum(1 - (solved**2).sum(axis=0), LEAST)
         return self.mean + cross @ self.weights, np.sqrt(left * self.variance)
 
@@ -76,35 +90,29 @@ def fit(points: Points, values: Array, features: Sequence[Array]) -> Surrogate:
 
 def _candidates(points: Points, values: Array, features: Sequence[Array]) -> Iterator[tuple[float, Surrogate]]:
     """Each with the logarithm of how likely the values are."""
-    for length in LENGTHS:
-        alike = _alike(features, length, points, points)
-        for order in ORDERS:
-            shared = _joined(alike, order)
-            for noise in NOISES:
-                yield _fitted(Kernel(features, order, length), points, values, shared, noise)
+    for length, order in product(LENGTHS, ORDERS):
+        kernel = Kernel(features, order, length)
+        shared = kernel.of(points, points)
+        for noise in NOISES:
+            yield _fitted(kernel, points, values, shared, noise)
 
 
 def _fitted(kernel: Kernel, points: Points, values: Array, shared: Array, noise: float) -> tuple[float, Surrogate]:
     """Mean and variance are those of the largest likelihood (Rasmussen and Williams 2006, equations 2.30 and 2.45)."""
     count = len(values)
     factor = np.asarray(np.linalg.cholesky(shared + noise * np.eye(count)), np.float64)
-    ones, seen = np.linalg.solve(factor, np.stack((np.ones(count), values), axis=1)).T
+    ones, seen = solve_triangular(factor, np.stack((np.ones(count), values), axis=1), lower=True).T
     mean = float(ones @ seen / (ones @ ones))
     rest = seen - mean * ones
     variance = max(float(rest @ rest) / count, LEAST)
-    weights: Array = np.linalg.solve(factor.T, rest)
+    weights: Array = solve_triangular(factor.T, rest, lower=False)
     likely = -0.5 * count * np.log(variance) - float(np.log(np.diag(factor)).sum())
     return likely, Surrogate(kernel, points, factor, weights, mean, variance)
 
 
-def _alike(features: Sequence[Array], length: float, a: Points, b: Points) -> Array:
-    """`dimensions x n x m`: how alike the choices are."""
-    tables = [
-        (1 - SAME) * np.exp(-np.abs(own[:, None] - own[None]) / length) + SAME * np.eye(len(own)) for own in features
-    ]
-    return np.stack([table[np.ix_(a[:, d], b[:, d])] for d, table in enumerate(tables)])
-
-
-def _joined(alike: Array, order: float) -> Array:
-    kernel: Array = ((1 + order * alike) / (1 + order)).prod(axis=0)
-    return kernel
+def _one_hot(points: Points, sizes: Sequence[int]) -> Array:
+    """`n x all choices`: ones where a point has a choice."""
+    starts = np.cumsum([0, *sizes[:-1]])
+    found = np.zeros((len(points), sum(sizes)))
+    found[np.arange(len(points))[:, None], points + starts] = 1.0
+    return found

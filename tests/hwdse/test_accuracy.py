@@ -147,7 +147,9 @@ def test_notes_say_what_memory_held_and_let_go() -> None:
         for name in ("int4", "int4", "int8", "e2m1"):
             evaluator.accuracy(uniform(on, "int4:channel", name), "search")
     assert small.traces.evicted > 0
-    assert f"let go for lack of room: {small.traces.evicted:,} tensors, 0 weights, 0 logits" in small.notes()
+    assert (
+        f"let go for lack of room: {small.traces.evicted:,} tensors, 0 weights, 0 networks, 0 logits" in small.notes()
+    )
     batches, kept = -(-len(split("search")) // roomy.batch), sum(step.kept for step in on.program.steps)
     # Three different designs, equal in nothing downstream of the first activations; one of them comes twice.
     assert roomy.tensors == 4 * batches * kept
@@ -156,13 +158,26 @@ def test_notes_say_what_memory_held_and_let_go() -> None:
     assert "let go for lack of room: 0 tensors" in roomy.notes()
 
 
-def test_evicted_weights_are_counted_in_networks_that_steps_made_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_networks_that_steps_made_share_one_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hwdse.quantize.WEIGHT_BYTES", 1000)
+    monkeypatch.setattr("hwdse.quantize.BENCHES", 1)
     on = Bench.of(network("cnn"), split("calibration"), "cnn")
     evaluator = Evaluator(on, SPLITS)
     evaluator.accuracy(uniform(on, "int4:channel", "int8"), "search")
-    first = on.evictions
-    assert first == on.weights.evicted > 0
-    evaluator.accuracy(uniform(on, "int4:channel", "int8", recipe=(Step("cross_layer_equalization"),)), "search")
-    assert on.evictions > first == on.weights.evicted
-    assert f"{on.evictions} weights" in evaluator.notes()
+    first = on.memory.weights.evicted
+    assert first > 0
+    for step in (Step("cross_layer_equalization"), Step("magr")):
+        evaluator.accuracy(uniform(on, "int4:channel", "int8", recipe=(step,)), "search")
+    assert on.memory.weights.evicted > first
+    assert f"{on.memory.weights.evicted} weights, 1 networks" in evaluator.notes()
+
+
+def test_a_network_after_several_steps_has_weights_of_its_own() -> None:
+    """Weights that were quantised between two steps are not those after both."""
+    on = Bench.of(network("cnn"), split("calibration"), "cnn")
+    recipes = ((Step("cross_layer_equalization"),), (Step("cross_layer_equalization"), Step("magr")))
+    for recipe in (*recipes, *recipes[::-1]):
+        design = uniform(on, "int4:channel", "int8", recipe=recipe)
+        images = split("search").images[:32]
+        with torch.inference_mode():
+            assert torch.equal(on.shell(design)(images), on.quantize(design)(images.clone()))

@@ -67,7 +67,7 @@ def test_what_was_let_go_is_made_again() -> None:
     base = uniform(on, "int4:channel", "int6", recipe=(Step("bias_correction"),))
     with torch.inference_mode():
         expected = on.shell(base)(images)
-    on.treatments, on.weights = Bounded(0), Bounded(0)
+    on.memory.treatments, on.memory.weights = Bounded(0), Bounded(0)
     with torch.inference_mode():
         assert torch.equal(on.shell(base)(images), expected)
 

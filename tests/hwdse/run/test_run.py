@@ -135,7 +135,7 @@ def test_the_manifest(done: tuple[Path, Result]) -> None:
     assert manifest["optuna"].startswith("5.")
     assert re.fullmatch(
         r"[\d,]+ accuracies in [\d.]+ s; \d+ % of tensors taken from memory, which held at most"
-        r" [\d.]+ of 1,074 MB; let go for lack of room: 0 tensors, 0 weights, 0 logits;"
+        r" [\d.]+ of 1,074 MB; let go for lack of room: 0 tensors, 0 weights, 0 networks, 0 logits;"
         r" activations quantised by (one compiled kernel|Brevitas, because there is no g\+\+)",
         manifest["evaluator of this process"],
     )
