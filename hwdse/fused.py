@@ -54,6 +54,8 @@ class Fused:
 
     def __call__(self, x: Tensor, *, inside: tuple[float, float] = (-inf, inf), in_place: bool = False) -> Tensor:
         """`x` (float32, any shape), clamped to `inside`, quantised and back; `in_place` writes the result over `x`."""
+        if not x.is_cpu:
+            raise ValueError(f"the fused quantisers work on cpu, not on {x.device.type}")
         if not torch.ops.aten.is_non_overlapping_and_dense(x):
             x, in_place = x.contiguous(), True
         y = x if in_place else torch.empty_like(x)
@@ -80,9 +82,9 @@ class Fused:
         list(_pool(threads).map(lambda part: self._run(*part), parts))
 
 
-def available() -> bool:
-    """Whether there is a compiler."""
-    return shutil.which("g++") is not None
+def available(device: str = "cpu") -> bool:
+    """Whether there is what compiles it for tensors of a type of device."""
+    return device == "cpu" and shutil.which("g++") is not None
 
 
 def probe(quantizer: Quantizer, scale: float) -> Tensor:
