@@ -1,5 +1,6 @@
 """The fused quantiser gives the numbers of Brevitas's modules, bit for bit."""
 
+import sys
 from math import inf, nan
 
 import pytest
@@ -113,13 +114,15 @@ def test_without_a_compiler_brevitas_quantises(monkeypatch: pytest.MonkeyPatch) 
         assert torch.equal(own(x, inside=(0.0, 0.5)), activations.module(site, quantizer)(x.clamp(0.0, 0.5)))
 
 
-def test_other_devices_have_none() -> None:
+def test_other_devices_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "triton", None)  # what Python takes for a module that is not there
+    assert not fused.available("cuda")
     assert not fused.available("meta")
 
 
 def test_numbers_on_another_device_are_refused() -> None:
     x = torch.empty(3, device="meta")
-    with pytest.raises(ValueError, match=r"^the fused quantisers work on cpu, not on meta$"):
+    with pytest.raises(ValueError, match=r"^the fused quantisers work on cpu and on cuda, not on meta$"):
         Fused.of(Quantizer.parse("int4"), 0.1)(x)
     own = SiteQuantiser("int4", nn.Identity(), None, "cpu")
     with pytest.raises(ValueError, match=r"^the quantiser int4 was made for tensors on cpu, not on meta$"):
