@@ -33,10 +33,13 @@ class SiteQuantiser:
     name: str
     module: nn.Module
     fused: Fused | None
+    device: str  # its type: where the module is, and the numbers that it quantises
 
     def __call__(self, x: Tensor, *, inside: tuple[float, float] = (-inf, inf), in_place: bool = False) -> Tensor:
         """`x` clamped to `inside` and quantised; `in_place` allows to write over `x`."""
-        if self.fused is not None and x.is_cpu and x.dtype is torch.float32:
+        if x.device.type != self.device:  # torch would divide by a scale that is elsewhere, and round otherwise
+            raise ValueError(f"the quantiser {self.name} was made for tensors on {self.device}, not on {x.device.type}")
+        if self.fused is not None and x.dtype is torch.float32:
             return self.fused(x, inside=inside, in_place=in_place)
         quantised: Tensor = self.module(x if inside == (-inf, inf) else x.clamp(*inside))
         return quantised
@@ -45,9 +48,11 @@ class SiteQuantiser:
 class Activations:
     """The quantisers of the sites of one float network."""
 
-    def __init__(self, watch: Watch, dimension: Dimension) -> None:
+    def __init__(self, watch: Watch, dimension: Dimension, device: str | torch.device = "cpu") -> None:
+        """`device` is where the tensors of the network are, those that `watch` shows too."""
         self._watch = watch
         self._dimension = dimension
+        self._device = torch.device(device)
         self._states: dict[tuple[str, Quantizer], State] = {}
         self._modules: dict[Quantizer, Any] = {}
         self._quantisers: dict[tuple[str, Quantizer], SiteQuantiser] = {}
@@ -58,7 +63,7 @@ class Activations:
         Groups are not observed: their scales come from what they see.
         """
         wanted = dict.fromkeys((site, observed(q)) for site, q in pairs if q.group is None)
-        new = {pair: activation_layer(pair[1]) for pair in wanted if pair not in self._states}
+        new = {pair: activation_layer(pair[1]).to(self._device) for pair in wanted if pair not in self._states}
         if not new:
             return
 
@@ -83,22 +88,22 @@ class Activations:
         return self._quantisers[site, quantizer]
 
     def _made(self, site: str, quantizer: Quantizer) -> SiteQuantiser:
-        module = self._loaded(site, quantizer)
-        if quantizer.group is not None or not available():
-            return SiteQuantiser(quantizer.name, deepcopy(module), None)
+        module, device = self._loaded(site, quantizer), self._device.type
+        if quantizer.group is not None or not available(device):
+            return SiteQuantiser(quantizer.name, deepcopy(module), None, device)
         with torch.no_grad():
             scale = float(module.act_quant.scale())
-            fused, points = Fused.of(quantizer, scale), probe(quantizer, scale)
+            fused, points = Fused.of(quantizer, scale), probe(quantizer, scale).to(self._device)
             if not same(fused(points), module(points)):
                 raise AssertionError(f"the fused quantiser {quantizer.name} at {site!r} differs from Brevitas's")
-        return SiteQuantiser(quantizer.name, module, fused)
+        return SiteQuantiser(quantizer.name, module, fused, device)
 
     def _loaded(self, site: str, quantizer: Quantizer) -> Any:
         """One module for all sites, with the calibration of `site` until the next call."""
         if quantizer.group is not None:
-            return activation_layer(quantizer, self._dimension(site, quantizer))
+            return activation_layer(quantizer, self._dimension(site, quantizer)).to(self._device)
         if quantizer not in self._modules:
-            self._modules[quantizer] = activation_layer(quantizer)
+            self._modules[quantizer] = activation_layer(quantizer).to(self._device)
         module = self._modules[quantizer]
         module.load_state_dict(self._states[site, observed(quantizer)])
         return module.eval()

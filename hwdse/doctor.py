@@ -20,9 +20,10 @@ PACKAGES = {
     "psycopg": "optional: a study on several machines, in PostgreSQL (hwdse run --storage)",
     "ray": "optional: workers on a cluster (hwdse run --executor ray)",
     "torchvision": "optional: ImageNet networks (studies/paper.toml)",
+    "triton": "optional: quantises tensors of a GPU in one pass",
 }
 PROGRAMS = {
-    "g++": "optional: compiles the simulation of the hardware",
+    "g++": "optional: compiles the quantisers of activations, and the simulation of the hardware",
     "chromium": "optional: the test that opens the report in a browser",
     "vivado": "optional: synthesis for AMD devices",
 }

@@ -1,9 +1,9 @@
 """Fake quantisation in one pass over the memory: one compiled function for all formats.
 
 Brevitas quantises a tensor by about ten elementwise operators for an integer and twenty for a minifloat. Here they are
-one loop in C++ (`native/fake_quantize.cpp`), compiled by g++ when it is first needed and kept in a cache. It rounds as
-Brevitas does, bit for bit, which every quantiser proves on its own grid when it is made; without g++ there is none,
-and Brevitas's modules are called.
+one loop in C++ (`native/fake_quantize.cpp`), compiled by g++ when it is first needed and kept in a cache, and on a GPU
+one kernel in Triton (`hwdse.kernels.fake_quantize`). Both round as Brevitas does, bit for bit, which every quantiser
+proves on its own grid when it is made; without g++, or without Triton, Brevitas's modules are called.
 """
 
 import ctypes
@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from importlib.resources import files
+from importlib.util import find_spec
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from hwdse.formats import FloatFormat, limits, values
 
 CACHE = Path.home() / ".cache" / "hwdse"
 SOURCE, LIBRARY = "fake_quantize.cpp", "fake_quantize.so"
+KERNEL = "hwdse.kernels.fake_quantize"  # imported when it is needed, because it needs Triton
 # No fast math: it would change roundings. The last two only say that nobody reads errno or the flags of the processor.
 OPTIONS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
 COMPILE_SECONDS = 120.0
@@ -54,11 +57,15 @@ class Fused:
 
     def __call__(self, x: Tensor, *, inside: tuple[float, float] = (-inf, inf), in_place: bool = False) -> Tensor:
         """`x` (float32, any shape), clamped to `inside`, quantised and back; `in_place` writes the result over `x`."""
+        if not (x.is_cpu or x.is_cuda):
+            raise ValueError(f"the fused quantisers work on cpu and on cuda, not on {x.device.type}")
         if not torch.ops.aten.is_non_overlapping_and_dense(x):
             x, in_place = x.contiguous(), True
         y = x if in_place else torch.empty_like(x)
         count, threads = x.numel(), torch.get_num_threads()
-        if threads == 1 or count < 2 * PART:
+        if x.is_cuda:
+            import_module(KERNEL).run(self, x, y, inside)
+        elif threads == 1 or count < 2 * PART:
             self._run(x.data_ptr(), y.data_ptr(), count, inside)
         else:
             self._share(x.data_ptr(), y.data_ptr(), count, inside, threads)
@@ -80,9 +87,11 @@ class Fused:
         list(_pool(threads).map(lambda part: self._run(*part), parts))
 
 
-def available() -> bool:
-    """Whether there is a compiler."""
-    return shutil.which("g++") is not None
+def available(device: str = "cpu") -> bool:
+    """Whether there is what compiles it for tensors of a type of device."""
+    if device == "cuda":
+        return find_spec("triton") is not None
+    return device == "cpu" and shutil.which("g++") is not None
 
 
 def probe(quantizer: Quantizer, scale: float) -> Tensor:

@@ -1,5 +1,6 @@
 """The fused quantiser gives the numbers of Brevitas's modules, bit for bit."""
 
+import sys
 from math import inf, nan
 
 import pytest
@@ -101,7 +102,7 @@ def test_a_wrong_rounding_is_found_when_a_quantiser_is_made(monkeypatch: pytest.
 
 
 def test_without_a_compiler_brevitas_quantises(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hwdse.activations.available", lambda: False)
+    monkeypatch.setattr("hwdse.activations.available", lambda device: False)
     on = bench("cnn")
     activations = Activations(on._watch, on.dimension)
     pairs = [(site.name, Quantizer.parse("uint5")) for site in on.workload.sites]
@@ -111,6 +112,21 @@ def test_without_a_compiler_brevitas_quantises(monkeypatch: pytest.MonkeyPatch) 
     x = torch.rand(100)
     for (site, quantizer), own in zip(pairs, made, strict=True):  # modules of their own: one scale each
         assert torch.equal(own(x, inside=(0.0, 0.5)), activations.module(site, quantizer)(x.clamp(0.0, 0.5)))
+
+
+def test_other_devices_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "triton", None)  # what Python takes for a module that is not there
+    assert not fused.available("cuda")
+    assert not fused.available("meta")
+
+
+def test_numbers_on_another_device_are_refused() -> None:
+    x = torch.empty(3, device="meta")
+    with pytest.raises(ValueError, match=r"^the fused quantisers work on cpu and on cuda, not on meta$"):
+        Fused.of(Quantizer.parse("int4"), 0.1)(x)
+    own = SiteQuantiser("int4", nn.Identity(), None, "cpu")
+    with pytest.raises(ValueError, match=r"^the quantiser int4 was made for tensors on cpu, not on meta$"):
+        own(x)
 
 
 @pytest.mark.parametrize("options", ["", ":po2", ":mse", ":percentile99.5"])
