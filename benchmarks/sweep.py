@@ -6,8 +6,8 @@ is faster for it. Every format is met once before the clock starts: that is the 
 forward pass of a quantised network takes in units of the float network's, and what designs that change one layer at a
 time gain from the network's part that they share. On ResNet-20 also races: a stream of designs, as an evolutionary
 search proposes them, is evaluated on all images and again in races, and the fronts are compared.
-`python benchmarks/sweep.py [--cifar FOLDER] [--json]`; without the folder (see studies/resnet20.toml) ResNet-20 has
-random weights and images.
+`python benchmarks/sweep.py [--cifar FOLDER] [--only NETWORK] [--json]`; without the folder (see studies/resnet20.toml)
+ResNet-20 has random weights and images.
 """
 
 import argparse
@@ -54,7 +54,7 @@ FORMATS = ("int3", "int4", "int5", "int6", "int8", "e2m0", "e2m1", "e2m2", "e3m2
 LOOP_BATCH = 500  # images, where that is faster for the loop
 CLASSES = 10
 FORWARDS = 5  # of which the fastest counts
-RACES, CONFIDENCE = 200, 0.99
+RACES, CONFIDENCE = 80, 0.99
 # Output channels, stride and expansion of each block of MobileNetV2 (Sandler et al. 2018, arXiv 1801.04381, table 2).
 MOBILENET_V2 = ((16, 1, 1),) + ((24, 2, 6), (24, 1, 6)) + ((32, 2, 6),) + 2 * ((32, 1, 6),) + ((64, 2, 6),) + (
     3 * ((64, 1, 6),) + 3 * ((96, 1, 6),) + ((160, 2, 6),) + 2 * ((160, 1, 6),) + ((320, 1, 6),)
@@ -152,12 +152,21 @@ def resnet20(cifar: Path | None) -> Case:
     return Case("resnet20", network, load(spec), 5)
 
 
-def cases(cifar: Path | None) -> list[Case]:
-    """All that is measured."""
-    torch.manual_seed(0)
-    digits, large = load(DataSpec("digits")), noise(8, 8, 224)
-    small = [Case(name, load_model(ModelSpec(name)), digits, 40) for name in ("digits-mlp", "digits-cnn")]
-    return [*small, resnet20(cifar), Case("mobilenet_v2", settled(mobilenet(), large), large, 5)]
+def digits(name: str) -> Case:
+    """A built-in network on the digits."""
+    return Case(name, load_model(ModelSpec(name)), load(DataSpec("digits")), 40)
+
+
+def large() -> Case:
+    """The shape of MobileNetV2 on a batch of 8 random images, for calibration and for the search."""
+    images = noise(8, 8, 224)
+    return Case("mobilenet_v2", settled(mobilenet(), images), images, 5)
+
+
+def cases(cifar: Path | None) -> dict[str, Callable[[], Case]]:
+    """All that can be measured, by name."""
+    small = {name: partial(digits, name) for name in ("digits-mlp", "digits-cnn")}
+    return {**small, "resnet20": partial(resnet20, cifar), "mobilenet_v2": large}
 
 
 # ---- designs -------------------------------------------------------------------------------------
@@ -266,7 +275,7 @@ def prefix_gain(bench: Bench, data: Data) -> tuple[float, float]:
     """What a sweep of sensitivities gains by sharing, and what it can gain at most."""
     designs = one_by_one(bench)
     alone = Evaluator(bench, {"search": data.search}, trace_bytes=0)
-    together = Evaluator(bench, {"search": data.search}, trace_bytes=8 << 30)
+    together = Evaluator(bench, {"search": data.search})
     for evaluator in (alone, together):
         evaluator.float_accuracy("search")
     shells = [bench.shell(each) for each in designs]  # so that no weights are quantised below
@@ -366,36 +375,48 @@ def step_bound(shells: list[Shell], data: Data, batch: int) -> float:
     return len(shells) * sum(spent.values()) / sum(spent.get(number, 0.0) for number, _ in different)
 
 
+def report(name: str, row: Row, raced: Raced | None) -> dict[str, float]:
+    """The ratios of one network."""
+    ratios = {name: row.ratio, f"{name} forward": row.forward, f"{name} gain / allowed": row.gain / row.allowed}
+    if raced is not None:
+        ratios |= {f"{name} raced": raced.raced / row.loop, f"{name} raced front": raced.volume}
+    return {key: round(value, 4) for key, value in ratios.items()}
+
+
+def show(name: str, row: Row, raced: Raced | None) -> None:
+    """One line of the table, and what races do."""
+    head = f"{name:12} {row.loop:8.0f} {row.ours:8.0f} {row.ratio:6.1f} {row.warm_up:8.1f}"
+    print(f"{head} {row.forward:9.2f} {row.gain:11.2f} {row.allowed:8.2f}", flush=True)
+    if raced is not None:
+        print(f"  races on {name}: {raced.raced:.0f} designs a minute, {raced.raced / row.loop:.1f} times the loop's;")
+        print(f"  {raced.full} of {RACES} were seen on all images ({raced.whole:.0f} a minute if all are), with")
+        print(f"  {100 * raced.volume:.2f} % of the hypervolume of all", flush=True)
+
+
 def main() -> None:
     """Prints the table, or with --json one object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cifar", type=Path, help="the folder with ResNet-20 and its images")
+    parser.add_argument("--only", choices=cases(None), help="one network alone")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    torch.manual_seed(0)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     ratios: dict[str, float] = {}
     if not arguments.json:
         print("                 designs a minute          s      quantised    one layer changed at a time")
         print("network      Brevitas    hwdse  ratio  warm-up   / float        gain  allowed")
-    for case in cases(arguments.cifar):
-        row = measure(case)
-        ratios |= {case.name: round(row.ratio, 2), f"{case.name} forward": round(row.forward, 2)}
-        ratios |= {f"{case.name} gain / allowed": round(row.gain / row.allowed, 2)}
-        if case.name == "resnet20":
-            raced = races(Bench.of(case.network, case.data.calibration, case.name, hardware=False), case.data, RACES)
-            ratios |= {
-                "resnet20 raced": round(raced.raced / row.loop, 2),
-                "resnet20 raced front": round(raced.volume, 4),
-            }
+    for name, make in cases(arguments.cifar).items():
+        if arguments.only not in (None, name):
+            continue
+        case = make()
+        row, raced = measure(case), None
+        if name == "resnet20":
+            raced = races(Bench.of(case.network, case.data.calibration, name, hardware=False), case.data, RACES)
+        ratios |= report(name, row, raced)
         if not arguments.json:
-            head = f"{case.name:12} {row.loop:8.0f} {row.ours:8.0f} {row.ratio:6.1f} {row.warm_up:8.1f}"
-            print(f"{head} {row.forward:9.2f} {row.gain:11.2f} {row.allowed:8.2f}", flush=True)
-    if not arguments.json:
-        print(
-            f"races on resnet20: {raced.raced:.0f} designs a minute, {raced.whole:.0f} on all images; {raced.full} of"
-        )
-        print(f"{RACES} were seen on all images, and have {100 * raced.volume:.2f} % of the hypervolume of all")
+            show(name, row, raced)
     if arguments.json:
         print(json.dumps({"benchmark": "sweep", "ratios": ratios}))
 
