@@ -53,6 +53,7 @@ from hwdse.zoo import build  # noqa: E402
 FORMATS = ("int3", "int4", "int5", "int6", "int8", "e2m0", "e2m1", "e2m2", "e3m2", "e4m3")
 LOOP_BATCH = 500  # images, where that is faster for the loop
 CLASSES = 10
+CHANGED = 60  # designs of a sweep of sensitivities, about, or one for each layer
 FORWARDS = 5  # of which the fastest counts
 RACES, CONFIDENCE = 80, 0.99
 # Output channels, stride and expansion of each block of MobileNetV2 (Sandler et al. 2018, arXiv 1801.04381, table 2).
@@ -195,12 +196,14 @@ def mixes(bench: Bench, count: int) -> list[Design]:
 
 
 def one_by_one(bench: Bench) -> list[Design]:
-    """int8 everywhere, and that with another format in one layer: a sweep of sensitivities."""
-    base = uniform(bench, "int8")
-    other = Quantizer(parse("int4"), "channel")
-    changed = [Design.of(dict(base.weights) | {a.name: other}, dict(base.activations), hardware=False)
-               for a in bench.workload.weighted]  # fmt: skip
-    return [base, *changed]
+    """int8 everywhere, and that with other weights in one layer: a sweep of sensitivities."""
+    base, layers = uniform(bench, "int8"), bench.workload.weighted
+    others = [Quantizer(parse(fmt), "channel") for fmt in FORMATS[: max(1, CHANGED // len(layers))] if fmt != "int8"]
+    return [base] + [
+        Design.of(dict(base.weights) | {layer.name: other}, dict(base.activations), hardware=False)
+        for layer in layers
+        for other in others
+    ]
 
 
 # ---- measurements --------------------------------------------------------------------------------
