@@ -21,7 +21,7 @@ import numpy as np
 from hwdse import folding
 from hwdse.cost_models.dataflow import Dataflow
 from hwdse.design import Design, Folding, Quantizer
-from hwdse.foldings import options
+from hwdse.foldings import stages
 from hwdse.foldings.choice import Space, fastest, front, smallest, space
 from hwdse.foldings.limits import UNLIMITED
 from hwdse.memory import utilization
@@ -141,7 +141,7 @@ def _fastest(workload: Workload, design: Design, target: FpgaTarget) -> None:
 
 def timed(work: Callable[[], T]) -> tuple[T, float]:
     """What `work` gives, and the seconds that it takes with nothing remembered."""
-    for cached in (options._shared, folding.legal, folding.cycles):
+    for cached in (stages._differing, folding.legal, folding.cycles):
         cached.cache_clear()
     start = time.perf_counter()
     return work(), time.perf_counter() - start

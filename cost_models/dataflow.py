@@ -220,7 +220,7 @@ def alternatives(
 ) -> tuple[dict[str, tuple[Way, ...]], tuple[Element, ...]]:
     """The ways to make each part of a layer that is chosen, by role, and the units of all else."""
     found = {
-        role: tuple(replace(way, units=_summed(way.units, q, accumulator)) for way in some)
+        role: tuple(replace(way, units=summed(way.units, q, accumulator)) for way in some)
         for role, some in ways(q, multiplier).items()
     }
     return found, tuple(unit for unit in _units(q, Choice(), accumulator) if unit.role not in found)
@@ -255,14 +255,14 @@ def _counts(units: Sequence[Element], priced: Mapping[Element, tuple[Term, ...]]
 
 
 def _units(q: Quantised, choice: Choice, accumulator: Accumulator) -> tuple[Element, ...]:
-    return _summed(elements(q, choice), q, accumulator)
+    return summed(elements(q, choice), q, accumulator)
 
 
-def _summed(units: Sequence[Element], q: Quantised, accumulator: Accumulator) -> tuple[Element, ...]:
+def summed(units: Sequence[Element], q: Quantised, accumulator: Accumulator) -> tuple[Element, ...]:
     """`units` with sums as wide as the setting says."""
     if accumulator == "tight" or not multiplies(q.layer):
         return tuple(units)
-    bits = _accumulator_bits(q, accumulator)
+    bits = accumulator_bits(q, accumulator)
     return tuple(_with_sums(unit, bits) if unit.role in ("matrix", "thresholds") else unit for unit in units)
 
 
@@ -279,7 +279,7 @@ def _price(q: Quantised, units: Sequence[Element], found: Iterable[Term], accumu
         cycles(q.layer, q.folding),
         PIPELINE_STAGES + max((_steps(unit) for unit in units), default=0),
         q.folding if multiplies(q.layer) else None,
-        _accumulator_bits(q, accumulator),
+        accumulator_bits(q, accumulator),
         _clock(units, sum((term.area for term in joined_terms), Resources()), q.target),
         energy_model.layer_energy(q, units),
     )
@@ -314,7 +314,8 @@ def _memory(words: int, bits: int, target: FpgaTarget, *, writable: bool) -> Res
     return Resources(luts=round(float(sum(rom(words, bits, fabric)))))
 
 
-def _accumulator_bits(q: Quantised, accumulator: Accumulator) -> int | None:
+def accumulator_bits(q: Quantised, accumulator: Accumulator) -> int | None:
+    """Bits of a layer's sums by the setting; nothing where codes stay codes."""
     if accumulator == "paper" and multiplies(q.layer):
         return paper_bits(q.operands[1].format, q.operands[0].format, q.layer.dot)
     return q.sum_bits

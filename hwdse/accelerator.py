@@ -83,6 +83,12 @@ def elements(quantised: Quantised, choice: Choice, role: str | None = None) -> t
     return tuple(Element(role, module, tuple(parameters.items())) for role, module, parameters in found)
 
 
+def stage(quantised: Quantised, choice: Choice, name: str) -> tuple[Element, ...]:
+    """The units of a stage of a layer, which a key of `_MAKERS` names: the one that it is named for, and all others."""
+    found = _MAKERS[name](quantised, choice)
+    return tuple(Element(role, module, tuple(parameters.items())) for role, module, parameters in found)
+
+
 Found = Iterator[tuple[str, str, Parameters]]
 
 
@@ -163,18 +169,19 @@ def _bits(q: Quantised) -> int:
 
 def _outputs(q: Quantised, choice: Choice) -> Found:
     """A branch for every output but the first, what makes each output's codes, and a FIFO for every stream."""
-    lanes, before = q.folding.pe, q.sum_bits or q.operands[0].format.bits
+    lanes, sums = q.folding.pe, q.sum_bits
+    before = sums or q.operands[0].format.bits
     for _ in q.outputs[1:]:
         yield "branch", "branch", {"BITS": lanes * before}
     for output in q.outputs:
-        yield from _codes(q, choice, output)
+        yield from _codes(q, choice, output, sums)
     for bits in [output.format.bits for output in q.outputs] or [before]:
         yield "fifo", "fifo", {"BITS": lanes * bits, "DEPTH": FIFO_WORDS, "BLOCK": 0}
 
 
-def _codes(q: Quantised, choice: Choice, output: Quantizer) -> Found:
+def _codes(q: Quantised, choice: Choice, output: Quantizer, bits: int | None) -> Found:
     """Thresholds where sums leave, and a table of the function where a layer is one; codes may stay as they are."""
-    lanes, bits, first = q.folding.pe, q.sum_bits, q.operands[0].format.bits
+    lanes, first = q.folding.pe, q.operands[0].format.bits
     if bits is not None:
         yield "thresholds", *thresholds(output, bits, lanes, q.words if q.own_thresholds else 1, q.target, choice)
     elif q.layer.kind is Kind.TABLE:

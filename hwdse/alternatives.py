@@ -20,6 +20,7 @@ from hwdse.workload import Kind
 
 Multiplier = Literal["auto", "lut", "dsp"]
 
+ROLES = ("matrix", "window", "thresholds")  # of the units that there is a choice of
 TABLE_INPUTS = 6  # address bits up to which products are looked up: a LUT6
 FEW_LEVELS = 16  # up to which thresholds may all be compared at once
 # Words up to which a memory may be in LUTs although there is block RAM. How deep the measured ones are is in
@@ -40,8 +41,18 @@ class Way:
 
 def ways(q: Quantised, multiplier: Multiplier) -> dict[str, tuple[Way, ...]]:
     """The ways of every part of a layer, by the role of its units: at least one for each part that the layer has."""
-    found = {"matrix": _matrix(q, multiplier), "window": _window(q), "thresholds": _thresholds(q)}
-    return {role: tuple(kept) for role, choices in found.items() if (kept := _different(q, role, choices))}
+    return {role: kept for role in ROLES if (kept := ways_of(role, q, multiplier))}
+
+
+def ways_of(role: str, q: Quantised, multiplier: Multiplier) -> tuple[Way, ...]:
+    """The ways of one of the `ROLES`; none where the layer has no such part."""
+    match role:
+        case "matrix":
+            return tuple(_different(q, role, _matrix(q, multiplier)))
+        case "window":
+            return tuple(_different(q, role, _window(q)))
+        case _:
+            return tuple(_different(q, role, _thresholds(q)))
 
 
 def joined(chosen: Mapping[str, Choice]) -> Choice:
@@ -75,19 +86,20 @@ def _places(q: Quantised) -> tuple[bool | None, ...]:
 def _matrix(q: Quantised, multiplier: Multiplier) -> Iterator[Choice]:
     if multiplies(q.layer):
         places = (None,) if q.layer.kind is Kind.MATMUL else _places(q)  # a stream of weights has no memory
-        yield from (Choice(style, block) for style, block in product(_styles(q, multiplier), places))
+        yield from (Choice(style, block) for style, block in product(styles(q, multiplier), places))
 
 
-def _styles(q: Quantised, multiplier: Multiplier) -> list[Style]:
+def styles(q: Quantised, multiplier: Multiplier) -> list[Style]:
+    """What may multiply in a layer that multiplies."""
     weight, activation = q.operands[1].format, q.operands[0].format
-    styles: list[Style] = ["shift"]
+    found: list[Style] = ["shift"]
     if table_bits(weight, activation) <= TABLE_INPUTS:
-        styles.append("table")
+        found.append("table")
     if multiplier == "dsp" or (multiplier == "auto" and q.target.dsps and q.target.dsp in RELIABLE):
         lanes = matrix_vector(q, Choice("dsp")).dsp_lanes
         if in_dsp(weight, activation, lanes, FABRICS[q.target.family].multipliers):
-            styles = ["dsp"] if multiplier == "dsp" else [*styles, "dsp"]
-    return styles
+            found = ["dsp"] if multiplier == "dsp" else [*found, "dsp"]
+    return found
 
 
 def _window(q: Quantised) -> Iterator[Choice]:

@@ -27,11 +27,17 @@ def fold(workload: Workload, cycles_per_frame: int) -> dict[str, Folding]:
 
 
 def _cheapest(layer: Layer, cycles_per_frame: int) -> Folding:
-    fast = [folding for folding in legal(layer) if cycles(layer, folding) <= cycles_per_frame]
-    if not fast:
+    return min(fast(layer, cycles_per_frame), key=lambda folding: (folding.pe * folding.simd, -folding.simd))
+
+
+@cache
+def fast(layer: Layer, cycles_per_frame: int) -> tuple[Folding, ...]:
+    """The legal foldings of `layer` that need at most `cycles_per_frame`; ValueError where there is none."""
+    found = tuple(folding for folding in legal(layer) if cycles(layer, folding) <= cycles_per_frame)
+    if not found:
         least = min(cycles(layer, folding) for folding in legal(layer))
         raise ValueError(f"layer {layer.name!r} needs at least {least} cycles per frame, more than {cycles_per_frame}")
-    return min(fast, key=lambda folding: (folding.pe * folding.simd, -folding.simd))
+    return found
 
 
 @cache

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hwdse.arithmetic import DSP_PORTS, booth_multiplier, row_multiplier, significand_bits, tight_bits
 from hwdse.design import Folding
 from hwdse.formats import Format, decode_table
@@ -71,10 +74,7 @@ class MatrixVector:
 
         `packed_products.sv` needs (lanes - 1) fields, a weight and a bit; AMD WP486 has two lanes of INT8.
         """
-        if self._style != _PACKED or self.dsp not in ("dsp48e1", "dsp48e2"):
-            return 1
-        room = DSP_PORTS[self.dsp][0] - 1 - self.weight.bits
-        return min(self.folding.pe, 1 + room // self._bits(1))
+        return min(self.folding.pe, self._most_lanes)
 
     @property
     def cycles(self) -> int:
@@ -103,6 +103,14 @@ class MatrixVector:
         parameters |= {"BUFFER_BLOCK": int(self.buffer_block)}
         return parameters | ({} if self.streamed else {"GROUPS": self.groups, "BLOCK": int(self.block)})
 
+    def columns(self, foldings: Sequence[Folding]) -> dict[str, NDArray[np.int64]]:
+        """`parameters` with each of `foldings`, an element each; memories stay where they are."""
+        pe, simd = (np.array([getattr(one, key) for one in foldings], np.int64) for key in ("pe", "simd"))
+        sums = np.array([self._bits(one.simd) for one in foldings], np.int64)
+        changed = {"PE": pe, "SIMD": simd, "SUM": sums, "DSP_LANES": np.minimum(pe, self._most_lanes)}
+        every = {key: np.full(len(foldings), value, np.int64) for key, value in self.parameters.items()}
+        return {**every, **changed}
+
     def unit(self, weights: Sequence[int] | None = None) -> Unit:
         """The leaf module; `weights`: the memory's `words`, of PE x SIMD codes each, element 0 lowest."""
         for fmt in (self.weight, self.activation):
@@ -122,6 +130,14 @@ class MatrixVector:
 
     def _bits(self, terms: int) -> int:
         return tight_bits(self.weight, self.activation, terms, self.narrow)
+
+    @property
+    def _most_lanes(self) -> int:
+        """The lanes of a DSP48 with as many PEs as it has room for."""
+        if self._style != _PACKED or self.dsp not in ("dsp48e1", "dsp48e2"):
+            return 1
+        room = DSP_PORTS[self.dsp][0] - 1 - self.weight.bits
+        return 1 + room // self._bits(1)
 
     @property
     def _style(self) -> int:

@@ -38,7 +38,7 @@ class Recipe:
     steps: tuple[Step, ...]
     workload: Workload
     nonnegative: frozenset[str]
-    folding: tuple[tuple[str, Folding], ...]
+    folding: tuple[tuple[str, Folding], ...]  # of all its designs; nothing where each has its own
 
     @property
     def name(self) -> str:
@@ -55,7 +55,7 @@ class Space:
     activations: Menu  # that a free site may choose
     uniform: tuple[QuantizerPair, ...]  # designs with one choice everywhere, in the order they are tried
     nonnegative: frozenset[str]  # sites that never see a negative value
-    folding: tuple[tuple[str, Folding], ...]
+    folding: tuple[tuple[str, Folding], ...]  # of all designs; nothing where each has its own
     recipe: tuple[Step, ...] = ()
     first: tuple[QuantizerPair, ...] = ()  # the menu of the first layer with weights and of the sites that it reads
     last: tuple[QuantizerPair, ...] = ()  # the same for the last one; empty is no menu of its own
@@ -110,11 +110,11 @@ class Space:
 
     def changed(self, design: Design, kind: str, place: str, quantizer: Quantizer) -> Design:
         """`design` with `quantizer`, written signed, for the weights of a layer or the activations of a site."""
-        if kind == "weights":
-            return replace(design, weights=_with(design.weights, place, quantizer))
         recipe = next(recipe for recipe in self.recipes.values() if recipe.steps == design.recipe)
+        if kind == "weights":
+            return replace(design, weights=_with(design.weights, place, quantizer), folding=recipe.folding)
         fitted = _fitted(place, quantizer, recipe.nonnegative)
-        return replace(design, activations=_with(design.activations, place, fitted))
+        return replace(design, activations=_with(design.activations, place, fitted), folding=recipe.folding)
 
     def _of_layer(self, layer: str, menu: Menu) -> Dimension:
         if not self._owned.get(layer):

@@ -51,13 +51,19 @@ def areas(units: Sequence[Element], family: str) -> Counts:
     found, kinds = np.zeros((len(units), 5)), defaultdict[tuple[str, str], list[int]](list)
     for row, unit in enumerate(units):
         kinds[unit.module, unit.role].append(row)
-    for rows in kinds.values():
-        price, extra = _price([units[row] for row in rows], family)
-        named = _named(units[rows[0]], price).values()
-        luts, ffs = (sum((np.rint(pair[i]) for pair in named), np.zeros(len(rows))) for i in (0, 1))
-        found[rows, :4] = np.column_stack([luts, ffs, price.dsps, price.brams])
-        found[rows, 0] += 0 if extra is None else np.rint(extra)
+    for (module, role), rows in kinds.items():
+        found[rows] = areas_of(module, role, _columns([units[row] for row in rows]), family)
     return found
+
+
+def areas_of(module: str, role: str, table: Table, family: str) -> Counts:
+    """The same of units of one module and role, `units x 5`, from their parameters as columns."""
+    price, extra = _price(module, table, family)
+    nothing = np.zeros(len(price.luts))
+    named = _named(role, price).values()
+    luts, ffs = (sum((np.rint(pair[i]) for pair in named), nothing) for i in (0, 1))
+    placed = nothing if extra is None else np.rint(extra)
+    return np.column_stack([luts + placed, ffs, price.dsps, price.brams, nothing])
 
 
 def area(unit: Element, family: str, *, placed: bool) -> tuple[Resources, Resources, Resources]:
@@ -95,27 +101,31 @@ def _joined(name: str, terms: list[Term]) -> Term:
 
 def _terms(units: list[Element], family: str) -> list[tuple[Term, ...]]:
     """Of units of one module and role."""
-    price, extra = _price(units, family)
-    named, bounds = _named(units[0], price), _bounds(calibrated.of(units[0].module, family))
+    price, extra = _price(units[0].module, _columns(units), family)
+    named, bounds = _named(units[0].role, price), _bounds(calibrated.of(units[0].module, family))
     found = [tuple(_of_one(unit, i, price, named, bounds)) for i, unit in enumerate(units)]
     if extra is None:
         return found
     return [(*one, _placed(float(luts), bounds)) for one, luts in zip(found, extra, strict=True)]
 
 
-def _price(units: list[Element], family: str) -> tuple[calibrated.Price, Counts | None]:
-    """Of units of one module and role, and the LUTs that placement adds to each."""
+def _columns(units: Sequence[Element]) -> Table:
+    """The parameters of units of one module."""
     keys = [key for key, _ in units[0].parameters]
-    table: Table = {key: np.array([unit.parameters[i][1] for unit in units], np.int64) for i, key in enumerate(keys)}
-    price = calibrated.price(units[0].module, table, family)
-    return price, placement.added(units[0].module, table, family, price.luts)
+    return {key: np.array([unit.parameters[i][1] for unit in units], np.int64) for i, key in enumerate(keys)}
 
 
-def _named(unit: Element, price: calibrated.Price) -> dict[str, tuple[Counts, Counts]]:
-    """LUTs and flip-flops of units like `unit`, by the names of their terms."""
+def _price(module: str, table: Table, family: str) -> tuple[calibrated.Price, Counts | None]:
+    """Of units of one module, and the LUTs that placement adds to each."""
+    price = calibrated.price(module, table, family)
+    return price, placement.added(module, table, family, price.luts)
+
+
+def _named(role: str, price: calibrated.Price) -> dict[str, tuple[Counts, Counts]]:
+    """LUTs and flip-flops of units for one role, by the names of their terms."""
     found = dict[str, tuple[Counts, Counts]]()
     for part, (luts, ffs) in price.parts.items():
-        name = PARTS.get(part, part) if unit.role == "matrix" else unit.role
+        name = PARTS.get(part, part) if role == "matrix" else role
         before = found.get(name, (np.zeros(()), np.zeros(())))
         found[name] = before[0] + luts, before[1] + ffs
     return found

@@ -9,19 +9,19 @@ a design that fits is found by halving the list of intervals that any layer can 
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
 
-from hwdse.accelerator import Choice
+from hwdse.accelerator import Choice, Quantised
 from hwdse.cost import FpgaCost, LayerCost, Resources
 from hwdse.cost_models.dataflow import Dataflow, made, quantised
 from hwdse.design import Design, Folding
-from hwdse.foldings import options
-from hwdse.foldings.limits import RESOURCES, UNLIMITED, Limits
-from hwdse.foldings.options import Options
+from hwdse.folding import legal
+from hwdse.foldings.limits import RESOURCES, Limits
+from hwdse.foldings.options import Options, Stages, plain, tables
 from hwdse.limited_choice import cheapest, feasible
 from hwdse.target import FpgaTarget, uses
 from hwdse.variants import ABSENT, Counts, have
@@ -33,6 +33,7 @@ Objective = Literal["utilization", "lut", "ff", "dsp", "bram", "uram"]
 
 
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
+WHOLE = 1 << 30  # bytes of stages that are remembered while a space is made
 
 
 def known(objective: str) -> Objective:
@@ -112,8 +113,19 @@ def space(
     if not inside:
         raise ValueError(f"network {workload.name!r} has no layer in the accelerator")
     one = replace(design, folding=tuple(sorted((layer.name, Folding()) for layer in inside)))
-    found = [(layer.name, options.of(quantised(layer, one, target), priced, limited)) for layer in inside]
-    return Space(workload, replace(design, folding=()), target, priced, limited, tuple(found))
+    layers = {layer.name: quantised(layer, one, target) for layer in inside}
+    for q in layers.values():
+        limited.check(q)
+    alike = {name: plain(q) for name, q in layers.items()}
+    wanted = {q: (q, tuple(_narrow(q, limited))) for q in alike.values()}
+    found = dict(zip(wanted, tables(list(wanted.values()), priced, Stages(WHOLE)), strict=True))
+    own = tuple((name, found[q]) for name, q in alike.items())
+    return Space(workload, replace(design, folding=()), target, priced, limited, own)
+
+
+def _narrow(q: Quantised, limits: Limits) -> Iterator[Folding]:
+    """The legal foldings of a layer whose streams are within the limits."""
+    return (folding for folding in legal(q.layer) if limits.streams(replace(q, folding=folding)))
 
 
 def smallest(of: Space, cycles: int, objective: Objective = "utilization") -> Folded:
@@ -151,14 +163,6 @@ def front(of: Space, objective: Objective = "utilization") -> tuple[Folded, ...]
     return tuple(found)
 
 
-def folded(design: Design, workload: Workload, target: FpgaTarget, cycles: int) -> Design:
-    """`design` with the folding that takes least of the device of all with at most `cycles` between frames.
-
-    It may be larger than the device. `Dataflow`'s price of it is the smallest utilization that any folding has.
-    """
-    return smallest(space(workload, design, target, limits=UNLIMITED), cycles).design
-
-
 # ---- one choice ----------------------------------------------------------------------------------
 
 
@@ -187,10 +191,10 @@ def _taken(layers: Sequence[Options], picks: Sequence[int]) -> Counts:
 def _folded(of: Space, layers: Sequence[Options], picks: Sequence[int]) -> Folded:
     names = [name for name, _ in of.layers]
     chosen = list(zip(names, layers, picks, strict=True))
-    folding = tuple(sorted((name, own.foldings[pick]) for name, own, pick in chosen))
+    folding = tuple(sorted((name, own.folding(pick)) for name, own, pick in chosen))
     return Folded(
         replace(of.design, folding=folding),
-        tuple((name, own.choices[pick]) for name, own, pick in chosen),
+        tuple((name, own.choice(pick)) for name, own, pick in chosen),
         max(int(own.cycles[pick]) for _, own, pick in chosen),
         Resources(*(int(count) for count in _taken(layers, picks))),
     )

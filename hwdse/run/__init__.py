@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 from hwdse import study as studies
 from hwdse.claims import Claims, beating
-from hwdse.design import Design, Step
+from hwdse.cost_models.dataflow import Dataflow
+from hwdse.design import Design, Folding, Step
 from hwdse.folding import fold
+from hwdse.foldings.refold import Refold
 from hwdse.result import Result, Trial
 from hwdse.run.folder import RunFolder
 from hwdse.run.outcome import result_of
@@ -24,6 +26,7 @@ from hwdse.search.problem import Problem
 from hwdse.space import Recipe, Space
 from hwdse.store import Store
 from hwdse.study import Study
+from hwdse.study.sections import Target
 from hwdse.workers import Evaluator, Executor, Workers, hire
 from hwdse.workload import Workload
 
@@ -194,10 +197,9 @@ def _bench(study: Study) -> "tuple[Bench, Data]":
 
 def space_of(study: Study, treated: Mapping[tuple[Step, ...], Treated]) -> Space:
     """The designs that `study` asks for, of its network."""
-    formats, target = study.formats, study.target
-    cycles = int(target.clock_mhz * 1e6 / target.frames_per_second)
+    formats = study.formats
     first, *others = (
-        Recipe(steps, found.workload, found.nonnegative, tuple(sorted(fold(found.workload, cycles).items())))
+        Recipe(steps, found.workload, found.nonnegative, _folding(study, found.workload))
         for steps, found in treated.items()
     )
     return Space(
@@ -215,6 +217,21 @@ def space_of(study: Study, treated: Mapping[tuple[Step, ...], Treated]) -> Space
     )
 
 
+def _folding(study: Study, workload: Workload) -> tuple[tuple[str, Folding], ...]:
+    """Of all designs, or nothing where each has its own; ValueError names a layer that no folding makes fast enough."""
+    found = fold(workload, study.target.cycles_per_frame)
+    return tuple(sorted(found.items())) if study.target.folding == "greedy" else ()
+
+
+def _refold(target: Target) -> Refold | None:
+    """What folds each design of a study that asks for that."""
+    if target.folding == "greedy":
+        return None
+    model = target.model
+    assert isinstance(model, Dataflow), "as a study is checked"
+    return Refold(target.fpga, model, target.cycles_per_frame)
+
+
 def _problem(
     study: Study, space: Space, evaluator: Evaluator, store: Store, hands: Executor, claims: Claims
 ) -> Problem:
@@ -230,6 +247,7 @@ def _problem(
         store=store,
         hands=hands,
         claims=claims,
+        refold=_refold(target),
     )
 
 

@@ -79,7 +79,7 @@ def _done(problem: Problem, complete: list[FrozenTrial]) -> tuple[Trial, ...]:
     whole = [number for number in designs if number not in raced]
     found = dict(zip(whole, map(_certain, problem.evaluations([designs[n] for n in whole], "search")), strict=True))
     for number, accuracy in raced.items():
-        design = designs[number]
+        design = problem.folded(designs[number])
         found[number] = problem.combine(design, problem.price(design), (accuracy,))
     return tuple(_trial(problem, frozen, found[frozen.number]) for frozen in complete)
 

@@ -8,7 +8,8 @@ from hwdse.study import Study
 
 
 def prices(study: Study) -> str:
-    """A digest of the cost model with all code that it imports, the fits, the figures of energy, and the device."""
-    model = code(type(study.target.model).__module__)
+    """A digest of the cost model and the folding with all code that they import, the fits, the energies, the device."""
+    folding = ["hwdse.foldings.refold"] * (study.target.folding == "optimal")
+    model = code(type(study.target.model).__module__, *folding)
     data = calibrated.content(), placement.content(), energy_figures.content()
     return blake2b("".join((model, *data, repr(study.target.fpga))).encode(), digest_size=8).hexdigest()

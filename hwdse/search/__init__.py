@@ -175,7 +175,6 @@ class _Search:
         problem = self._problem
         choices = {d.name: str(trial.suggest_categorical(d.name, d.choices)) for d in problem.space.dimensions}
         design = problem.space.design(choices)
-        trial.set_user_attr("design", design.digest)
         trial.set_user_attr("origin", _origin(trial.number, problem, self._plan))
         return design
 
@@ -206,6 +205,7 @@ class _Search:
             self._history.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
             return f"trial {trial.number} failed: {failure}"
         assert isinstance(found, Evaluation)
+        trial.set_user_attr("design", found.design.digest)
         accuracy, against = found.accuracy("search"), self._against.pop(trial.number, None)
         if self._races is not None and against is not None and accuracy.count < len(against.race.rival):
             trial.set_user_attr(BEGINNING, encode(accuracy))

@@ -57,9 +57,10 @@ class Desk:
         return len(self._orders) + len(self._done)
 
     def put(self, number: int, design: Design, *splits: str, race: Racing = never) -> None:
-        """Prices a design and starts to find out its accuracy on `splits`, in the `race` that its cost asks for."""
+        """Folds and prices a design, then starts to find its accuracy on `splits`, in the `race` its cost asks for."""
         try:
             with failing():
+                design = self._problem.folded(design)
                 cost = self._problem.price(design)
         except DesignError as failure:
             self._done[number] = failure

@@ -5,7 +5,7 @@ always computed; accuracies and failures are kept in the evaluation store.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,9 +24,13 @@ from hwdse.target import FpgaTarget
 from hwdse.workers import Evaluator as Evaluator
 from hwdse.workers import Executor, Job, Outcome
 from hwdse.workers.in_process import InProcess
+from hwdse.workload import Workload
 
 FLOAT_BITS = 32
 FLOAT = "float"  # stands for the unquantised network where a store wants a design's digest
+
+
+Refold = Callable[[Workload, Design], Design]  # the design folded; ValueError where it has no price
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class Problem:
     store: Store
     hands: Executor | None = None  # who evaluates; None is `evaluator`, here
     claims: Claims | None = None  # in the store; None if no other process uses it
+    refold: Refold | None = None  # how a design is folded that the space leaves unfolded; None if it leaves none
 
     @cached_property
     def context(self) -> str:
@@ -75,10 +80,14 @@ class Problem:
                 yield done.pop(first)
                 first += 1
 
+    def folded(self, design: Design) -> Design:
+        """`design` with a folding, its own if it has one; ValueError where it has no price."""
+        return design if self.refold is None or design.folding else self.refold(self.space.charged(design), design)
+
     def priced(self, design: Design) -> Evaluation:
-        """`design` with its price alone: nothing is evaluated or written; ValueError where it has no price."""
-        cost = self.model.cost(self.space.charged(design), design, self.target, self.clock_mhz)
-        return Evaluation(design, (), cost, (), self._weight_bits(design))
+        """`design`, folded, with its price alone: nothing is evaluated or written; ValueError where it has no price."""
+        folded = self.folded(design)
+        return Evaluation(folded, (), self.price(folded), (), self._weight_bits(folded))
 
     def float_accuracy(self, split: str) -> Accuracy:
         """Of the unquantised network on `split`."""
@@ -102,7 +111,7 @@ class Problem:
         return {f"{i}.{c.metric}": c.violation(value) for i, (c, value) in enumerate(read)}
 
     def price(self, design: Design) -> FpgaCost:
-        """What `design` costs."""
+        """What `design` costs, which is folded; ValueError where it has no price."""
         return self.model.cost(self.space.charged(design), design, self.target, self.clock_mhz)
 
     def combine(self, design: Design, cost: FpgaCost, accuracies: tuple[Accuracy, ...]) -> Evaluation:

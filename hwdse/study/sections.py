@@ -225,6 +225,7 @@ class Target(Section):
     device: Annotated[str, AfterValidator(_device)]
     clock_mhz: PositiveFloat
     frames_per_second: PositiveFloat
+    folding: Literal["greedy", "optimal"] = "greedy"  # fewest lanes, for all designs; or `hwdse.foldings`, for each
     cost_model: str = "dataflow"
     cost_settings: dict[str, Annotated[Setting, BeforeValidator(_setting)]] = Field(default_factory=dict)
 
@@ -233,7 +234,14 @@ class Target(Section):
         model, target = self.model, self.fpga
         if not model.claims(target):
             raise ValueError(f"cost model {model.name!r} does not price device {target.name!r}")
+        if self.folding == "optimal" and self.cost_model != "dataflow":
+            raise ValueError(f"folding 'optimal' is among what 'dataflow' offers, not cost model {self.cost_model!r}")
         return self
+
+    @property
+    def cycles_per_frame(self) -> int:
+        """At most, at the clock and the rate."""
+        return int(self.clock_mhz * 1e6 / self.frames_per_second)
 
     @property
     def fpga(self) -> FpgaTarget:

@@ -96,6 +96,15 @@ def test_settings_are_parameters() -> None:
         assert one.parameters[name] == value, (one, name)
 
 
+def test_columns_are_the_parameters_with_each_folding() -> None:
+    foldings = [Folding(pe, simd) for pe in (1, 2, 4) for simd in (1, 3, 12)]
+    packed = replace(ONE, style="dsp", dsp="dsp48e2")
+    for one in (ONE, packed, replace(ONE, streamed=True), replace(packed, weight=parse("e2m1"), block=True)):
+        columns = one.columns(foldings)
+        for row, folding in enumerate(foldings):
+            assert {key: column[row] for key, column in columns.items()} == replace(one, folding=folding).parameters
+
+
 def test_widths_hold_what_they_must() -> None:
     for weight, activation in product(weights()[::3], activations()[::4]):
         one = MatrixVector(weight, activation, 2, 6, Folding(2, 3))

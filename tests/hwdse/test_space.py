@@ -168,6 +168,7 @@ def test_one_tensor_can_be_changed_to_what_is_on_no_menu() -> None:
     weights = SPACE.changed(design, "weights", "conv2", wide)
     assert dict(weights.weights) == {**dict(design.weights), "conv2": wide}
     assert replace(weights, weights=design.weights) == design
+    assert SPACE.changed(replace(design, folding=()), "weights", "conv2", wide) == weights
     unsigned = SPACE.changed(design, "activations", "sum", minifloat)
     assert dict(unsigned.activations) == {**dict(design.activations), "sum": Quantizer.parse("ue2m2")}
     assert dict(SPACE.changed(design, "activations", "flat", minifloat).activations)["flat"] == minifloat

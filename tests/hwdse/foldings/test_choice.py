@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from itertools import pairwise, product
+from itertools import pairwise
 from math import inf
 
 import numpy as np
@@ -11,8 +11,8 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 from hwdse.cost_models.dataflow import Dataflow, quantised
 from hwdse.design import Design, Quantizer
-from hwdse.folding import check, cycles, fold, legal
-from hwdse.foldings.choice import OBJECTIVES, Objective, Space, fastest, folded, front, known, smallest, space
+from hwdse.folding import check, fold
+from hwdse.foldings.choice import OBJECTIVES, Objective, Space, fastest, front, known, smallest, space
 from hwdse.foldings.limits import UNLIMITED, Limits, stream_bits, weight_bits
 from hwdse.memory import utilization
 from hwdse.pricing import Question, asked
@@ -171,21 +171,6 @@ def test_the_fastest_is_the_end_of_the_front_and_the_smallest_its_points() -> No
         assert smallest(of, one.interval_cycles) == one
         if between < one.interval_cycles:
             assert points([smallest(of, between)], target, "utilization") == points([faster], target, "utilization")
-
-
-def test_a_folded_design_is_the_cheapest_of_all_of_a_small_network() -> None:
-    workload, design = network(np.random.default_rng(0))
-    inside = MODEL.inside(workload)
-    made = folded(design, workload, SMALL, 20)
-    every = product(*([one for one in legal(layer) if cycles(layer, one) <= 20] for layer in inside))
-    costs = [
-        MODEL.cost(workload, replace(design, folding=tuple(zip("ab", some, strict=True))), SMALL, 100.0).area
-        for some in every
-    ]
-    least = min((utilization(area, SMALL), area.luts) for area in costs)
-    own = MODEL.cost(workload, made, SMALL, 100.0).area
-    assert (utilization(own, SMALL), own.luts) == least
-    assert replace(made, folding=()) == design
 
 
 def test_layers_that_are_alike_have_one_table() -> None:

@@ -1,6 +1,9 @@
 """The options of a layer: every folding and every way of every part, less what is never better, priced as terms are."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -8,15 +11,16 @@ import pytest
 from hwdse import terms
 from hwdse.accelerator import Quantised
 from hwdse.alternatives import ways
-from hwdse.cost_models.dataflow import Dataflow, made
-from hwdse.design import Folding, Quantizer
-from hwdse.folding import legal
+from hwdse.cost import Resources
+from hwdse.cost_models.dataflow import Dataflow, alternatives, made, uncalibrated
+from hwdse.design import Folding
+from hwdse.folding import cycles, fast, legal
 from hwdse.foldings.limits import UNLIMITED, Limits, stream_bits, weight_bits
-from hwdse.foldings.options import Formats, layer_options, minimal, of
+from hwdse.foldings.options import Options, Stages, minimal, plain, tables
 from hwdse.target import FpgaTarget, fpga
-from hwdse.variants import counts, nondominated
-from hwdse.workload import OUTSIDE, Layer
-from tests.cost_models.workloads import ADD, ALL_KINDS, CONV, LINEAR, MATMUL, conv
+from hwdse.variants import Counts, counts, nondominated
+from hwdse.workload import OUTSIDE, Kind, Layer
+from tests.cost_models.workloads import ADD, ALL_KINDS, CONV, LINEAR, MATMUL, conv, linear, matmul
 from tests.hwdse.foldings.enumerated import MODEL, rows, skyline
 from tests.hwdse.test_alternatives import quantised
 
@@ -40,6 +44,12 @@ def test_many_units_at_once_take_what_their_terms_add_up_to(pair: str, target: F
         assert own.tolist() == counts(terms.area(unit, target.family, placed=True)[0]).tolist()
 
 
+def of(q: Quantised, model: Dataflow, limits: Limits) -> Options:
+    """The options of a layer with any legal folding whose streams are within `limits`."""
+    foldings = tuple(folding for folding in legal(q.layer) if limits.streams(replace(q, folding=folding)))
+    return tables([(plain(q), foldings)], model, Stages(1 << 30))[0]
+
+
 SMALL_CONV = conv("conv", "a", ("b",), (2, 6), 8)
 SMALL_DEPTHWISE = conv("depthwise", "a", ("b", "c"), (6, 6), 8, groups=6, bias=False)
 
@@ -59,8 +69,8 @@ def test_an_option_is_the_layer_with_its_folding_and_its_choice() -> None:
     for layer in INSIDE:
         found = of(quantised(layer, "int4 int4", Folding(), AMD), MODEL, UNLIMITED)
         for row in range(0, len(found), max(1, len(found) // 6)):
-            one = quantised(layer, "int4 int4", found.foldings[row], AMD)
-            cost = made(one, found.choices[row], MODEL.accumulator)
+            one = quantised(layer, "int4 int4", found.folding(row), AMD)
+            cost = made(one, found.choice(row), MODEL.accumulator)
             assert counts(cost.area).tolist() == found.counts[row].tolist()
             assert cost.cycles == found.cycles[row]
 
@@ -82,28 +92,65 @@ def test_what_nothing_is_below() -> None:
         assert len(minimal(some)) == len(own)
 
 
-def test_options_of_many_formats_at_one_rate() -> None:
-    narrow, wide = Quantizer.parse("int4:channel"), Quantizer.parse("int8:channel")
-    inputs, outputs = Quantizer.parse("uint4"), Quantizer.parse("uint8")
-    formats = [Formats(weights, inputs, outputs) for weights in (narrow, wide)]
-    small, large = layer_options(CONV, formats, 8192, ECP5, MODEL)
-    assert small.cycles.max() <= 8192
-    assert small.counts[:, 0].min() < large.counts[:, 0].min()
-    whole = of(Quantised(CONV, (inputs, narrow), (outputs,), Folding(), ECP5), MODEL, UNLIMITED).within(8192)
-    assert small.counts.tolist() == whole.counts.tolist()
-    assert small.foldings == whole.foldings
-    (add,) = layer_options(ADD, [Formats(None, inputs, outputs)], 1024, ECP5, MODEL)
-    assert add.cycles.max() <= 1024
+SMALL_GROUPED = conv("grouped", "a", ("b",), (4, 8), 6, groups=2, bias=False)
+SMALL_MATMUL = matmul("matmul", ("a", "b"), ("c",), 2, 8, 4, 6)
+SHORT = linear("short", "a", (), 12, 10)  # its biases are the last thing of a network
+OTHERS = tuple(layer for layer in INSIDE if layer.kind in (Kind.ADD, Kind.MAX_POOL, Kind.AVG_POOL, Kind.TABLE))
+SETTINGS = (
+    (AMD, Dataflow()),
+    (AMD, Dataflow(multiplier="dsp")),
+    (ECP5, Dataflow()),
+    (ECP5, Dataflow(multiplier="lut", accumulator="paper")),
+    (fpga("ice40_hx8k"), Dataflow()),  # without DSP blocks
+)
 
 
-def test_what_is_too_fast_or_has_no_price_is_one_sentence() -> None:
-    formats = Formats(Quantizer.parse("int4"), Quantizer.parse("uint4"), Quantizer.parse("uint4"))
-    text = "layer 'conv' needs at least 1024 cycles per frame, more than 1023"
-    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
-        layer_options(CONV, [formats], 1023, ECP5, MODEL)
-    text = "MX groups have no FPGA price yet, but layer 'conv' has 'int4:group16'"
-    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
-        layer_options(CONV, [formats._replace(weights=Quantizer.parse("int4:group16"))], 8192, ECP5, MODEL)
+def one_by_one(q: Quantised, foldings: Sequence[Folding], model: Dataflow) -> Counts:
+    """`n x 6`, cycles and resources: of every folding every combination of ways, each unit priced for itself."""
+    found = list[list[float]]()
+    for folding in foldings:
+        one = replace(q, folding=folding)
+        parts, rest = alternatives(one, model.accumulator, model.multiplier)
+        loose = counts(sum((term.area for term in uncalibrated(one)), Resources()))
+        for ways_ in product(*parts.values()):
+            units = [*rest, *(unit for way in ways_ for unit in way.units)]
+            area = terms.areas(units, q.target.family).sum(0) + loose
+            found.append([cycles(q.layer, folding), *area])
+    return np.array(found)
+
+
+@pytest.mark.parametrize(("target", "model"), SETTINGS, ids=lambda value: value.name)
+def test_stages_that_are_priced_together_are_those_of_single_units(target: FpgaTarget, model: Dataflow) -> None:
+    layers = (SMALL_CONV, SMALL_DEPTHWISE, SMALL_GROUPED, SMALL_MATMUL, SHORT, *OTHERS)
+    pairs = ("int3:channel uint3", "int8 int8", "e2m1:channel ue3m2")
+    every = [plain(quantised(layer, pair, Folding(), target, "uint5")) for layer in layers for pair in pairs]
+    wanted = [(q, legal(q.layer)[:: max(1, len(legal(q.layer)) // 4)]) for q in every]
+    for (q, foldings), found in zip(wanted, tables(wanted, model, Stages(1 << 30)), strict=True):
+        least = skyline(one_by_one(q, foldings, model))
+        assert sorted(np.column_stack([found.cycles, found.counts]).tolist()) == sorted(least.tolist())
+
+
+def test_what_is_known_is_what_is_priced_anew() -> None:
+    wanted = [
+        (plain(quantised(SMALL_CONV, pair, Folding(), AMD, output)), legal(SMALL_CONV))
+        for pair in ("int3:channel uint3", "int5:channel uint4")
+        for output in ("uint3", "uint5")
+    ]
+    known = Stages(1 << 30)
+    for one in wanted:
+        (own,), (alone,) = tables([one], MODEL, known), tables([one], MODEL, Stages(0))
+        assert own.counts.tolist() == alone.counts.tolist()
+        assert [own.choice(row) for row in range(len(own))] == [alone.choice(row) for row in range(len(own))]
+    assert known.found >= 3  # a window of each width and the matrix of each pair, but the first
+
+
+def test_without_paces_an_option_is_the_least_at_any() -> None:
+    q = plain(quantised(SMALL_CONV, "int4:channel uint4", Folding(), ECP5))
+    some = fast(q.layer, 600)
+    (least,) = tables([(q, some)], MODEL, Stages(0), paces=False)
+    (every,) = tables([(q, legal(q.layer))], MODEL, Stages(0))
+    assert sorted(least.counts.tolist()) == sorted(every.within(600).counts.tolist())
+    assert least.cycles.max() <= 600 < every.cycles.max()
 
 
 def test_bits_of_streams() -> None:

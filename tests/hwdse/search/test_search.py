@@ -35,6 +35,7 @@ from hwdse.search import Plan, Progress, history, search
 from hwdse.search.history import claims_of, lasting, open_history, trials
 from hwdse.search.problem import DesignError, Problem
 from hwdse.search.sampler import SAMPLERS
+from hwdse.search.sensitivity import sensitivities
 from hwdse.space import Space
 from hwdse.store import Store
 from hwdse.target import FpgaTarget
@@ -243,6 +244,34 @@ def test_a_design_that_fails_is_a_failed_trial(tmp_path: Path) -> None:
         assert len(study.get_trials()) == 16
     assert failed.number == 3
     assert failed.user_attrs["failure"] == "layer 'fc2' cannot be e2m1"
+
+
+def narrowest(workload: Workload, design: Design) -> Design:
+    """As many lanes as a weight has bits; e2m1 cannot be folded."""
+    bits = {name: quantizer.format for name, quantizer in design.weights}
+    if bits["fc2"].name == "e2m1":
+        raise ValueError("layer 'fc2' cannot be folded")
+    return replace(design, folding=tuple((layer.name, Folding(1, bits[layer.name].bits)) for layer in workload.layers))
+
+
+def test_a_design_that_the_space_leaves_unfolded_is_folded_before_it_is_priced(tmp_path: Path) -> None:
+    with (
+        problem(tmp_path, Mlp()) as plain,
+        open_history(tmp_path / "history.sqlite", "study", ["maximize", "minimize"]) as study,
+    ):
+        task = replace(plain, refold=narrowest)
+        search(task, Plan("grid", 0, 5, None), study, lambda progress: None)
+        whole, (failed,) = trials(study, TrialState.COMPLETE), trials(study, TrialState.FAIL)
+        designs = [task.store.design(t.user_attrs["design"]) for t in whole]
+        bits = [dict(design.weights)["fc1"].format.bits for design in designs]
+        assert [dict(design.folding)["fc1"] for design in designs] == [Folding(1, own) for own in bits]
+        assert (failed.number, failed.user_attrs["failure"]) == (3, "layer 'fc2' cannot be folded")
+        assert task.priced(task.space.design(whole[0].params)).design == designs[0]
+        kept = replace(designs[0], folding=(("fc1", Folding(2, 2)),))
+        assert task.folded(kept) == kept
+        told = list(sensitivities(task, designs[0], lambda done, total, change: None))
+    assert {one.loss for one in told if one.place == "fc2" and one.written == "e2m1"} == {None}
+    assert all(one.loss is not None for one in told if one.written != "e2m1")
 
 
 def test_a_failure_is_paid_for_once(tmp_path: Path) -> None:

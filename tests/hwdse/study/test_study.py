@@ -119,6 +119,19 @@ def test_settings_of_the_cost_model(tmp_path: Path) -> None:
     assert read(tmp_path, ("[[objectives]]", settings)).target.model == Dataflow("paper", "dsp")
 
 
+def test_the_best_folding_needs_a_cost_model_that_offers_a_choice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folding = "frames_per_second = 1000", 'frames_per_second = 1000\nfolding = "optimal"'
+    assert read(tmp_path).target.folding == "greedy"
+    assert read(tmp_path, folding).target.folding == "optimal"
+    assert read(tmp_path, folding).digest != read(tmp_path).digest
+    monkeypatch.setattr(plugins, "named", lambda *where: Dataflow)
+    message = "target: folding 'optimal' is among what 'dataflow' offers, not cost model 'other'"
+    with pytest.raises(ValueError, match=f"^{re.escape(f'{tmp_path}/x.toml: {message}')}$"):
+        read(tmp_path, (folding[0], folding[1] + '\ncost_model = "other"'))
+
+
 def test_energy_needs_a_cost_model_that_states_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     objective, constraint = ('metric = "lut"', 'metric = "energy"'), ('metric = "bram"', 'metric = "energy"')
     assert read(tmp_path, objective).objective_values[1] == Objective("energy", "minimize")
@@ -267,6 +280,8 @@ BAD = [  # what is replaced, by what, and the sentence
      f"techniques.recipe: no technique 'magic'; known: {', '.join(plugins.names('hwdse.techniques'))}"),
     ('["bias_correction"]', '["magic("]',
      "techniques.recipe: a step is written 'technique(setting=value) @ layers', not 'magic('"),
+    ("frames_per_second = 1000", 'frames_per_second = 1000\nfolding = "best"',
+     "'target.folding' is one of 'greedy' or 'optimal', not 'best'"),
     ("frames_per_second = 1000", 'frames_per_second = 1000\ncost_model = "guess"',
      f"target: no cost model 'guess'; known: {', '.join(plugins.names('hwdse.cost_models'))}"),
     ("frames_per_second = 1000", "frames_per_second = 1000\ncost_settings = { width = 3 }",
