@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice, product
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +36,11 @@ FITTED = 256  # evaluations that the model sees: those nearest to the front
 PROGRAMS = 6  # points of the front of each additive problem
 POOL = 4096  # designs that are ranked at guessed prices
 PRICED = 16  # designs that are ranked at exact prices, for each that is proposed
+FEWEST = 32  # of these
+LARGE = 6  # proposals at once, of which some are for what the model is least sure of
+EXPLORED, WIDE = 3, 3.0  # one of so many, as if the model were so many times less sure
 AROUND = 16  # of the best designs, whose neighbours join
-TRIES = 10_000  # designs without promise that are looked at before a space counts as exhausted
+TRIES = 10_000  # designs without promise that are looked at before a space counts as exhausted; all of a small one
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,10 @@ class Allocation:
     # ---- what the model expects most of ----------------------------------------------------------
 
     def _promising(self, found: Known, seen: frozenset[Point], start: int) -> Iterator[Point]:
-        """The designs of a batch: each is the best one if those before it turn out as expected."""
+        """The designs of a batch: each is the best one if those before it turn out as expected.
+
+        A model that is sure of what it has not seen misses whole parts of the front, so some explore.
+        """
         nearest = found.nearest(FITTED)
         features = harms(found, self.costs)
         model = Guess(
@@ -142,14 +149,16 @@ class Allocation:
         )
         best = found.front
         pool = self._pool(model, found, seen, np.random.default_rng([self.seed, start]))
-        exact = list(islice(filter(self._allowed, pool), PRICED * _batch(start)))
+        exact = list(islice(filter(self._allowed, pool), max(FEWEST, PRICED * _batch(start))))
         if not exact:
             return
         costs = scaled(np.array([self._price(point) for point in exact]))
         mean, spread = model.harms.predict(np.array(exact))
         left = np.ones(len(exact), bool)
-        for _ in range(min(2 * _batch(start), len(exact))):
-            gain = np.where(left, improvement.expected(best, costs, mean, spread, log=found.log), -1.0)
+        for number in range(min(2 * _batch(start), len(exact))):
+            wide = _batch(start) >= LARGE and number % EXPLORED == EXPLORED - 1
+            unsure = WIDE * spread if wide else spread
+            gain = np.where(left, improvement.expected(best, costs, mean, unsure, log=found.log), -1.0)
             chosen = int(gain.argmax())
             left[chosen] = False
             best = best.joined(float(harm(mean[chosen], log=found.log)), costs[chosen])
@@ -228,9 +237,14 @@ class Allocation:
         return price is not None and price.allowed
 
     def _left(self, seen: frozenset[Point]) -> Iterator[Point]:
-        """What nobody expects anything of, in order."""
-        every = product(*map(range, self._sizes))
-        yield from (point for point in islice(every, TRIES + len(seen)) if point not in seen and self._allowed(point))
+        """What nobody expects anything of: all designs in order, or of a large space some at random."""
+        tries = TRIES + len(seen)
+        if prod(self._sizes) <= tries:
+            some: Iterable[Point] = product(*map(range, self._sizes))
+        else:
+            points = np.random.default_rng([self.seed, len(seen)]).integers(self._sizes, size=(tries, len(self._sizes)))
+            some = (tuple(map(int, point)) for point in points)
+        yield from (point for point in some if point not in seen and self._allowed(point))
 
 
 def _batch(start: int) -> int:
