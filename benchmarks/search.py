@@ -111,7 +111,7 @@ class Run:
     sampler: str
     seed: int
     scores: Sequence[float]
-    seconds: float  # without evaluations, which are looked up
+    seconds: float  # without evaluations and prices, which are looked up
 
     asked: int  # evaluations; a search that repeats itself, or has found all there is, has fewer
 

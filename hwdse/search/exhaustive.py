@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from hwdse.cost import FpgaCost, LayerCost, Resources, Term
 from hwdse.design import Design
-from hwdse.evaluation import Accuracy, Evaluation, pack
+from hwdse.evaluation import Accuracy, pack
 from hwdse.metrics import metric
-from hwdse.search.problem import Problem
+from hwdse.search.problem import DesignError, Problem
 from hwdse.space import Space
+from hwdse.workers import Job
 
 Array = NDArray[np.float64]
 
@@ -27,7 +28,10 @@ KEPT_EVERY = 500  # designs
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """The evaluations of all designs on the search split; `rows`: where a digest is."""
+    """The evaluations of all designs on the search split.
+
+    `rows`: where a digest is; `alike`: where the digest of a design's numerics is, which others may share.
+    """
 
     count: int  # images
     losses: Array
@@ -35,10 +39,11 @@ class Table:
     sqnrs: Array  # dB
     luts: Array
     rows: Mapping[str, int]
+    alike: Mapping[str, int]
 
     def accuracy(self, design: Design) -> Accuracy:
-        """Of one design."""
-        row = self.rows[design.digest]
+        """Of one design, or of its numerics."""
+        row = self.alike[design.numerics.digest]
         hits = pack(np.arange(self.count) < self.right[row])
         return Accuracy("search", self.count, hits, float(self.losses[row]), float(self.sqnrs[row]))
 
@@ -54,16 +59,13 @@ class Tabled(Problem):
 
     table: Table = field(kw_only=True)
 
-    def evaluation(self, design: Design, *splits: str) -> Evaluation:
-        """Looked up; written to the store like any other."""
-        self.store.add(design)
-        found = self.priced(design)
-        return Evaluation(design, (self.table.accuracy(design),), found.predicted, (), found.weight_bits)
+    def known(self, job: Job) -> Accuracy | DesignError | None:
+        """Looked up, so that nothing is left to evaluate."""
+        return self.table.accuracy(job.design)
 
-    def priced(self, design: Design) -> Evaluation:
+    def price(self, design: Design) -> FpgaCost:
         """Looked up."""
-        cost = self.table.cost(design, self.target.name, self.clock_mhz)
-        return Evaluation(design, (), cost, (), self._weight_bits(design))
+        return self.table.cost(design, self.target.name, self.clock_mhz)
 
 
 def designs(space: Space) -> Iterator[Design]:
@@ -78,18 +80,18 @@ def table(problem: Problem, file: Path, report: Callable[[int, int], None]) -> T
 
     ValueError if the file is of something else.
     """
-    rows = {design.digest: row for row, design in enumerate(designs(problem.space))}
+    every = list(designs(problem.space))
+    rows = {design.digest: row for row, design in enumerate(every)}
     total, name = len(rows), _name(problem, rows)
     done = _kept(file, name)
-    for row, design in enumerate(designs(problem.space)):
-        if row < len(done):
-            continue
+    for row, design in enumerate(every[len(done) :], len(done)):
         done.append(_evaluated(problem, design))
         if (row + 1) % KEPT_EVERY == 0 or row + 1 == total:
             _keep(file, name, done)
             report(row + 1, total)
     losses, right, sqnrs, luts = np.array(done, np.float64).T
-    return Table(problem.float_accuracy("search").count, losses, right, sqnrs, luts, rows)
+    alike = {design.numerics.digest: row for row, design in enumerate(every)}
+    return Table(problem.float_accuracy("search").count, losses, right, sqnrs, luts, rows, alike)
 
 
 def _evaluated(problem: Problem, design: Design) -> tuple[float, float, float, float]:

@@ -92,9 +92,11 @@ def test_a_search_looks_up(tmp_path: Path) -> None:
         known = table(task, tmp_path / "x.npz", quiet)
         own = {f.name: getattr(task, f.name) for f in fields(Problem)}
         own["objectives"] = Objective("loss", "minimize"), Objective("lut", "minimize")
+        own["evaluator"] = counting = Counting(harm)
         tabled = Tabled(**own, table=known)
         history = optuna.create_study(directions=["minimize", "minimize"])
         search(tabled, Plan("allocate", 0, 12, None), history, lambda progress: None)
+    assert counting.left == Counting.left, "nothing is evaluated"
     for trial in trials(history):
         row = known.rows[str(trial.user_attrs["design"])]
         assert trial.values == [known.losses[row], known.luts[row]]
