@@ -6,13 +6,15 @@ is faster for it. Every format is met once before the clock starts: that is the 
 forward pass of a quantised network takes in units of the float network's, and what designs that change one layer at a
 time gain from the network's part that they share. On ResNet-20 also races: a stream of designs, as an evolutionary
 search proposes them, is evaluated on all images and again in races, and the fronts are compared.
-`python benchmarks/sweep.py [--cifar FOLDER] [--only NETWORK] [--json]`; without the folder (see studies/resnet20.toml)
-ResNet-20 has random weights and images.
+`python benchmarks/sweep.py [--cifar FOLDER] [--only NETWORK] [--json] [--page]`; without the folder (see
+studies/resnet20.toml) ResNet-20 has random weights and images. `--page` writes docs/sweep.md.
 """
 
 import argparse
 import json
+import platform
 import random
+import sys
 import warnings
 from collections.abc import Callable
 from copy import deepcopy
@@ -32,6 +34,7 @@ import optuna  # noqa: E402
 import torch  # noqa: E402
 from brevitas.graph.calibrate import calibration_mode  # noqa: E402
 from brevitas.graph.quantize import layerwise_quantize, preprocess_for_quantize  # noqa: E402
+from jinja2 import Environment, StrictUndefined  # noqa: E402
 from optuna.samplers import NSGAIISampler  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
@@ -50,6 +53,7 @@ from hwdse.racing import Race  # noqa: E402
 from hwdse.target import fpga  # noqa: E402
 from hwdse.zoo import build  # noqa: E402
 
+DOCS = Path(__file__).parents[1] / "docs"
 FORMATS = ("int3", "int4", "int5", "int6", "int8", "e2m0", "e2m1", "e2m2", "e3m2", "e4m3")
 LOOP_BATCH = 500  # images, where that is faster for the loop
 CLASSES = 10
@@ -378,50 +382,64 @@ def step_bound(shells: list[Shell], data: Data, batch: int) -> float:
     return len(shells) * sum(spent.values()) / sum(spent.get(number, 0.0) for number, _ in different)
 
 
-def report(name: str, row: Row, raced: Raced | None) -> dict[str, float]:
-    """The ratios of one network."""
-    ratios = {name: row.ratio, f"{name} forward": row.forward, f"{name} gain / allowed": row.gain / row.allowed}
-    if raced is not None:
-        ratios |= {f"{name} raced": raced.raced / row.loop, f"{name} raced front": raced.volume}
-    return {key: round(value, 4) for key, value in ratios.items()}
+@dataclass(frozen=True)
+class Found:
+    """All that was measured of one network."""
+
+    case: Case
+    row: Row
+    raced: Raced | None
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        """For a machine to read."""
+        name, row, raced = self.case.name, self.row, self.raced
+        ratios = {name: row.ratio, f"{name} forward": row.forward, f"{name} gain / allowed": row.gain / row.allowed}
+        if raced is not None:
+            ratios |= {f"{name} raced": raced.raced / row.loop, f"{name} raced front": raced.volume}
+        return {key: round(value, 4) for key, value in ratios.items()}
 
 
-def show(name: str, row: Row, raced: Raced | None) -> None:
-    """One line of the table, and what races do."""
-    head = f"{name:12} {row.loop:8.0f} {row.ours:8.0f} {row.ratio:6.1f} {row.warm_up:8.1f}"
-    print(f"{head} {row.forward:9.2f} {row.gain:11.2f} {row.allowed:8.2f}", flush=True)
-    if raced is not None:
-        print(f"  races on {name}: {raced.raced:.0f} designs a minute, {raced.raced / row.loop:.1f} times the loop's;")
-        print(f"  {raced.full} of {RACES} were seen on all images ({raced.whole:.0f} a minute if all are), with")
-        print(f"  {100 * raced.volume:.2f} % of the hypervolume of all", flush=True)
+def found(case: Case) -> Found:
+    """Measures a network; races on ResNet-20 alone."""
+    row, raced = measure(case), None
+    if case.name == "resnet20":
+        raced = races(Bench.of(case.network, case.data.calibration, case.name, hardware=False), case.data, RACES)
+    print(f"{case.name}: {row.ratio:.1f} times the designs a minute", file=sys.stderr, flush=True)
+    return Found(case, row, raced)
+
+
+def page(results: list[Found]) -> str:
+    """The whole page."""
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    made = environment.from_string((DOCS / "sweep.md.j2").read_text())
+    return made.render(
+        results=results, races=RACES, confidence=CONFIDENCE, machine=f"{platform.machine()}, torch {torch.__version__}"
+    )
 
 
 def main() -> None:
-    """Prints the table, or with --json one object."""
+    """Prints the page, writes it, or with --json prints one object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cifar", type=Path, help="the folder with ResNet-20 and its images")
     parser.add_argument("--only", choices=cases(None), help="one network alone")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of a page")
+    parser.add_argument("--page", action="store_true", help="write docs/sweep.md")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    ratios: dict[str, float] = {}
-    if not arguments.json:
-        print("                 designs a minute          s      quantised    one layer changed at a time")
-        print("network      Brevitas    hwdse  ratio  warm-up   / float        gain  allowed")
-    for name, make in cases(arguments.cifar).items():
-        if arguments.only not in (None, name):
-            continue
-        case = make()
-        row, raced = measure(case), None
-        if name == "resnet20":
-            raced = races(Bench.of(case.network, case.data.calibration, name, hardware=False), case.data, RACES)
-        ratios |= report(name, row, raced)
-        if not arguments.json:
-            show(name, row, raced)
+    chosen = {name: make for name, make in cases(arguments.cifar).items() if arguments.only in (None, name)}
+    results = [found(make()) for make in chosen.values()]
     if arguments.json:
+        ratios = {key: value for one in results for key, value in one.ratios.items()}
         print(json.dumps({"benchmark": "sweep", "ratios": ratios}))
+    elif arguments.page:
+        (DOCS / "sweep.md").write_text(page(results))
+    else:
+        print(page(results))
 
 
 if __name__ == "__main__":

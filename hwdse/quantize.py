@@ -25,6 +25,7 @@ from hwdse.design import Design, Quantizer, Step
 from hwdse.graphs import copied, site_path, watch, with_sites
 from hwdse.plugins import named
 from hwdse.program import Choice, Key, Program, Weights
+from hwdse.shelf import Shelf, Shelved
 from hwdse.technique import Sees, Technique
 from hwdse.trace import Traced, read_again, trace
 from hwdse.treated import Treated, treated
@@ -50,9 +51,10 @@ class Images(Protocol):
 class Memory:
     """What was paid for, of one network and of all that float steps make of it, so that all of them have one bound."""
 
-    def __init__(self) -> None:
-        self.weights: Bounded[tuple[str, str], Weights] = Bounded(WEIGHT_BYTES)
-        self.treatments: Bounded[tuple[Key, int], Treated] = Bounded(WEIGHT_BYTES)
+    def __init__(self, shelf: Shelf | None = None) -> None:
+        """Beside it other processes of this machine may have a memory with the same shelf."""
+        self.weights: Bounded[tuple[str, str], Weights] = Shelved(WEIGHT_BYTES, Weights, shelf)
+        self.treatments: Bounded[tuple[Key, int], Treated] = Shelved(WEIGHT_BYTES, Treated, shelf)
         self.dropped = 0  # networks after float steps
 
 
@@ -84,10 +86,12 @@ class Bench:
         self._forget()
 
     @classmethod
-    def of(cls, model: nn.Module, calibration: Images, name: str, *, hardware: bool = True) -> "Bench":
+    def of(
+        cls, model: nn.Module, calibration: Images, name: str, *, hardware: bool = True, shelf: Shelf | None = None
+    ) -> "Bench":
         """The bench of a trained `model`, which is not changed."""
         images, _ = next(iter(calibration.batches(1)))
-        return cls(trace(model, images, name, hardware=hardware), calibration)
+        return cls(trace(model, images, name, hardware=hardware), calibration, memory=Memory(shelf))
 
     @property
     def nonnegative(self) -> frozenset[str]:

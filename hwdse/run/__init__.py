@@ -70,10 +70,11 @@ def run(
     if folder.finished(study, stamp):
         return folder.load()
     space = space_of(study, treated)
+    shared = folder.tensors if workers.executor == "processes" else None  # a cluster has other disks
     with (
         folder.claimed(study, stamp) as owner,
         Store(_place(folder, storage, store)) as opened,
-        closing(hire(workers, evaluator, partial(one_thread_evaluator, study))) as hands,
+        closing(hire(workers, evaluator, partial(one_thread_evaluator, study, shared))) as hands,
     ):
         claims = Claims(opened.database, owner, workers.patience_seconds)
         problem = _problem(study, space, evaluator, opened, hands, claims)
@@ -159,30 +160,36 @@ class Treated:
 
 def network(study: Study) -> tuple[Evaluator, dict[tuple[Step, ...], Treated]]:
     """The study's network on its data: what evaluates designs, and what each recipe makes of the network."""
-    from hwdse.accuracy import Evaluator as BrevitasEvaluator  # torch and brevitas take seconds to import
-
-    made, data = _bench(study)
+    evaluator, made = _evaluator(study)
     treated: dict[tuple[Step, ...], Treated] = {}
     for steps in study.techniques.menu:
         ready, _ = made.after_float_steps(Design(recipe=steps, hardware=study.model.hardware))
         treated[steps] = Treated(made.charged(steps), ready.nonnegative)  # signs are those that the recipe leaves
-    return BrevitasEvaluator(made, {"search": data.search, "test": data.test}), treated
+    return evaluator, treated
 
 
-def one_thread_evaluator(study: Study) -> Evaluator:
-    """What evaluates designs in a worker, which has one thread."""
+def one_thread_evaluator(study: Study, shared: Path | None) -> Evaluator:
+    """What evaluates designs in a worker, which has one thread, and shares tensors with others by the folder."""
     import torch
 
     torch.set_num_threads(1)
-    return network(study)[0]
+    return _evaluator(study, shared)[0]
 
 
-def _bench(study: Study) -> "tuple[Bench, Data]":
+def _evaluator(study: Study, shared: Path | None = None) -> "tuple[Evaluator, Bench]":
+    from hwdse.accuracy import Evaluator as BrevitasEvaluator  # torch and brevitas take seconds to import
+
+    made, data = _bench(study, shared)
+    return BrevitasEvaluator(made, {"search": data.search, "test": data.test}), made
+
+
+def _bench(study: Study, shared: Path | None = None) -> "tuple[Bench, Data]":
     from hwdse.data import DataSpec
     from hwdse.data import load as load_data
     from hwdse.models import ModelSpec
     from hwdse.models import load as load_model
     from hwdse.quantize import Bench, technique
+    from hwdse.shelf import Shelf
 
     for step in (step for recipe in study.techniques.menu for step in recipe):
         technique(step)  # a wrong setting is found before anything is loaded
@@ -192,7 +199,8 @@ def _bench(study: Study) -> "tuple[Bench, Data]":
     data = load_data(DataSpec(**fields))
     (name,) = study.model.name
     model = load_model(ModelSpec(name, None if study.model.checkpoint is None else Path(study.model.checkpoint)))
-    return Bench.of(model, data.calibration, name, hardware=study.model.hardware), data
+    shelf = None if shared is None else Shelf(shared)
+    return Bench.of(model, data.calibration, name, hardware=study.model.hardware, shelf=shelf), data
 
 
 def space_of(study: Study, treated: Mapping[tuple[Step, ...], Treated]) -> Space:

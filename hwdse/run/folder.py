@@ -32,6 +32,11 @@ class RunFolder:
         return self.path / "evaluations.sqlite"
 
     @property
+    def tensors(self) -> Path:
+        """What the workers share while a run goes on."""
+        return self.path / "tensors"
+
+    @property
     def study_file(self) -> Path:
         """The study with its defaults written out; it owns the folder."""
         return self.path / "study.toml"
@@ -66,9 +71,11 @@ class RunFolder:
         with _locked(self.path) as name:
             self.check_owner(study)
             self._check_context(context)
+            shutil.rmtree(self.tensors, ignore_errors=True)  # of a run that was killed
             try:
                 yield name
             finally:
+                shutil.rmtree(self.tensors, ignore_errors=True)
                 if not self.study_file.exists():  # nothing began, and what is here was made since
                     shutil.rmtree(self.path)
 

@@ -24,7 +24,9 @@ from hwdse.technique import Sees, Technique
 class Magr(Technique):
     """Changes the float weights of the layers in scope, all from the inputs of the network as it was."""
 
-    alpha: float = 0.1  # the penalty on the largest weight, as a share of the inputs' covariance
+    alpha: float = (
+        0.01  # the penalty on the largest weight, as a share of the inputs' covariance; Brevitas has it for LLMs
+    )
     steps: int = 10  # of the proximal gradient
     sees: ClassVar[Sees] = Sees.FLOAT_INPUTS
 
