@@ -25,7 +25,7 @@ class Magr(Technique):
     """Changes the float weights of the layers in scope, all from the inputs of the network as it was."""
 
     alpha: float = (
-        0.01  # the penalty on the largest weight, as a share of the inputs' covariance; Brevitas has it for LLMs
+        0.01  # of the penalty on the largest weight, in shares of the inputs' covariance; Brevitas's for LLMs
     )
     steps: int = 10  # of the proximal gradient
     sees: ClassVar[Sees] = Sees.FLOAT_INPUTS
