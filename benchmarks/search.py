@@ -70,6 +70,7 @@ SHARES = (0.005, 0.01, 0.02, 0.05)  # of the designs of a space
 BAR, GOAL = 0.02, 0.99  # the share of the designs at which the bar stands, and the score there
 SEEDS = 5
 ENDLESS = 10**9  # evaluations
+SLOW = {"tpe": 500}  # evaluations at most: the time that a sampler takes grows with the square of its trials
 MARGIN = 0.1
 REAL, IMAGES = ("allocate", "tpe", "nsga2"), 500  # samplers and images to search, on the real network
 OBJECTIVES = (Objective("loss", "minimize"), Objective("lut", "minimize"))
@@ -210,9 +211,10 @@ def measured(case: Case, work: Path, seeds: int, most: int, samplers: Sequence[s
         count = min(round(SHARES[-1] * len(known.losses)), most)
         runs = []
         for sampler, seed in product(samplers, range(seeds)):
-            file = work / f"{case.name}-{sampler}-{seed}-{count}-{code()}.json"
+            budget = min(count, SLOW.get(sampler, count))
+            file = work / f"{case.name}-{sampler}-{seed}-{budget}-{code()}.json"
             if not file.exists():
-                file.write_text(json.dumps(asdict(searched(task, known, sampler, seed, count))))
+                file.write_text(json.dumps(asdict(searched(task, known, sampler, seed, budget))))
             runs.append(Run(**json.loads(file.read_text())))
     return Outcome(case, len(known.losses), int(scaled(known)[1].sum()), tuple(runs))
 
@@ -331,7 +333,14 @@ def page(outcomes: Sequence[Outcome], real: "Comparison | None") -> str:
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     made = environment.from_string((DOCS / "search.md.j2").read_text())
-    names = {"device": DEVICE, "frames": FRAMES, "clock": CLOCK_MHZ, "shares": SHARES, "samplers": SAMPLERS}
+    names = {
+        "device": DEVICE,
+        "frames": FRAMES,
+        "clock": CLOCK_MHZ,
+        "shares": SHARES,
+        "samplers": SAMPLERS,
+        "slow": SLOW,
+    }
     return made.render(outcomes=outcomes, real=real, seeds=SEEDS, spread=spread, verdict=verdict, **names)
 
 

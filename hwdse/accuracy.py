@@ -123,6 +123,7 @@ class Evaluator:
                 yield i, error
         order = sorted(shells, key=lambda i: shells[i].keys)
         for i, logits in zip(order, self._together([shells[i] for i in order], split), strict=True):
+            self._logits.put((designs[i].numerics.digest, split), logits)
             yield i, _measure(split, logits, self._reference(split), reference=True)
 
     def float_accuracy(self, split: str) -> Accuracy:

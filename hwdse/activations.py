@@ -38,7 +38,9 @@ class SiteQuantiser:
     def __call__(self, x: Tensor, *, inside: tuple[float, float] = (-inf, inf), in_place: bool = False) -> Tensor:
         """`x` clamped to `inside` and quantised; `in_place` allows to write over `x`."""
         if x.device.type != self.device:  # torch would divide by a scale that is elsewhere, and round otherwise
-            raise ValueError(f"the quantiser {self.name} was made for tensors on {self.device}, not on {x.device.type}")
+            raise RuntimeError(
+                f"the quantiser {self.name} was made for tensors on {self.device}, not on {x.device.type}"
+            )
         if self.fused is not None and x.dtype is torch.float32:
             return self.fused(x, inside=inside, in_place=in_place)
         quantised: Tensor = self.module(x if inside == (-inf, inf) else x.clamp(*inside))

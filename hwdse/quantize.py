@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from hashlib import blake2b
 from math import inf
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -87,11 +88,14 @@ class Bench:
 
     @classmethod
     def of(
-        cls, model: nn.Module, calibration: Images, name: str, *, hardware: bool = True, shelf: Shelf | None = None
+        cls, model: nn.Module, calibration: Images, name: str, *, hardware: bool = True, shared: Path | None = None
     ) -> "Bench":
-        """The bench of a trained `model`, which is not changed."""
+        """The bench of a trained `model`, which is not changed; processes share what they make by a folder."""
         images, _ = next(iter(calibration.batches(1)))
-        return cls(trace(model, images, name, hardware=hardware), calibration, memory=Memory(shelf))
+        bench = cls(trace(model, images, name, hardware=hardware), calibration)
+        if shared is not None:
+            bench.memory = Memory(Shelf(shared, bench.digest))
+        return bench
 
     @property
     def nonnegative(self) -> frozenset[str]:

@@ -1,7 +1,7 @@
 """Tensors that the processes of one machine share: what one of them has made, the others read.
 
-Each entry is a file, which appears whole or not at all. It is mapped into memory when it is read, so that all
-processes together hold it once.
+Each entry is a file, which appears whole or not at all. A large one is mapped into memory when it is read, so that all
+processes together hold it once. A shelf is a help and no more: what has no room or cannot be read is made again.
 """
 
 import os
@@ -20,33 +20,47 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V", bound=Sized)
 
 
-class Shelf:
-    """Entries in `folder`, made when it is needed; what is on it is a function of its key, whoever made it."""
+LARGE_BYTES = 1 << 20  # of a file, to be mapped: a process may map some ten thousand
+ROOM_BYTES = 4 << 30  # that one process puts on a shelf
 
-    def __init__(self, folder: Path) -> None:
+
+class Shelf:
+    """Entries in `folder`, made when it is needed; `of` names what they depend on beside their keys."""
+
+    def __init__(self, folder: Path, of: str = "", room_bytes: int = ROOM_BYTES) -> None:
         self._folder = folder
+        self._of = of
+        self._room = room_bytes
 
     def get(self, key: str) -> dict[str, Any] | None:
         """The tensors that were put at `key`, not to be written to; None if nobody has made them yet."""
+        path = self._path(key)
         try:
-            found: dict[str, Any] = torch.load(self._path(key), mmap=True, weights_only=True)
-        except FileNotFoundError:
+            large = path.stat().st_size >= LARGE_BYTES
+            found: dict[str, Any] = torch.load(path, mmap=large, weights_only=True)
+        except (OSError, RuntimeError):  # not there, or no room to map it
             return None
         return found
 
     def put(self, key: str, parts: Mapping[str, Any]) -> None:
-        """Puts tensors there, and text that belongs to them."""
-        self._folder.mkdir(exist_ok=True)
-        with NamedTemporaryFile(dir=self._folder, suffix=".new", delete=False) as file:
-            torch.save(dict(parts), file)
-        os.replace(file.name, self._path(key))
+        """Puts tensors there, and text that belongs to them, as long as there is room."""
+        if self._room <= 0:
+            return
+        try:
+            self._folder.mkdir(exist_ok=True)
+            with NamedTemporaryFile(dir=self._folder, suffix=".new", delete=False) as file:
+                torch.save(dict(parts), file)
+            self._room -= os.path.getsize(file.name)
+            os.replace(file.name, self._path(key))
+        except (OSError, RuntimeError):  # the disk is full
+            self._room = 0
 
     def _path(self, key: str) -> Path:
-        return self._folder / blake2b(key.encode(), digest_size=16).hexdigest()
+        return self._folder / blake2b(f"{self._of} {key}".encode(), digest_size=16).hexdigest()
 
 
 class Shelved(Bounded[K, V]):
-    """A bounded cache of dataclasses of the type `kind` with a shelf behind it, on which everything stays."""
+    """A bounded cache of dataclasses of the type `kind` with a shelf behind it."""
 
     def __init__(self, limit_bytes: int, kind: type[V], shelf: Shelf | None) -> None:
         super().__init__(limit_bytes)

@@ -189,7 +189,6 @@ def _bench(study: Study, shared: Path | None = None) -> "tuple[Bench, Data]":
     from hwdse.models import ModelSpec
     from hwdse.models import load as load_model
     from hwdse.quantize import Bench, technique
-    from hwdse.shelf import Shelf
 
     for step in (step for recipe in study.techniques.menu for step in recipe):
         technique(step)  # a wrong setting is found before anything is loaded
@@ -199,8 +198,7 @@ def _bench(study: Study, shared: Path | None = None) -> "tuple[Bench, Data]":
     data = load_data(DataSpec(**fields))
     (name,) = study.model.name
     model = load_model(ModelSpec(name, None if study.model.checkpoint is None else Path(study.model.checkpoint)))
-    shelf = None if shared is None else Shelf(shared)
-    return Bench.of(model, data.calibration, name, hardware=study.model.hardware, shelf=shelf), data
+    return Bench.of(model, data.calibration, name, hardware=study.model.hardware, shared=shared), data
 
 
 def space_of(study: Study, treated: Mapping[tuple[Step, ...], Treated]) -> Space:

@@ -37,8 +37,8 @@ PROGRAMS = 6  # points of the front of each additive problem
 POOL = 4096  # designs that are ranked at guessed prices
 PRICED = 16  # designs that are ranked at exact prices, for each that is proposed
 FEWEST = 32  # of these
-LARGE = 6  # proposals at once, of which some are for what the model is least sure of
-EXPLORED, WIDE = 3, 3.0  # one of so many, as if the model were so many times less sure
+LARGE = 6  # proposals at once, of which some are not the model's
+BRED = 3  # of so many the last is bred from the front
 AROUND = 16  # of the best designs, whose neighbours join
 TRIES = 10_000  # designs without promise that are looked at before a space counts as exhausted; all of a small one
 
@@ -140,7 +140,7 @@ class Allocation:
     def _promising(self, found: Known, seen: frozenset[Point], start: int) -> Iterator[Point]:
         """The designs of a batch: each is the best one if those before it turn out as expected.
 
-        A model that is sure of what it has not seen misses whole parts of the front, so some explore.
+        A model that is sure of what it has not seen misses whole parts of the front, so some are bred without it.
         """
         nearest = found.nearest(FITTED)
         features = harms(found, self.costs)
@@ -148,17 +148,20 @@ class Allocation:
             surrogate.fit(nearest.points, nearest.harms, features), self._priced_like(nearest, found.reference)
         )
         best = found.front
-        pool = self._pool(model, found, seen, np.random.default_rng([self.seed, start]))
+        random = np.random.default_rng([self.seed, start])
+        pool = self._pool(model, found, seen, random)
         exact = list(islice(filter(self._allowed, pool), max(FEWEST, PRICED * _batch(start))))
         if not exact:
             return
         costs = scaled(np.array([self._price(point) for point in exact]))
         mean, spread = model.harms.predict(np.array(exact))
         left = np.ones(len(exact), bool)
+        bred = self._bred(found, seen, random)
         for number in range(min(2 * _batch(start), len(exact))):
-            wide = _batch(start) >= LARGE and number % EXPLORED == EXPLORED - 1
-            unsure = WIDE * spread if wide else spread
-            gain = np.where(left, improvement.expected(best, costs, mean, unsure, log=found.log), -1.0)
+            if _batch(start) >= LARGE and number % BRED == BRED - 1:
+                yield from islice(bred, 1)
+                continue
+            gain = np.where(left, improvement.expected(best, costs, mean, spread, log=found.log), -1.0)
             chosen = int(gain.argmax())
             left[chosen] = False
             best = best.joined(float(harm(mean[chosen], log=found.log)), costs[chosen])
@@ -196,6 +199,17 @@ class Allocation:
         several = {self._mutant(starts[int(random.integers(len(starts)))], random): None for _ in range(len(single))}
         new = [point for point in {**single, **several} if point not in seen]
         return new if len(new) <= POOL else [new[i] for i in np.sort(random.choice(len(new), POOL, replace=False))]
+
+    def _bred(self, found: Known, seen: frozenset[Point], random: np.random.Generator) -> Iterator[Point]:
+        """New designs that meet the constraints: of each choice one of two parents on the front, or any, rarely."""
+        front = np.array(found.best)
+        for _ in range(TRIES):
+            parents = front[random.integers(len(front), size=2)]
+            child = np.where(random.random(len(self._sizes)) < 0.5, *parents)
+            changed = random.random(len(self._sizes)) < 1 / len(self._sizes)
+            point = tuple(map(int, np.where(changed, random.integers(self._sizes), child)))
+            if point not in seen and self._allowed(point):
+                yield point
 
     def _neighbours(self, point: Point) -> Iterator[Point]:
         for dimension, size in enumerate(self._sizes):

@@ -8,9 +8,9 @@ Haimes, Lasdon and Wismer 1971, IEEE Transactions on Systems, Man, and Cyberneti
 
 import ctypes
 import os
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from hwdse import pareto
 Table = Sequence[NDArray[np.float64]]  # per dimension: a number for each choice
 Point = tuple[int, ...]  # the index of a choice, per dimension
 
+C = ctypes.CDLL(None)  # the C library
+OUTPUT, ALONE = 1, Lock()  # the output of the process, which one program at a time is kept from
 SMALLEST = 1e-5  # of the range of the costs: less is no difference. HiGHS takes 1e-6 for 0, so may pass a bound by that
 RANGE = 1e3  # to which costs are scaled, because HiGHS's tolerances are absolute
 NEAR = 1e-2  # of the harm: what a program may be off where only some points are asked for
@@ -71,16 +73,20 @@ def least(harms: Table, costs: Table, budget: float, gap: float = 0.0) -> Point 
 @contextmanager
 def _silent() -> Iterator[None]:
     """HiGHS writes to the output of the process when it checks a solution that rounding moved."""
-    sys.stdout.flush()
-    kept, nothing, library = os.dup(1), os.open(os.devnull, os.O_WRONLY), ctypes.CDLL(None)
-    os.dup2(nothing, 1)
-    try:
+    with ALONE, ExitStack() as stack:
+        try:
+            kept = os.dup(OUTPUT)
+        except OSError:  # it is closed
+            yield
+            return
+        stack.callback(os.close, kept)
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        stack.callback(os.close, nothing)
+        C.fflush(None)
+        os.dup2(nothing, OUTPUT)
+        stack.callback(os.dup2, kept, OUTPUT)
+        stack.callback(C.fflush, None)  # the callbacks run last first
         yield
-    finally:
-        library.fflush(None)
-        os.dup2(kept, 1)
-        os.close(kept)
-        os.close(nothing)
 
 
 def total(table: Table, point: Point) -> float:

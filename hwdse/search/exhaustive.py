@@ -24,6 +24,7 @@ from hwdse.workers import Job
 Array = NDArray[np.float64]
 
 KEPT_EVERY = 500  # designs
+SPLIT = "search"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +46,7 @@ class Table:
         """Of one design, or of its numerics."""
         row = self.alike[design.numerics.digest]
         hits = pack(np.arange(self.count) < self.right[row])
-        return Accuracy("search", self.count, hits, float(self.losses[row]), float(self.sqnrs[row]))
+        return Accuracy(SPLIT, self.count, hits, float(self.losses[row]), float(self.sqnrs[row]))
 
     def cost(self, design: Design, device: str, clock_mhz: float) -> FpgaCost:
         """Of one design: its LUTs and nothing else."""
@@ -60,7 +61,9 @@ class Tabled(Problem):
     table: Table = field(kw_only=True)
 
     def known(self, job: Job) -> Accuracy | DesignError | None:
-        """Looked up, so that nothing is left to evaluate."""
+        """Looked up, so that nothing is left to evaluate; ValueError for another split than that of the table."""
+        if job.split != SPLIT:
+            raise ValueError(f"a table has the {SPLIT} split, not {job.split!r}")
         return self.table.accuracy(job.design)
 
     def price(self, design: Design) -> FpgaCost:
@@ -104,7 +107,7 @@ def _evaluated(problem: Problem, design: Design) -> tuple[float, float, float, f
 def _name(problem: Problem, rows: Mapping[str, int]) -> str:
     """What the numbers depend on: the network and its data, all designs, the price."""
     every = blake2b("".join(rows).encode(), digest_size=8).hexdigest()
-    return f"{problem.context} {every} {problem.model.name} {problem.target.name}"
+    return f"{problem.context} {every} {problem.model!r} {problem.target.name} {problem.clock_mhz}"
 
 
 def _kept(file: Path, name: str) -> list[tuple[float, ...]]:

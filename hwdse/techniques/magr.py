@@ -24,9 +24,8 @@ from hwdse.technique import Sees, Technique
 class Magr(Technique):
     """Changes the float weights of the layers in scope, all from the inputs of the network as it was."""
 
-    alpha: float = (
-        0.01  # of the penalty on the largest weight, in shares of the inputs' covariance; Brevitas's for LLMs
-    )
+    # Of the penalty on the largest weight, in shares of the inputs' covariance: what Brevitas has for LLMs.
+    alpha: float = 0.01
     steps: int = 10  # of the proximal gradient
     sees: ClassVar[Sees] = Sees.FLOAT_INPUTS
 

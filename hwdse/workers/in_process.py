@@ -5,7 +5,8 @@ import time
 from hwdse.evaluation import Accuracy
 from hwdse.workers import Evaluator, Grouper, Job, Outcome, evaluate
 
-GROUP = 32  # jobs that share work: as many as may be lost when the process dies
+GROUP = 32  # jobs that share work, at most: as many may be lost when the process dies
+GROUP_SECONDS = 20.0  # and for as long nobody hears of them
 
 
 class InProcess:
@@ -16,11 +17,13 @@ class InProcess:
     def __init__(self, evaluator: Evaluator) -> None:
         self._evaluator = evaluator
         self._jobs: dict[Job, None] = {}  # in their order
+        self._seconds = GROUP_SECONDS  # of a job, as far as is known
 
     @property
     def together(self) -> int:
         """As many as a group has, if the evaluator takes groups."""
-        return GROUP if isinstance(self._evaluator, Grouper) else 1
+        most = min(GROUP, int(GROUP_SECONDS / max(self._seconds, 1e-9)))
+        return max(most, 1) if isinstance(self._evaluator, Grouper) else 1
 
     def submit(self, job: Job) -> None:
         """Puts it at the end of the queue."""
@@ -31,8 +34,9 @@ class InProcess:
         if not self._jobs:
             time.sleep(seconds or 0)
             return []
-        jobs = self._first()
+        jobs, start = self._first(), time.perf_counter()
         outcomes = self._done(jobs)
+        self._seconds = (time.perf_counter() - start) / len(jobs)
         for job in jobs:
             del self._jobs[job]
         return outcomes

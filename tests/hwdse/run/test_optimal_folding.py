@@ -1,7 +1,7 @@
 """A study whose designs each have the best folding: what they cost, that they stay what they are, what they share."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -122,13 +122,20 @@ def test_accuracies_are_shared_with_a_study_that_folds_all_alike(
 ) -> None:
     folder, result = done
     evaluated = list[str]()
-    evaluate = accuracy.Evaluator.accuracy
+    evaluate, together = accuracy.Evaluator.accuracy, accuracy.Evaluator.accuracies
 
     def counted(self: accuracy.Evaluator, design: Design, split: str) -> Accuracy:
         evaluated.append(split)
         return evaluate(self, design, split)
 
+    def grouped(
+        self: accuracy.Evaluator, some: Sequence[Design], split: str
+    ) -> Iterator[tuple[int, Accuracy | ValueError]]:
+        evaluated.append(split)
+        return together(self, some, split)
+
     monkeypatch.setattr(accuracy.Evaluator, "accuracy", counted)
+    monkeypatch.setattr(accuracy.Evaluator, "accuracies", grouped)
     changed = ["target.folding=greedy", "search.sampler=grid", "constraints=[]"]
     other = run(load_study(study, changed), tmp_path / "greedy", store=folder / "evaluations.sqlite")
     assert "search" not in evaluated

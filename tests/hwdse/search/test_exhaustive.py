@@ -81,7 +81,7 @@ def test_the_table_of_another_space(tmp_path: Path) -> None:
         problem(tmp_path, harm, of=other) as task,
         pytest.raises(
             ValueError,
-            match=r"^.*x.npz has the designs of another space, network or price: formula .* toy, not formula .* toy$",
+            match=r"^.*x.npz has the designs of another space, network or price: formula .*, not formula .*$",
         ),
     ):
         table(task, tmp_path / "x.npz", quiet)
