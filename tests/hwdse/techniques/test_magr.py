@@ -11,7 +11,7 @@ from tests.hwdse.networks import bench, split, uniform
 @pytest.mark.parametrize("hardware", [True, False])
 def test_the_largest_weights_shrink_and_the_outputs_stay(hardware: bool) -> None:
     on = bench("mlp", hardware)
-    after, _ = on.after_float_steps(uniform(on, "int4", "int4", recipe=(Step("magr"),)))
+    after, _ = on.after_float_steps(uniform(on, "int4", "int4", recipe=(Step("magr", (("alpha", 0.1),)),)))
     inputs = split("calibration").images.flatten(1)
     before, now = (b.traced.graph.get_submodule("fc1") for b in (on, after))
     with torch.no_grad():
