@@ -22,25 +22,11 @@ from hwdse.study import load as load_study
 from hwdse.target import fpga
 from hwdse.terms import PLACEMENT
 from hwdse.workers import Workers
+from tests.hwdse.run import small
 from tests.hwdse.test_hardware_commands import told
 
-STUDY = """
-question = "How small can it be?"
-[model]
-name = "digits-mlp"
-[data]
-name = "digits"
-[formats]
-weights = ["int8", "int3", "e2m1"]
-[target]
-device = "ecp5_25f"
-clock_mhz = 100
-frames_per_second = 200_000
-folding = "optimal"
-[[objectives]]
-metric = "loss"
-[[objectives]]
-metric = "utilization"
+STUDY = small.study(
+    """
 [[constraints]]
 metric = "utilization"
 high = 0.3
@@ -50,7 +36,11 @@ choice = "layer"
 sensitivity = true
 [budget]
 trials = 12
-"""
+""",
+    frames=200_000,
+    target='folding = "optimal"',
+    metrics=("loss", "utilization"),
+)
 CYCLES = 500
 TARGET, MODEL = fpga("ecp5_25f"), Dataflow()
 

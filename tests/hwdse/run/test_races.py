@@ -7,23 +7,10 @@ import pytest
 from hwdse.result import Result
 from hwdse.run import run
 from hwdse.study import load
+from tests.hwdse.run import small
 
-STUDY = """
-question = "Who is worth all images?"
-[model]
-name = "digits-cnn"
-[data]
-name = "digits"
-[formats]
-weights = ["int3..6", "e2m1", "e3m0"]
-[target]
-device = "ecp5_85f"
-clock_mhz = 50
-frames_per_second = 1000
-[[objectives]]
-metric = "sqnr"
-[[objectives]]
-metric = "lut"
+STUDY = small.study(
+    """
 [search]
 sampler = "random"
 racing = 0.95
@@ -31,7 +18,13 @@ racing = 0.95
 baseline = "int6"
 [budget]
 trials = 40
-"""
+""",
+    weights=("int3..6", "e2m1", "e3m0"),
+    network="digits-cnn",
+    device="ecp5_85f",
+    clock_mhz=50,
+    metrics=("sqnr", "lut"),
+)
 
 
 @pytest.fixture(scope="module")

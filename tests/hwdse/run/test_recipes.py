@@ -9,32 +9,25 @@ from hwdse.quantize import charged
 from hwdse.result import Result
 from hwdse.run import run
 from hwdse.study import load
+from tests.hwdse.run import small
 
-STUDY = """
-question = "Which technique pays?"
-[model]
-name = "digits-cnn"
-[data]
-name = "digits"
-[formats]
-weights = ["int4", "e2m1"]
+STUDY = small.study(
+    """
 [techniques]
 recipes = [[], ["gptq"], ["channel_splitting(ratio=0.2)", "bias_correction"]]
-[target]
-device = "ecp5_85f"
-clock_mhz = 50
-frames_per_second = 1000
-[[objectives]]
-metric = "sqnr"
-[[objectives]]
-metric = "lut"
 [search]
 sampler = "random"
 [choice]
 baseline = "int4"
 [budget]
 trials = 10
-"""
+""",
+    weights=("int4", "e2m1"),
+    network="digits-cnn",
+    device="ecp5_85f",
+    clock_mhz=50,
+    metrics=("sqnr", "lut"),
+)
 SPLIT = (Step.parse("channel_splitting(ratio=0.2)"), Step("bias_correction"))
 
 

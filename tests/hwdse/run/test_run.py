@@ -23,29 +23,18 @@ from hwdse.run.manifest import commit
 from hwdse.run.outcome import cost_objective, reference_point
 from hwdse.search import Progress
 from hwdse.study import load as load_study
+from tests.hwdse.run import small
 
 ROOT = Path(__file__).parents[3]
-STUDY = """
-question = "Does it hold together?"
-[model]
-name = "digits-mlp"
-[data]
-name = "digits"
-[formats]
-weights = ["int8", "int3", "int4", "e2m1", "e1m2", "e3m0"]
-[target]
-device = "ecp5_25f"
-clock_mhz = 100
-frames_per_second = 1000
-[[objectives]]
-metric = "top1"
-[[objectives]]
-metric = "lut"
+STUDY = small.study(
+    """
 [search]
 sampler = "tpe"
 [budget]
 trials = 20
-"""
+""",
+    weights=("int8", "int3", "int4", "e2m1", "e1m2", "e3m0"),
+)
 
 
 @pytest.fixture(scope="module")

@@ -9,27 +9,9 @@ from hwdse.result import Result
 from hwdse.run import load, run
 from hwdse.search import Progress
 from hwdse.study import load as load_study
+from tests.hwdse.run import small
 
-STUDY = """
-question = "What matters?"
-[model]
-name = "digits-mlp"
-[data]
-name = "digits"
-[formats]
-weights = ["int8", "int3", "e2m1"]
-[target]
-device = "ecp5_85f"
-clock_mhz = 100
-frames_per_second = 1000
-[[objectives]]
-metric = "top1"
-[[objectives]]
-metric = "lut"
-[search]
-sampler = "grid"
-sensitivity = true
-"""
+STUDY = small.study('[search]\nsampler = "grid"\nsensitivity = true\n', device="ecp5_85f")
 
 
 @pytest.fixture(scope="module")
