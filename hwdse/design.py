@@ -174,6 +174,7 @@ class Design:
 
     The mappings are sorted pairs, so that equal designs are equal and hash alike whatever the
     order they were written in; `Design.of` takes mappings.
+    Not slotted, unlike other values: a search asks for its digest again and again, so it is kept.
     """
 
     weights: tuple[tuple[str, Quantizer], ...] = ()  # layer -> quantiser

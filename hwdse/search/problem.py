@@ -82,7 +82,9 @@ class Problem:
 
     def folded(self, design: Design) -> Design:
         """`design` with a folding, its own if it has one; ValueError where it has no price."""
-        return design if self.refold is None or design.folding else self.refold(self.space.charged(design), design)
+        if self.refold is None or len(design.folding) > 0:
+            return design
+        return self.refold(self.space.charged(design), design)
 
     def priced(self, design: Design) -> Evaluation:
         """`design`, folded, with its price alone: nothing is evaluated or written; ValueError where it has no price."""
