@@ -11,7 +11,7 @@ from math import ceil, prod
 
 from hwdse.design import Folding
 from hwdse.serial_window import serial_cycles
-from hwdse.window import Window
+from hwdse.window import Window, parallel_cycles
 from hwdse.workload import OUTSIDE, Kind, Layer, Workload
 
 
@@ -23,10 +23,11 @@ def fold(workload: Workload, cycles_per_frame: int) -> dict[str, Folding]:
     """
     inside = (layer for layer in workload.layers if layer.kind not in OUTSIDE)
     priced = (layer for layer in inside if workload.hardware or layer.macs > 0)
-    return {layer.name: _cheapest(layer, cycles_per_frame) for layer in priced}
+    return {layer.name: cheapest(layer, cycles_per_frame) for layer in priced}
 
 
-def _cheapest(layer: Layer, cycles_per_frame: int) -> Folding:
+def cheapest(layer: Layer, cycles_per_frame: int) -> Folding:
+    """The folding of one layer that `fold` takes."""
     return min(fast(layer, cycles_per_frame), key=lambda folding: (folding.pe * folding.simd, -folding.simd))
 
 
@@ -103,13 +104,16 @@ def cycles(layer: Layer, folding: Folding) -> int:
     moved = window(layer, folding)
     if moved is None:
         return max(work, ceil(prod(layer.in_shape) / stream_width(layer, folding)))
-    serial = taps_at_once(layer, folding) == 1
-    return max(work, serial_cycles(moved) if serial else moved.input_beats)
+    taps = taps_at_once(layer, folding)
+    if taps == 1:
+        return max(work, serial_cycles(moved))
+    passes = 1 if layer.depthwise else layer.rows // layer.groups // folding.pe
+    return parallel_cycles(moved, passes, prod(moved.kernel) // taps)
 
 
 def window(layer: Layer, folding: Folding, bits: int = 1) -> Window | None:
     """How a layer's pixels become the terms of its outputs; None where they are in the order of the stream."""
-    kernel, stride = _taps(layer)
+    kernel, stride = kernel_and_stride(layer)
     if len(layer.in_shape) != 3 or layer.kind is Kind.ADD:
         return None
     if (kernel, stride, layer.padding) == ((1, 1), (1, 1), (0, 0)):
@@ -126,7 +130,7 @@ def window(layer: Layer, folding: Folding, bits: int = 1) -> Window | None:
     return Window(height, width, kernel, stride, layer.padding, lanes, bits, beats, groups)
 
 
-def _taps(layer: Layer) -> tuple[tuple[int, int], tuple[int, int]]:
+def kernel_and_stride(layer: Layer) -> tuple[tuple[int, int], tuple[int, int]]:
     """Kernel and stride; a pool of an adaptive size has its share of the image, and of the whole image neither."""
     adaptive = layer.kind is Kind.AVG_POOL and layer.kernel == (1, 1) and layer.dot > 1 and layer.positions > 1
     if not adaptive or len(layer.in_shape) != 3:

@@ -6,6 +6,7 @@ memory nor input beats.
 """
 
 from dataclasses import dataclass
+from math import ceil, inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,10 +118,63 @@ def _check_parallel(window: Window) -> None:
             )
 
 
-def parallel_cycles(window: Window) -> int:
-    """Cycles from image to image at full speed: a beat enters in every one."""
+def parallel_cycles(window: Window, passes: int = 1, parts: int = 1) -> int:
+    """Cycles from image to image, where each window takes `passes` of `parts` cycles of its reader.
+
+    The window is read in parts during the first pass. It cannot run ahead of its reader, but for one window that waits
+    at its output and, where there are several parts, one whose parts are given out. So the beats of two rows, or of two
+    images, between one window and the next may be more than what the reader does meanwhile.
+    """
     _check_parallel(window)
-    return window.input_beats
+    (sh, sw), beats, rows, columns = window.stride, window.beats, window.rows, window.columns
+    last = (rows - 1) * sh * window.width + (columns - 1) * sw
+    apart = (sw, sh * window.width - (columns - 1) * sw, window.height * window.width - last)  # pixels
+    column, row, image = ((pixels - 1) * beats + 1 for pixels in apart)
+    work = passes * parts
+    if parts == 1:
+        in_pixels, in_rows = rows * columns * (beats - 1) * work, rows * (columns - 1) * max(work, column)
+        return in_pixels + in_rows + (rows - 1) * max(work, row) + max(work, image)
+    step = _Pair.of(1, work, parts).times(beats - 1)
+    line = step.then(_Pair.of(column, work, parts).then(step).times(columns - 1))
+    whole = line.then(_Pair.of(row, work, parts).then(line).times(rows - 1))
+    return whole.then(_Pair.of(image, work, parts)).cycles
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """When a window is taken from the output, and when its first part is read, from the same of a window before.
+
+    Both are the latest of both plus a number: a matrix of the max-plus algebra (Baccelli et al., Synchronization and
+    Linearity, 1992), whose largest mean of a cycle is the time from image to image.
+    """
+
+    taken: tuple[float, float]
+    read: tuple[float, float]
+
+    @classmethod
+    def of(cls, gap: int, work: int, parts: int) -> "_Pair":
+        """From a window to the next, `gap` beats later: taken when it is there and the parts of the last are gone."""
+        return cls((gap, parts - 1), (gap + 1, work))
+
+    def then(self, other: "_Pair") -> "_Pair":
+        """This, and then the other."""
+        rows = (
+            tuple(max(row[0] + self.taken[i], row[1] + self.read[i]) for i in (0, 1))
+            for row in (other.taken, other.read)
+        )
+        return _Pair(*((row[0], row[1]) for row in rows))
+
+    def times(self, count: int) -> "_Pair":
+        """`count` times one after the other."""
+        if count == 0:
+            return _Pair((0, -inf), (-inf, 0))
+        half = self.times(count // 2)
+        return half.then(half).then(self) if count % 2 else half.then(half)
+
+    @property
+    def cycles(self) -> int:
+        """The largest mean of a cycle, rounded up."""
+        return ceil(max(self.taken[0], self.read[1], (self.taken[1] + self.read[0]) / 2))
 
 
 def parallel_first(window: Window) -> int:
