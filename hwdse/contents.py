@@ -9,7 +9,8 @@ from random import Random
 from hwdse import units
 from hwdse.accelerator import Element
 from hwdse.matrix_vector import products
-from hwdse.netlist import Memory, Stream, Unit
+from hwdse.netlist import Memory, Unit
+from hwdse.ports import ports
 from hwdse.structure.lanes import TABLE, as_format
 from hwdse.thresholds import Thresholds, levels
 
@@ -27,21 +28,18 @@ def unit(element: Element) -> Unit:
         case "code_table":
             codes = [random.getrandbits(p["OUT"]) for _ in range(1 << p["IN"])]
             return units.code_table(codes, p["OUT"], p["LANES"], block=bool(p["BLOCK"]))
-    ins, outs = _streams(element.module, p)
-    return Unit(element.module, element.parameters, ins, outs)
+    return Unit(element.module, element.parameters, *ports(element.module, p))
 
 
 def _matrix(element: Element, p: Parameters, random: Random) -> Unit:
     weight, activation = (as_format(p[f"{side}E"], p[f"{side}M"], p[f"{side}S"]) for side in "WA")
-    lanes = p["PE"] * p["SIMD"]
-    vector = Stream("in", (p["SIMD"] if p["SHARED"] else lanes) * activation.bits)
-    word, out = Stream("weights", lanes * weight.bits), (Stream("out", p["PE"] * p["ACC"]),)
     tables = (products(weight, activation, p["PRODUCT"]),) if p["STYLE"] == TABLE else ()
+    streams = ports(element.module, p)
     if element.module == "mvu_streamed":
-        return Unit(element.module, element.parameters, (vector, word), out, tables)
-    words = p["GROUPS"] * (p["ROWS"] // p["PE"]) * (p["DOT"] // p["SIMD"])
-    matrix = Memory("weights", word.bits, tuple(random.getrandbits(word.bits) for _ in range(words)))
-    return Unit(element.module, element.parameters, (vector,), out, (matrix, *tables))
+        return Unit(element.module, element.parameters, *streams, tables)
+    bits, words = p["PE"] * p["SIMD"] * weight.bits, p["GROUPS"] * (p["ROWS"] // p["PE"]) * (p["DOT"] // p["SIMD"])
+    matrix = Memory("weights", bits, tuple(random.getrandbits(bits) for _ in range(words)))
+    return Unit(element.module, element.parameters, *streams, (matrix, *tables))
 
 
 def _thresholds(element: Element, p: Parameters, random: Random) -> Unit:
@@ -53,29 +51,3 @@ def _thresholds(element: Element, p: Parameters, random: Random) -> Unit:
     value = Thresholds(fmt, p["ACC"], tuple(map(tuple, rows)), narrow)
     make = value.search if element.module == "threshold_search" else value.parallel
     return make(p["LANES"], block_words=p["BLOCK"] or None)
-
-
-def _streams(module: str, p: Parameters) -> tuple[tuple[Stream, ...], tuple[Stream, ...]]:
-    """The ports of a module without a memory of its own contents."""
-    lane = p.get("AS", 0) + p.get("AE", 0) + p.get("AM", 0)
-    match module:
-        case "window_serial":
-            bits = p["LANES"] * p["BITS"]
-            return (Stream("in", bits),), (Stream("out", bits),)
-        case "window_parallel":
-            bits = p["LANES"] * p["BITS"]
-            return (Stream("in", bits),), (Stream("out", p["KH"] * p["KW"] * bits),)
-        case "fifo":
-            return (Stream("in", p["BITS"]),), (Stream("out", p["BITS"]),)
-        case "branch":
-            return (Stream("in", p["BITS"]),), (Stream("out0", p["BITS"]), Stream("out1", p["BITS"]))
-        case "width":
-            return (Stream("in", p["IN"] * p["ELEMENT"]),), (Stream("out", p["OUT"] * p["ELEMENT"]),)
-        case "max_pool":
-            return (Stream("in", p["LANES"] * lane),), (Stream("out", p["LANES"] * lane),)
-        case "sum_pool":
-            return (Stream("in", p["LANES"] * lane),), (Stream("out", p["LANES"] * p["SUM"]),)
-        case "residual_add":
-            ins = (Stream("a", p["LANES"] * lane), Stream("b", p["LANES"] * lane))
-            return ins, (Stream("out", p["LANES"] * p["SUM"]),)
-    raise ValueError(f"no streams are known of leaf module {module!r}")
