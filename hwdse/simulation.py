@@ -70,13 +70,16 @@ class Simulator:
         limit_cycles: int = 10_000_000,
         idle_cycles: int = 10_000,
         exact: bool = True,
+        pace: float = 0.0,
+        burst: int = 1,
     ) -> Simulated:
         """What leaves when `inputs` enter.
 
         `inputs`: stream -> `beats x words` uint32, as `hwdse.beats.pack` gives; `outputs`: stream -> beats wanted.
         `stall`: the probability that in a cycle a source does not begin a beat, or a sink does not take one; 0 is
-        full speed. `exact`: all inputs must be taken, and no output may give more than is wanted. SimulationError
-        where the protocol is broken, where no beat moves for `idle_cycles`, and after `limit_cycles`.
+        full speed. `pace`: cycles from one beat of a source to the next, at least and on average, where the beats of a
+        `burst` come at once. `exact`: all inputs must be taken, and no output may give more than is wanted.
+        SimulationError where the protocol is broken, where no beat moves for `idle_cycles`, and after `limit_cycles`.
         """
         if not 0 <= stall < 1:
             raise ValueError(f"a stall is a probability below 1, not {stall}")
@@ -86,7 +89,7 @@ class Simulator:
             _check(stream, beats)
         lengths = [len(beats) for beats in given]
         header = np.array([*lengths, *wanted], "<u8").tobytes()
-        numbers = (seed % 2**64, int(stall * 2**32), limit_cycles, idle_cycles, int(exact))
+        numbers = (seed % 2**64, int(stall * 2**32), limit_cycles, idle_cycles, int(exact), round(pace * 2**32), burst)
         with TemporaryDirectory() as name:
             folder = Path(name)
             (folder / "stimulus").write_bytes(header + b"".join(beats.tobytes() for beats in given))

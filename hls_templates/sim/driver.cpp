@@ -1,11 +1,13 @@
 // Drives one netlist through its streams, and checks that it keeps the protocol.
 //
-// usage: simulate STIMULUS RESULT SEED STALL LIMIT IDLE EXACT
+// usage: simulate STIMULUS RESULT SEED STALL LIMIT IDLE EXACT PACE BURST
 //   STIMULUS  u64 beats of each input, u64 beats wanted of each output, then the words of each input's beats
 //   RESULT    the words of each output's beats, then u64 cycle numbers: of each input's beats, of each output's,
 //             u64 cycles in all, u64 for each input: whether its ready followed an output's ready within a cycle
 //   STALL     of 2**32: how often a source does not begin a beat, and a sink does not take one
 //   EXACT     1: all inputs are taken, and no output gives more than is wanted
+//   PACE      in 2**-32 cycles: a source does not begin its beat k before cycle k * PACE, but BURST beats at once,
+//             when the first of them may begin
 // Words are little-endian, of 32 bits; a beat has as many as it needs. Exit status 2: one sentence on stderr.
 //
 // The netlist's streams come from the generated streams.h: INPUTS(X) and OUTPUTS(X), X(name, bits).
@@ -77,12 +79,13 @@ static void get(const T& port, std::vector<uint32_t>& beat) {
 struct Bench {
     VerilatedContext context;
     std::vector<Stream> in, out;
-    uint64_t stall;
+    uint64_t stall, pace, burst;
     bool exact;
     std::vector<uint64_t> follows;  // of each input: whether its ready followed an output's ready
     Vtop* dut;
 
-    Bench(uint64_t seed, uint64_t stall, bool exact) : stall(stall), exact(exact) {
+    Bench(uint64_t seed, uint64_t stall, bool exact, uint64_t pace, uint64_t burst)
+        : stall(stall), pace(pace), burst(burst), exact(exact) {
         Random seeds{seed};
         auto stream = [&](const char* name, size_t bits) {
             uint64_t high = seeds.next(), low = seeds.next();
@@ -133,10 +136,12 @@ struct Bench {
         dut->eval();
     }
 
-    void offer() {  // sources begin beats, readers choose
+    void offer(uint64_t cycle) {  // sources begin beats, readers choose
         for (auto& s : in) {
             if (s.valid) continue;
-            s.valid = !s.done() && go(s);
+            uint64_t begun = s.cycles.size();
+            bool due = cycle << 32 >= (begun - begun % burst) * pace;
+            s.valid = !s.done() && due && go(s);
             for (size_t w = 0; w < s.words; w++)  // without valid there is noise
                 s.beat[w] = s.valid ? s.data[s.cycles.size() * s.words + w] : s.random.next();
             if (s.bits % 32) s.beat.back() &= (1u << s.bits % 32) - 1;
@@ -202,7 +207,7 @@ struct Bench {
                 fail("the beats do not end within " + std::to_string(limit) + " cycles: " + progress());
             if (!done() && cycle - last >= idle)
                 fail("no beat moves for " + std::to_string(idle) + " cycles: " + progress());
-            offer();
+            offer(cycle);
             settle();
             if (move(cycle)) last = cycle + 1;
             edge();
@@ -213,9 +218,9 @@ struct Bench {
 };
 
 int main(int argc, char** argv) {
-    if (argc != 8) fail("usage: simulate STIMULUS RESULT SEED STALL LIMIT IDLE EXACT");
+    if (argc != 10) fail("usage: simulate STIMULUS RESULT SEED STALL LIMIT IDLE EXACT PACE BURST");
     auto number = [&](int i) { return std::strtoull(argv[i], nullptr, 10); };
-    Bench bench(number(3), number(4), number(7));
+    Bench bench(number(3), number(4), number(7), number(8), number(9));
     FILE* file = std::fopen(argv[1], "rb");
     if (!file) fail(std::string("cannot read ") + argv[1]);
     auto read = [&](void* to, size_t size, size_t count) {
