@@ -86,4 +86,5 @@ def copied(traced: Traced) -> Traced:
     nodes: Mapping[str, fx.Node] = {node.name: node for node in graph.graph.nodes}
     taps = {site: tuple(nodes[n.name] for n in tapped) for site, tapped in traced.taps.items()}
     operands = {site: (nodes[n.name], at) for site, (n, at) in traced.operands.items()}
-    return Traced(graph, traced.workload, taps, operands, traced.layers)
+    layers = {layer: nodes[n.name] for layer, n in traced.nodes.items()}
+    return Traced(graph, traced.workload, taps, operands, traced.layers, layers)

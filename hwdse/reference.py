@@ -60,8 +60,13 @@ def threshold(thresholds: Thresholds, sums: ArrayLike) -> Codes:
         [np.searchsorted(np.array(row, object), array[:, i], side="right") for i, row in enumerate(thresholds.rows)],
         axis=1,
     )
-    codes = encode(thresholds.format, levels(thresholds.format, thresholds.narrow), narrow=thresholds.narrow)
-    return codes[reached].astype(np.int64)
+    return level_codes(thresholds)[reached]
+
+
+def level_codes(thresholds: Thresholds) -> Codes:
+    """The code of each level, ascending: as many as a sum can reach thresholds, and one."""
+    fmt, narrow = thresholds.format, thresholds.narrow
+    return encode(fmt, levels(fmt, narrow), narrow=narrow).astype(np.int64)
 
 
 def _whole(value: float) -> int | None:

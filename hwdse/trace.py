@@ -34,6 +34,7 @@ class Traced:
     taps: dict[str, tuple[fx.Node, ...]]
     operands: dict[str, tuple[fx.Node, int]]  # only without `hardware`: site -> (layer's node, operand position)
     layers: dict[str, str]  # weighted layer -> module path in the graph
+    nodes: dict[str, fx.Node]  # layer -> node
 
 
 def trace(model: nn.Module, example: Tensor, name: str, *, hardware: bool = True) -> Traced:
@@ -76,7 +77,8 @@ class _Reader:
         )
         weighted = {self.names[n]: str(n.target) for n, k in self.kinds.items() if k in (Kind.CONV, Kind.LINEAR)}
         operands = {} if self.hardware else {site: self._operand_of(site) for site in sites}
-        return Traced(self.graph, workload, {s: tuple(n) for s, n in sites.items()}, operands, weighted)
+        nodes = {self.names[node]: node for node in self.kinds}
+        return Traced(self.graph, workload, {s: tuple(n) for s, n in sites.items()}, operands, weighted, nodes)
 
     # ---- parts -------------------------------------------------------------------------------
 

@@ -1,0 +1,54 @@
+"""Accelerators give the sums of their networks, bit for bit, whatever stalls, and at the pace that the model says."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hwdse.design import Design, Folding
+from hwdse.folding import fold
+from hwdse.quantize import Bench
+from tests.hls_templates.leaves import cache_of
+from tests.hwdse.accelerators import built
+from tests.hwdse.networks import bench, split
+from tests.hwdse.small_networks import SMALL, images, small
+from tests.hwdse.test_lower import mixed
+
+IMAGES = 100
+STALL = 0.3
+
+
+@pytest.fixture
+def cache(request: pytest.FixtureRequest) -> Path:
+    return cache_of(request)
+
+
+def folded(on: Bench, design: Design, pace: int, **own: str) -> Design:
+    """`design` folded for `pace` cycles an image, but for some layers."""
+    foldings = fold(on.workload, pace) | {name: Folding.parse(folding) for name, folding in own.items()}
+    return replace(design, folding=tuple(sorted(foldings.items())))
+
+
+@pytest.mark.parametrize("pace", [2_000, 150])
+@pytest.mark.parametrize("name", SMALL)
+def test_small_networks(name: str, pace: int, cache: Path) -> None:
+    on = small(name)
+    made = built(on, folded(on, mixed(on, pace), pace), cache)
+    made.check(images(IMAGES), stall=0)
+    made.check(images(IMAGES), stall=STALL)
+
+
+def test_all_taps_of_several_channels(cache: Path) -> None:
+    on = small("depthwise")
+    made = built(on, folded(on, mixed(on, 7), 2_000, **{"2": "2x9"}), cache)
+    assert "transpose" in {one.unit.module for one in made.accelerator.netlist.instances}
+    made.check(images(IMAGES), stall=0)
+    made.check(images(IMAGES), stall=STALL)
+
+
+@pytest.mark.parametrize(("name", "seed"), [("mlp", 0), ("cnn", 1), ("resnet", 2)])
+def test_networks_on_digits(name: str, seed: int, cache: Path) -> None:
+    on = bench(name)
+    made = built(on, folded(on, mixed(on, seed), 4_000), cache)
+    made.check(split("test").images[:IMAGES], stall=0)
+    made.check(split("test").images[:IMAGES], stall=STALL)

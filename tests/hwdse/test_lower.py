@@ -1,0 +1,195 @@
+"""Networks in whole numbers beside Brevitas: every code of every tensor, and the logits."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from random import Random
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from hwdse.data import Split
+from hwdse.design import Design, Quantizer
+from hwdse.equality import compare
+from hwdse.folding import fold
+from hwdse.lower import lower
+from hwdse.network import Network
+from hwdse.quantize import Bench
+from hwdse.workload import Kind
+from tests.hwdse.networks import bench, fitting, split, uniform
+from tests.hwdse.small_networks import SMALL, images, small
+
+FORMATS = ("int4", "int8", "e2m1", "e3m2", "e4m3")
+PACE = 20_000
+
+
+def folded(on: Bench, design: Design) -> Design:
+    """`design` with a folding."""
+    return replace(design, folding=tuple(sorted(fold(on.workload, PACE).items())))
+
+
+def mixed(on: Bench, seed: int) -> Design:
+    """A random format for every layer and every site."""
+    random = Random(seed)
+    names = ("int3", "int4:full", "int5", "int8", "e2m1", "e3m2", "e4m3", "e3m0", "e1m3", "e5m2", "int6")
+    weights = {
+        layer.name: Quantizer.parse(random.choice(names) + random.choice((":channel", "")))
+        for layer in on.workload.weighted
+    }
+    sites = {s.name: fitting(on, s.name, Quantizer.parse(random.choice(names))) for s in on.workload.sites}
+    return Design.of(weights, sites)
+
+
+def check_equal(on: Bench, design: Design, seen: torch.Tensor) -> Network:
+    """The network of `design`: the same codes as Brevitas in float64, and in float32 but for what roundings explain."""
+    network = lower(on, folded(on, design))
+    found = compare(on, design, network, seen)
+    assert found.codes > len(seen) * on.workload.sites[0].elements
+    assert (found.images, found.in_float64, found.unexplained) == (len(seen), 0, 0)
+    assert found.in_float32 < found.codes / 1000
+    assert found.logits < 1e-12
+    return network
+
+
+@pytest.mark.parametrize("formats", FORMATS)
+@pytest.mark.parametrize("name", ["mlp", "cnn", "resnet"])
+def test_every_code_of_the_test_images(name: str, formats: str) -> None:
+    on = bench(name)
+    check_equal(on, uniform(on, f"{formats}:channel", formats), split("test").images)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("name", ["mlp", "cnn", "resnet"])
+def test_mixed_designs(name: str, seed: int) -> None:
+    on = bench(name)
+    check_equal(on, mixed(on, seed), split("test").images[:40])
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", SMALL)
+def test_networks_with_everything_else(name: str, seed: int) -> None:
+    on = small(name)
+    check_equal(on, mixed(on, seed), images(32))
+
+
+def test_a_shortcut_becomes_a_convolution_of_ones_and_zeros() -> None:
+    on = small("shortcut")
+    network = lower(on, folded(on, uniform(on, "int4:channel", "int4")))
+    node = network.node("add.shortcut1")
+    assert (node.layer.kind, node.layer.stride, node.layer.kernel) == (Kind.CONV, (2, 2), (1, 1))
+    assert node.weights is not None
+    assert np.array_equal(node.weights, np.eye(8, 4, -2, dtype=np.int64))
+    assert [layer.name for layer in network.workload.layers] == [one.layer.name for one in network.nodes]
+
+
+def test_a_falling_function_negates_weights() -> None:
+    on = small("falling")
+    design = folded(on, uniform(on, "int4:channel", "int4"))
+    codes, kept = lower(on, design).node("conv").weights, on.quantize(design).get_submodule("conv")
+    assert codes is not None
+    positive = torch.tensor(np.where(codes > 7, codes - 16, codes) > 0)
+    weights = kept.get_parameter("weight").permute(0, 2, 3, 1).reshape(5, -1)
+    assert not (positive & (weights > 0)).any()
+
+
+def test_weights_without_a_negative_are_not_negated() -> None:
+    on = small("falling")
+    with pytest.raises(
+        ValueError, match=r"^weights that are negated are numbers of their format, unlike those of layer 'conv'$"
+    ):
+        lower(on, folded(on, uniform(on, "int3:full", "int4")))
+
+
+# ---- what is refused ------------------------------------------------------------------------------
+
+
+def on_images(model: nn.Module) -> Bench:
+    """The bench of a network for images of `small_networks`."""
+    torch.manual_seed(0)
+    return Bench.of(model.eval(), Split("calibration", images(16), torch.zeros(16, dtype=torch.int64)), "network")
+
+
+class Mixer(nn.Module):
+    """A function of the input in place of a network."""
+
+    def __init__(self, function: Callable[[nn.Module, torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.conv, self.same = nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.norm, self.head = nn.BatchNorm2d(4), nn.Linear(4, 3)
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits."""
+        return self.head(self.function(self, x).mean((2, 3)))
+
+
+REFUSED: dict[str, tuple[nn.Module, str]] = {
+    "softmax": (
+        nn.Sequential(nn.Conv2d(4, 3, 6), nn.Flatten(), nn.Linear(3, 3), nn.Softmax(1), nn.Linear(3, 3)),
+        "an accelerator has no softmax, which layer '3' is",
+    ),
+    "function at the end": (
+        nn.Sequential(nn.Conv2d(4, 3, 6), nn.Flatten(), nn.Linear(3, 3), nn.ReLU()),
+        "an accelerator ends in sums that are logits, unlike after layer '2'",
+    ),
+    "sums of pixels": (
+        nn.Sequential(nn.Conv2d(4, 3, 3)),
+        "an accelerator ends in one sum for each class, unlike layer '0'",
+    ),
+    "joined": (
+        Mixer(lambda own, x: own.same(torch.cat([own.conv(x)[:, :2], x[:, :2]], 1))),
+        "an accelerator joins no streams but by adding them, unlike 'cat'",
+    ),
+    "turned": (
+        Mixer(lambda own, x: own.same(own.conv(x).transpose(2, 3))),
+        "an accelerator moves no values in the way in which layer 'same' reads them",
+    ),
+    "falling norm": (
+        Mixer(lambda own, x: own.same(own.norm(nn.functional.avg_pool2d(own.conv(x), 2) * -1))),
+        "a sum is compared with rising thresholds, but after layer 'avg_pool2d' they fall",
+    ),
+    "norm again": (
+        Mixer(lambda own, x: (y := own.conv(x)) + own.same(own.norm(y))),
+        "a table is the same for every channel, but 'norm' comes after a norm",
+    ),
+    "padded pool": (
+        Mixer(lambda own, x: own.same(nn.functional.max_pool2d(own.conv(x), 3, 1, 1))),
+        "a max pool with padding reads no negative numbers, unlike layer 'max_pool2d'",
+    ),
+    "scaled image": (
+        Mixer(lambda own, x: own.conv(x / 2)),
+        "an accelerator takes images as they are quantised, but here something is done before",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_no_accelerator_has(name: str) -> None:
+    model, message = REFUSED[name]
+    on = on_images(model)
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        lower(on, folded(on, uniform(on, "int4:channel", "int4")))
+
+
+@pytest.mark.parametrize(
+    ("weights", "activations", "message"),
+    [
+        ("int4:group4", "int4", "an accelerator has no scale for each group, unlike 'conv' with int4:group4"),
+        ("e6m1", "int4", "an accelerator is built for at most 5 exponent bits, not for e6m1 of 'conv'"),
+    ],
+)
+def test_formats_that_no_accelerator_has(weights: str, activations: str, message: str) -> None:
+    on = small("falling")
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        lower(on, folded(on, uniform(on, weights, activations)))
+
+
+def test_layers_that_are_quantised_by_themselves() -> None:
+    on = bench("mlp", hardware=False)
+    design = uniform(on, "int4", "int4")
+    with pytest.raises(
+        ValueError, match=r"^an accelerator quantises every tensor where it is made, as hardware = true"
+    ):
+        lower(on, design)
