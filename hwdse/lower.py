@@ -71,6 +71,9 @@ class _Lowering:
         self.weights, self.activations = dict(design.weights), dict(design.activations)
         self.layers = {node: traced.workload.layer(name) for name, node in traced.nodes.items()}
         self.tapped = {node: site for site, nodes in traced.taps.items() for node in nodes}
+        self.image = next(node for node in self.graph.graph.nodes if node.op == "placeholder")
+        if self.image not in self.tapped:
+            raise ValueError("an accelerator takes images as they are quantised, but here something is done before")
         self.mover = Mover(traced)
         self.ends = self._ends()
         self.streams: dict[fx.Node, Tensor] = {}
@@ -81,16 +84,13 @@ class _Lowering:
 
     def network(self) -> Network:
         """The whole."""
-        image = next(node for node in self.graph.graph.nodes if node.op == "placeholder")
-        if image not in self.tapped:
-            raise ValueError("an accelerator takes images as they are quantised, but here something is done before")
         shape = self.bench.workload.input_shape
-        self._stream(image, self.tapped[image], shape, stream(shape))
+        self._stream(self.image, self.tapped[self.image], shape, stream(shape))
         for node, layer in self.layers.items():
             self._layer(node, layer)
         self._check_end()
         workload, design = self._as_built()
-        return Network(workload, design, tuple(self.made), tuple(self.nodes), image.name)
+        return Network(workload, design, tuple(self.made), tuple(self.nodes), self.image.name)
 
     # ---- streams -----------------------------------------------------------------------------
 
@@ -250,7 +250,7 @@ class _Lowering:
 
     def _check_padding(self, layer: Layer, source: Tensor) -> None:
         if max(layer.padding) > 0 and source.quantizer.format.signed:
-            raise ValueError(f"a max pool with padding reads no negative numbers, unlike {layer.name!r}")
+            raise ValueError(f"a max pool with padding reads no negative numbers, unlike layer {layer.name!r}")
 
     # ---- the whole ---------------------------------------------------------------------------
 
