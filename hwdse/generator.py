@@ -177,8 +177,8 @@ class _Generator:
 
 
 def _identifier(name: str) -> str:
-    """A name for Verilog, which has no dots and blanks."""
-    return re.sub(r"\W", "_", name)
+    """A name for Verilog, which has no dots and blanks, and begins with no digit."""
+    return re.sub(r"^(?=\d)", "layer", re.sub(r"\W", "_", name))
 
 
 # ---- units with their contents -------------------------------------------------------------------

@@ -39,7 +39,7 @@ def check(made: Assembly, seen: torch.Tensor, cache: Path) -> None:
     assert found.exact
 
 
-@pytest.mark.parametrize("pace", [2_000, 150])
+@pytest.mark.parametrize("pace", [2_000, 350])
 @pytest.mark.parametrize("name", SMALL)
 def test_small_networks(name: str, pace: int, cache: Path) -> None:
     on = small(name)
