@@ -147,7 +147,7 @@ class _Generator:
 
     def _put(self, name: str, unit: Unit, nets: Sequence[str], out: str | None = None) -> str:
         """Places a unit with one output; gives its net."""
-        own = _identifier(name)
+        own = identifier(name)
         net = f"{own}_o" if out is None else out
         ins = tuple(zip((stream.name for stream in unit.inputs), nets, strict=True))
         self.instances.append(Instance(own, unit, (*ins, (unit.outputs[0].name, net))))
@@ -155,13 +155,13 @@ class _Generator:
 
     def _queue(self, name: str, net: str, beats: int, out: str | None = None) -> str:
         """Places a queue, through which an image passes in `beats`."""
-        depth = self.depths.get(_identifier(name), FIFO_WORDS)
-        self.queues[_identifier(name)] = beats
+        depth = self.depths.get(identifier(name), FIFO_WORDS)
+        self.queues[identifier(name)] = beats
         return self._put(name, fifo(self._bits(net), depth, block=self.block and depth > LUT_WORDS), [net], out)
 
     def _fork(self, name: str, net: str) -> tuple[str, str]:
         """A branch of a stream: the net for all other readers, and the net for one."""
-        own, unit = _identifier(name), branch(self._bits(net))
+        own, unit = identifier(name), branch(self._bits(net))
         self.instances.append(Instance(own, unit, (("in", net), ("out0", f"{own}_o0"), ("out1", f"{own}_o1"))))
         return f"{own}_o1", f"{own}_o0"
 
@@ -176,7 +176,7 @@ class _Generator:
         return self._lanes(self.readers[image.name][0][0]) * image.quantizer.format.bits
 
 
-def _identifier(name: str) -> str:
+def identifier(name: str) -> str:
     """A name for Verilog, which has no dots and blanks, and begins with no digit."""
     return re.sub(r"^(?=\d)", "layer", re.sub(r"\W", "_", name))
 

@@ -83,16 +83,13 @@ class Simulator:
         """
         if not 0 <= stall < 1:
             raise ValueError(f"a stall is a probability below 1, not {stall}")
-        given = _in_order(self.netlist.inputs, inputs, "beats for")
-        wanted = _in_order(self.netlist.outputs, outputs, "a number of beats of")
-        for stream, beats in zip(self.netlist.inputs, given, strict=True):
-            _check(stream, beats)
-        lengths = [len(beats) for beats in given]
-        header = np.array([*lengths, *wanted], "<u8").tobytes()
+        content = stimulus(self.netlist, inputs, outputs)
+        lengths = [len(inputs[stream.name]) for stream in self.netlist.inputs]
+        wanted = [outputs[stream.name] for stream in self.netlist.outputs]
         numbers = (seed % 2**64, int(stall * 2**32), limit_cycles, idle_cycles, int(exact), round(pace * 2**32), burst)
         with TemporaryDirectory() as name:
             folder = Path(name)
-            (folder / "stimulus").write_bytes(header + b"".join(beats.tobytes() for beats in given))
+            (folder / "stimulus").write_bytes(content)
             _write(self.netlist, folder, ".hex")
             _simulate((str(self.program.absolute()), "stimulus", "result", *map(str, numbers)), folder)
             return _read((folder / "result").read_bytes(), self.netlist, lengths, wanted)
@@ -105,7 +102,17 @@ def build(netlist: Netlist, cache: Path) -> Simulator:
     compiler = ("g++", *COMPILE, f"-I{include}", f"-I{include / 'vltstd'}")
     runtime = run(_runtime_plan(tools), cache, {"g++": compiler}) / "runtime.o"
     programs = {"g++": (*compiler, str(runtime.absolute())), "verilator": _verilator_program()}
-    return Simulator(netlist, run(_plan(netlist, tools), cache, programs) / "simulate")
+    return Simulator(netlist, run(program_plan(netlist, tools), cache, programs) / "simulate")
+
+
+def stimulus(netlist: Netlist, inputs: Mapping[str, Beats], outputs: Mapping[str, int]) -> bytes:
+    """What a program reads: how many beats enter and leave, and those that enter; arguments as of `Simulator.run`."""
+    given = _in_order(netlist.inputs, inputs, "beats for")
+    wanted = _in_order(netlist.outputs, outputs, "a number of beats of")
+    for stream, beats in zip(netlist.inputs, given, strict=True):
+        _check(stream, beats)
+    header = np.array([*(len(beats) for beats in given), *wanted], "<u8").tobytes()
+    return header + b"".join(beats.tobytes() for beats in given)
 
 
 def lint(netlist: Netlist) -> tuple[str, ...]:
@@ -124,7 +131,7 @@ def lint(netlist: Netlist) -> tuple[str, ...]:
 # ---- the program ---------------------------------------------------------------------------------
 
 
-def _plan(netlist: Netlist, tools: tuple[tuple[str, str], ...]) -> BuildPlan:
+def program_plan(netlist: Netlist, tools: tuple[tuple[str, str], ...]) -> BuildPlan:
     """Everything that decides the program: not the memories, which it reads when it runs."""
     folder = files("hwdse.hls_templates") / "sim"
     hardware = tuple((name, content) for name, content in netlist.files if name.endswith(".sv"))

@@ -150,6 +150,11 @@ def bench(study: Study) -> "Bench":
     return _bench(study)[0]
 
 
+def bench_and_data(study: Study) -> "tuple[Bench, Data]":
+    """The same, and the splits of its data."""
+    return _bench(study)
+
+
 @dataclass(frozen=True, slots=True)
 class Treated:
     """A network after a recipe."""
