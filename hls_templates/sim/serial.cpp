@@ -66,12 +66,11 @@ struct Receiver {  // what the host's end reads from the line
         }
         if (left-- > 0) return;
         left = divider - 1;
-        if (bit == 0 && level) fail("the board sends a start bit that is too short");
         if (bit == 9 && !level) fail("the board sends a byte without a stop bit");
         if (bit == 9) bytes += (char)value;
         else value = value >> 1 | (unsigned)level << 7;
-        bit = bit == 9 ? -1 : bit + 1;
-        value &= 0xFF;
+        bool over = bit == 9 || (bit == 0 && level);  // the latter: it was no start bit
+        bit = over ? -1 : bit + 1;
     }
 };
 
@@ -114,9 +113,9 @@ int main(int argc, char** argv) {
         bool hung_up = wait.revents & POLLHUP;
         if (!hung_up && !open) sender.restart(), receiver = Receiver{divider}, quiet = 0;
         open = !hung_up;
-        if (!open) continue;
         uint8_t bytes[WAITING];
-        ssize_t count = sender.bytes.size() < WAITING ? read(board, bytes, WAITING) : 0;
+        ssize_t count = !open || sender.bytes.size() < WAITING ? read(board, bytes, WAITING) : 0;
+        if (!open) continue;  // what a host has left behind is gone
         if (count > 0) sender.bytes.insert(sender.bytes.end(), bytes, bytes + count);
         ssize_t gone = write(board, receiver.bytes.data(), receiver.bytes.size());
         if (gone > 0) receiver.bytes.erase(0, (size_t)gone);

@@ -66,11 +66,19 @@ def inputs(files: Files, target: FpgaTarget) -> Files:
 
 
 def script(
-    files: Files, target: FpgaTarget, *, dsp: bool, goal: Goal, output: str, top: str = "top", pads: bool = False
+    files: Files,
+    target: FpgaTarget,
+    *,
+    dsp: bool,
+    goal: Goal,
+    output: str,
+    top: str = "top",
+    pads: bool = False,
+    primitives: tuple[str, ...] = (),
 ) -> bytes:
     """Maps module `top` of `files`, in the file of its name, to the primitives of `target` and writes it to `output`.
 
-    `pads`: its ports are pins.
+    `pads`: its ports are pins; `primitives`: files with the ports of those that `files` name.
     """
     if goal not in _GOALS:
         raise ValueError(f"yosys maps for {' or '.join(_GOALS)}, not for {goal!r}")
@@ -78,6 +86,7 @@ def script(
     lines = [
         # Deferred: made with the parameters of their users. `-icells`: with cells of yosys in them.
         *(f"read_verilog -sv -defer {'-icells ' if _is_own(name) else ''}{name}" for name in leaves),
+        *(f"read_verilog -lib {name}" for name in primitives),
         f"read_verilog -sv {top}.sv",
         f"hierarchy -check -top {top}",
         "proc; opt_clean",

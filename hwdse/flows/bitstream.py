@@ -16,13 +16,21 @@ from hwdse.flows._count import count
 from hwdse.flows._netlist import read, read_family
 from hwdse.flows._packers import PACKERS, Packer
 from hwdse.flows._routers import NEXTPNR, ROUTERS, router
-from hwdse.flows._script import YOSYS, Goal, inputs, require, script
+from hwdse.flows._script import YOSYS, Files, Goal, inputs, require, script
 from hwdse.flows.nextpnr import report, wasm_program
 from hwdse.flows.yosys import yosys_program
 from hwdse.netlist import Netlist
 from hwdse.target import FpgaTarget
 
 DEFAULT = "default"  # the board that is meant where only the device is named
+_OSCILLATOR = (  # of a Nexus, for yosys, which otherwise learns of it too late
+    "oscillator.v",
+    b"""module OSCA(input HFOUTEN, output HFCLKOUT);
+  parameter HF_OSC_EN = "DISABLED";
+  parameter HF_CLK_DIV = "1";
+endmodule
+""",
+)
 _NETLIST, _PLACED, _REPORT, _LOG = "netlist.json.gz", "board.json", "report.json", "nextpnr.log"
 
 
@@ -56,7 +64,9 @@ class Bitstream(Flow):
         tools = router(target)
         pack, one = PACKERS[target.family], self.on(target)
         files = board_top.files(netlist, one, self.queue)
-        own = (("synth.ys", self._script(files, target)), *tools.files, (pack.constraints, pack.content(one)))
+        primitives = (_OSCILLATOR,) if one.clock_pin is None else ()
+        synth = ("synth.ys", self._script(files, target, primitives))
+        own = (synth, *primitives, *tools.files, (pack.constraints, pack.content(one)))
         settings = ("--freq", f"{one.clock_mhz:g}", "--seed", str(self.seed), "--timing-allow-fail")
         files_of = ("--json", _PLACED, "--report", _REPORT, *pack.arguments)
         place = (tools.tool, *tools.arguments(replace(target, part=one.part)), *settings, *files_of)
@@ -86,8 +96,11 @@ class Bitstream(Flow):
         routers = {one.tool: wasm_program(one.wheel, one.function) for one in ROUTERS.values()}
         return {**yosys_program(), **routers, **{one.command[0]: _program(one) for one in PACKERS.values()}}
 
-    def _script(self, files: tuple[tuple[str, bytes], ...], target: FpgaTarget) -> bytes:
-        whole = script(files, target, dsp=self.dsp, goal=self.goal, output=_NETLIST, top="board", pads=True)
+    def _script(self, files: Files, target: FpgaTarget, primitives: Files) -> bytes:
+        names = tuple(name for name, _ in primitives)
+        whole = script(
+            files, target, dsp=self.dsp, goal=self.goal, output=_NETLIST, top="board", pads=True, primitives=names
+        )
         return whole + "\n".join([*router(target).before, f"write_json -selected {_PLACED}", ""]).encode()
 
 
