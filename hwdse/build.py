@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import tempfile
+import time
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
@@ -19,8 +20,11 @@ from shutil import rmtree
 from subprocess import DEVNULL, STDOUT, Popen, TimeoutExpired
 from threading import Lock
 
+from hwdse.target import Use
+
 ATTEMPTS = 2  # of a command that crashes; one that hangs is not tried again
 LONGEST = 200  # characters of a log's line in a message
+_USED = re.compile(r"(\w+):\s+(\d+)/\s*(\d+)\s+\d+%")  # a line of nextpnr's utilisation
 
 Programs = Mapping[str, tuple[str, ...]]  # a tool's name -> the first words of its command line on this machine
 
@@ -100,6 +104,21 @@ def run_all(
             builder.stop()
 
 
+def seconds(folder: Path) -> tuple[float, ...]:
+    """Of the wall clock, for each command of the run that finished in `folder`; none where it was not measured."""
+    try:
+        return tuple(map(float, json.loads((folder / "done.json").read_bytes()).get("seconds", ())))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder} is no finished run: {type(error).__name__}: {error}") from None
+
+
+def overfull(log: Path) -> tuple[Use, ...]:
+    """What a design needs more of than the device has, by the utilisation in a log of nextpnr, in its names."""
+    lines = _USED.findall(log.read_text(errors="replace")) if log.exists() else []
+    uses = {name: Use(name, int(used), int(available)) for name, used, available in lines}
+    return tuple(use for use in uses.values() if use.used > use.available)
+
+
 def _outcome(future: Future[Path]) -> Path | BuildError:
     try:
         return future.result()
@@ -140,23 +159,26 @@ class _Builder:
     def _build(self, plan: BuildPlan, place: Path) -> Path:
         (self.cache / "tmp").mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f"{plan.digest}.{os.getpid()}.", dir=self.cache / "tmp"))
+        taken = list[float]()
         try:
             _write(plan, folder)
-            failure = self._commands(plan, folder)
+            failure = self._commands(plan, folder, taken)
             if failure is not None:
                 failed = self.cache / "failed" / plan.digest
                 _replace(folder, failed)
                 raise BuildError(f"{failure}; see {failed}")
             _keep(plan, folder)
-            (folder / "done.json").write_text(_done(plan))
+            (folder / "done.json").write_text(_done(plan, taken))
             return _settle(folder, place)
         finally:
             rmtree(folder, ignore_errors=True)
 
-    def _commands(self, plan: BuildPlan, folder: Path) -> str | None:
-        """What went wrong, in words, or nothing."""
+    def _commands(self, plan: BuildPlan, folder: Path, taken: list[float]) -> str | None:
+        """What went wrong, in words, or nothing; the seconds of each command go to `taken`."""
         for command in plan.commands:
+            begin = time.monotonic()
             failure = self._command(command, folder)
+            taken.append(round(time.monotonic() - begin, 3))
             if failure is not None:
                 return failure + _said(folder / command.log)
         for name in plan.results:
@@ -220,9 +242,10 @@ def _keep(plan: BuildPlan, folder: Path) -> None:
             path.unlink()
 
 
-def _done(plan: BuildPlan) -> str:
+def _done(plan: BuildPlan, taken: Sequence[float]) -> str:
     commands = [" ".join(command.argv) for command in plan.commands]
-    return json.dumps({"digest": plan.digest, "tools": dict(plan.tools), "commands": commands}, indent=1) + "\n"
+    said = {"digest": plan.digest, "tools": dict(plan.tools), "commands": commands, "seconds": taken}
+    return json.dumps(said, indent=1) + "\n"
 
 
 def _settle(folder: Path, place: Path) -> Path:
@@ -243,8 +266,9 @@ def _replace(folder: Path, place: Path) -> None:
 
 
 def _said(log: Path) -> str:
-    """` (its log ends: ...)`: the last error in a log, or else its last line; '' where it is empty."""
+    """` (...)`: the last error in a log, or else its last line, and what does not fit; '' where it is empty."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines()] if log.exists() else []
     lines = [line for line in lines if line]
     errors = [line for line in lines if re.search("error:", line, re.IGNORECASE)]
-    return f" ({(errors or lines)[-1][:LONGEST]})" if lines else ""
+    large = [f"; {use.name}: {use.used} of {use.available}" for use in overfull(log)]
+    return f" ({(errors or lines)[-1][:LONGEST]}{''.join(large)})" if lines else ""

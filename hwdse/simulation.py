@@ -21,13 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwdse.beats import Beats, words
-from hwdse.build import BuildPlan, Command, run
+from hwdse.build import BuildPlan, Command, Programs, run
 from hwdse.netlist import Netlist, Stream
 
 TOOL_SECONDS = 600.0  # the longest that Verilator, the compiler or one simulation may take
 COMPILE = ("-std=c++17", "-O1", "-w")
 ONE_FILE = ("--flatten", "--output-split", "0", "--output-split-cfuncs", "0")  # of C++, however large the netlist is
+TRANSLATE = ("--cc", "-O3", "-Wno-fatal", "--x-initial", "unique", "--Mdir", ".", "--prefix", "Vtop", *ONE_FILE)
 
+Versions = tuple[tuple[str, str], ...]  # of tools: (name, version)
 T = TypeVar("T")
 
 
@@ -97,12 +99,17 @@ class Simulator:
 
 def build(netlist: Netlist, cache: Path) -> Simulator:
     """The program that simulates `netlist`, from `cache` or compiled; SimulationError says what to install."""
+    tools, programs = toolbox(cache)
+    return Simulator(netlist, run(program_plan(netlist, tools), cache, programs) / "simulate")
+
+
+def toolbox(cache: Path) -> tuple[Versions, Programs]:
+    """The versions of the tools, and their command lines; what all programs share is compiled to `cache`."""
     include = _verilator() / "include"
     tools = (("g++", _compiler()), ("verilator", version("verilator")))
     compiler = ("g++", *COMPILE, f"-I{include}", f"-I{include / 'vltstd'}")
     runtime = run(_runtime_plan(tools), cache, {"g++": compiler}) / "runtime.o"
-    programs = {"g++": (*compiler, str(runtime.absolute())), "verilator": _verilator_program()}
-    return Simulator(netlist, run(program_plan(netlist, tools), cache, programs) / "simulate")
+    return tools, {"g++": (*compiler, str(runtime.absolute())), "verilator": _verilator_program()}
 
 
 def stimulus(netlist: Netlist, inputs: Mapping[str, Beats], outputs: Mapping[str, int]) -> bytes:
@@ -131,16 +138,15 @@ def lint(netlist: Netlist) -> tuple[str, ...]:
 # ---- the program ---------------------------------------------------------------------------------
 
 
-def program_plan(netlist: Netlist, tools: tuple[tuple[str, str], ...]) -> BuildPlan:
+def program_plan(netlist: Netlist, tools: Versions) -> BuildPlan:
     """Everything that decides the program: not the memories, which it reads when it runs."""
     folder = files("hwdse.hls_templates") / "sim"
     hardware = tuple((name, content) for name, content in netlist.files if name.endswith(".sv"))
     harness = tuple((name, (folder / name).read_bytes()) for name in ("driver.cpp", "program.cpp"))
-    arguments = ("--cc", "-O3", "-Wno-fatal", "--x-initial", "unique", "--Mdir", ".", "--prefix", "Vtop", *ONE_FILE)
     return BuildPlan(
         (*hardware, *harness, ("streams.h", _streams(netlist).encode())),
         (
-            Command(("verilator", *arguments, *_sources(netlist)), TOOL_SECONDS, "verilator.log"),
+            Command(("verilator", *TRANSLATE, *_sources(netlist)), TOOL_SECONDS, "verilator.log"),
             Command(("g++", "program.cpp", "-o", "simulate"), TOOL_SECONDS, "g++.log"),
         ),
         tools,
@@ -148,7 +154,7 @@ def program_plan(netlist: Netlist, tools: tuple[tuple[str, str], ...]) -> BuildP
     )
 
 
-def _runtime_plan(tools: tuple[tuple[str, str], ...]) -> BuildPlan:
+def _runtime_plan(tools: Versions) -> BuildPlan:
     """The part of every program that is Verilator's own, compiled once."""
     source = b'#include "verilated.cpp"\n#include "verilated_threads.cpp"\n'
     command = Command(("g++", "-c", "runtime.cpp", "-o", "runtime.o"), TOOL_SECONDS, "g++.log")

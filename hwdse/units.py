@@ -30,6 +30,13 @@ def branch(bits: int) -> Unit:
     return _unit("branch", {"BITS": bits}, {"in": bits}, {"out0": bits, "out1": bits})
 
 
+def host(bits_in: int, bits_out: int, queue: int) -> Unit:
+    """Bytes as beats of `bits_in` bits, behind a queue of `queue` bytes, and beats of `bits_out` bits as bytes."""
+    parameters = {"IN_BITS": bits_in, "OUT_BITS": bits_out, "QUEUE": queue, "BLOCK": 1}
+    ins, outs = {"bytes_in": 8, "beats_in": bits_out}, {"beats_out": bits_in, "bytes_out": 8}
+    return _unit("host", parameters, ins, outs)
+
+
 def residual_add(fmt: Format, lanes: int, *, narrow: bool = True) -> Unit:
     """Exact sums of two streams of codes, `sum_bits(fmt, 2, narrow)` bits each."""
     bits = sum_bits(fmt, 2, narrow)

@@ -13,4 +13,7 @@
 #include "Vtop___024root__0__Slow.cpp"
 #include "Vtop___024root__Slow.cpp"
 
-#include "driver.cpp"
+#ifndef DRIVER
+#define DRIVER "driver.cpp"
+#endif
+#include DRIVER

