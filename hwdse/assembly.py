@@ -16,12 +16,13 @@ from hwdse.beats import Beats, Elements, pack, unpack
 from hwdse.folding import cycles
 from hwdse.generator import Accelerator, generate
 from hwdse.network import Codes, Network
+from hwdse.proof import Proof
 from hwdse.queues import size
 from hwdse.simulate import Simulated, simulate
 from hwdse.simulation import build
 from hwdse.target import FpgaTarget
 
-STALL = 0.3  # of the cycles in which a source does not begin a beat, or a sink does not take one
+STALLS = (0.0, 0.3)  # of the cycles in which a source does not begin a beat, or a sink does not take one
 FILLING = 3  # images until the pipeline is full
 
 
@@ -44,10 +45,20 @@ class Assembly:
         one, classes = self.accelerator, len(self.network.logits.scales)
         return unpack(beats, one.sum_bits, one.lanes_out, signed=True).reshape(-1, classes)
 
+    def packed(self, sums: Elements) -> Beats:
+        """What must leave, for `n x classes` sums."""
+        one = self.accelerator
+        return pack(np.asarray(sums).reshape(-1, one.lanes_out), one.sum_bits)
+
     @property
     def deepest(self) -> int:
         """Beats of the deepest queue."""
         return max(self.depths.values())
+
+
+def patience(cycles: int, images: int) -> tuple[int, int]:
+    """The cycles in which a simulation must end, and those in which some beat must move, of an image in `cycles`."""
+    return 10 * cycles * (images + 10), 10 * cycles
 
 
 def pace(network: Network) -> int:
@@ -65,30 +76,17 @@ def assemble(network: Network, units: Mapping[str, Sequence[Element]], target: F
     return Assembly(network, units, depths, generate(network, units, depths, block=block), slowest)
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """What simulation found."""
-
-    images: int
-    sums: int  # compared, with and without stalls
-    wrong: int
-    predicted: int  # cycles from image to image
-    cycles: tuple[int, ...]  # that were found, at full speed, once the pipeline is full
-    latency: int  # cycles from the first beat of the first image to its last sum
-
-    @property
-    def exact(self) -> bool:
-        """Whether all is as the model says."""
-        return self.wrong == 0 and set(self.cycles) == {self.predicted}
-
-
 def prove(assembly: Assembly, codes: Codes, cache: Path, seed: int = 0) -> Proof:
     """Simulates an assembly on `n x positions x channels` codes of images, `n` at least 5."""
     expected = simulate(assembly.network, codes)
     simulator, netlist = build(assembly.accelerator.netlist, cache), assembly.accelerator.netlist
     (stream,), count = netlist.inputs, expected.sums.size // assembly.accelerator.lanes_out
     given, wanted = {stream.name: assembly.beats(codes)}, {netlist.outputs[0].name: count}
-    fast, slow = (simulator.run(given, outputs=wanted, stall=stall, seed=seed) for stall in (0.0, STALL))
+    limit, idle = patience(assembly.cycles, len(codes))
+    fast, slow = (
+        simulator.run(given, outputs=wanted, stall=stall, seed=seed, limit_cycles=limit, idle_cycles=idle)
+        for stall in STALLS
+    )
     (out,) = wanted
     wrong = sum(_wrong(assembly, found.outputs[out], expected) for found in (fast, slow))
     ends = fast.cycles[out].reshape(len(codes), -1)[:, -1]

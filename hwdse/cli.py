@@ -168,6 +168,37 @@ def synth(
 
 
 @app.command()
+def build(
+    path: RunPath,
+    design: DesignName,
+    out: Annotated[Path, typer.Option(help="The folder; new, or an older build that is replaced.")],
+    flow: Annotated[str, typer.Option(help="open: yosys and nextpnr, to a bitstream.")] = "open",
+    device: Annotated[str | None, typer.Option(help="See `hwdse devices`; that of the run otherwise.")] = None,
+    board: Annotated[str | None, typer.Option(help="The usual one for the device otherwise.")] = None,
+    images: Annotated[int, typer.Option(help="Of the test split, that are simulated.")] = 100,
+    cache: Annotated[Path | None, typer.Option(help="What was built, to use again; ~/.cache/hwdse otherwise.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Build a design: RTL that is proven by simulation, placed and routed, and a bitstream with a host program."""
+    from hwdse import build_command as command
+    from hwdse.calibration.command import CACHE
+
+    wish = command.Wish(flow, device, board, images)
+    command.build(path, design, wish, out, CACHE if cache is None else cache).print(as_json=as_json)
+
+
+@app.command()
+def verify(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="What `hwdse build` has written.")],
+    as_json: Json = False,
+) -> None:
+    """Read a build again: its netlist has the formats and foldings of its design, layer by layer."""
+    from hwdse import build_command as command
+
+    command.verify(folder).print(as_json=as_json)
+
+
+@app.command()
 def calibrate(
     devices: Annotated[
         list[str] | None, typer.Argument(metavar="DEVICE", help="The built-in campaign otherwise.")

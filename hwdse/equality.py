@@ -6,7 +6,6 @@ that the model itself has before it, and for each it is asked whether the roundi
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch import Tensor, fx, nn
 from hwdse.design import Design
 from hwdse.formats import decode, encode
 from hwdse.network import Codes, Network, Node, Rule
+from hwdse.proof import Compared
 from hwdse.quantize import Bench
 from hwdse.simulate import BATCH, apply, compute, simulate
 from hwdse.thresholds import Thresholds
@@ -27,29 +27,6 @@ UNIT = 2.0**-24  # of roundoff: half of the distance of two float32 numbers from
 OTHERS = 12
 
 Values = Mapping[str, NDArray[np.float64]]  # tensor -> n x C x H x W or alike, as a model has them
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """How many codes were compared, and how many differ."""
-
-    images: int = 0
-    codes: int = 0  # of all tensors, and as many again in float32
-    in_float64: int = 0  # that differ from the model's in float64
-    in_float32: int = 0  # that differ from the model's in float32, each layer on the model's own codes
-    unexplained: int = 0  # of those, that the roundings of a float32 sum cannot explain
-    logits: float = 0.0  # the largest difference of a logit from the model's in float64
-
-    def __add__(self, other: "Compared") -> "Compared":
-        """Of both together."""
-        return Compared(
-            self.images + other.images,
-            self.codes + other.codes,
-            self.in_float64 + other.in_float64,
-            self.in_float32 + other.in_float32,
-            self.unexplained + other.unexplained,
-            max(self.logits, other.logits),
-        )
 
 
 def compare(bench: Bench, design: Design, network: Network, images: Tensor) -> Compared:

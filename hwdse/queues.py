@@ -46,7 +46,15 @@ def size(accelerator: Accelerator, beats: int, cycles: int, cache: Path) -> Size
     wanted = {f"{name}_{end}": IMAGES * count for name, count in accelerator.queues for end in ENDS}
     wanted["out"] = IMAGES * accelerator.queues[-1][1]
     runs = (
-        simulator.run({stream.name: images}, outputs=wanted, pace=cycles / beats, burst=burst) for burst in (1, beats)
+        simulator.run(
+            {stream.name: images},
+            outputs=wanted,
+            pace=cycles / beats,
+            burst=burst,
+            limit_cycles=100 * IMAGES * cycles,
+            idle_cycles=100 * cycles,
+        )
+        for burst in (1, beats)
     )
     return min((_sized(accelerator, found) for found in runs), key=lambda one: (one.cycles, sum(one.depths.values())))
 

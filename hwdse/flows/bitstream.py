@@ -109,6 +109,12 @@ def bitstream(folder: Path) -> Path:
     return folder / PACKERS[read_family(folder)].bitstream
 
 
+def wheels(target: FpgaTarget) -> tuple[tuple[str, str], ...]:
+    """What pip installs for the tools of a device, with versions."""
+    pack = PACKERS[target.family]
+    return tuple(dict.fromkeys((("pyosys", YOSYS), (router(target).wheel, NEXTPNR), (pack.wheel, pack.version))))
+
+
 def _program(one: Packer) -> tuple[str, ...]:
     if one.function is not None:
         return wasm_program(one.wheel, one.function)

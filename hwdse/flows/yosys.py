@@ -18,7 +18,7 @@ from hwdse.netlist import Netlist
 from hwdse.target import FpgaTarget
 
 _NETLIST = "netlist.json.gz"
-_RUN = "import sys; from pyosys import libyosys as yosys; yosys.run_pass('script ' + sys.argv[1], yosys.Design())"
+RUN = "import sys; from pyosys import libyosys as yosys; yosys.run_pass('script ' + sys.argv[1], yosys.Design())"
 
 
 @dataclass(frozen=True)
@@ -54,4 +54,4 @@ class Yosys(Flow):
 def yosys_program() -> Mapping[str, tuple[str, ...]]:
     """The tool `yosys`: a script file is its argument; ValueError where the wheel is missing or another one."""
     require("pyosys", YOSYS)
-    return {"yosys": (sys.executable, "-c", _RUN)}
+    return {"yosys": (sys.executable, "-c", RUN)}
