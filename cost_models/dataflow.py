@@ -46,7 +46,7 @@ from hwdse.workload import OUTSIDE, Kind, Layer, Workload
 
 # What an accelerator needs besides, in words for people.
 UNPRICED = (
-    "FIFOs that balance residual branches, stream width converters between layers, host interface and DMA, "
+    "queues of more than two beats, as residual branches need, stream width converters, host interface and DMA, "
     "and conversion to and from float around layers outside"
 )
 PIPELINE_STAGES = 4  # cycles: registers after the operands, the products and the tree, and the total

@@ -199,7 +199,7 @@ def _summary(made: Made, out: Path) -> tables.Table:
     verdict = "" if made.met else f"THE CLOCK OF {made.board.clock_mhz:g} MHz IS MISSED: it reaches {mhz:.1f} MHz.\n"
     note = (
         f"{verdict}{made.proof.sums:,} sums of {made.proof.images} images are equal in Verilator; the deepest queue "
-        f"holds {made.assembly.deepest} beats. Placed: with the serial line to the host.\n{out / SYNTH / made.bitstream}"
+        f"holds {made.assembly.deepest} beats. Placed: with a serial line.\n{out / SYNTH / made.bitstream}"
     )
     title = f"trial {made.trial} of {made.study} on {made.board.name}"
     return tables.of(title, ("", "predicted", "placed", "error", "available"), rows, note)

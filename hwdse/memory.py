@@ -14,7 +14,7 @@ from hwdse.target import FpgaTarget, uses
 # (`wmem <= 128`), and so do we, for every family.
 LUT_WORDS = 128
 
-FIFO_WORDS = 32  # after a unit; the deepest RAM of which a LUT6 holds two bits
+FIFO_WORDS = 2  # after a unit: a beat a cycle, and no path from ready to ready; few queues need more (`hwdse.queues`)
 
 
 @dataclass(frozen=True, slots=True)

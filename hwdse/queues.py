@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from hwdse.beats import words
 from hwdse.generator import Accelerator
+from hwdse.memory import FIFO_WORDS
 from hwdse.netlist import Instance, Netlist
 from hwdse.simulation import Simulated, build
 from hwdse.units import branch, fifo
 
 IMAGES = 5  # that are simulated: the first fill the pipeline
-SHALLOWEST = 2  # beats: a beat a cycle, and no path from the reader's ready to the writer's
 ENDS = ("enters", "leaves")
 
 
@@ -62,7 +62,7 @@ def size(accelerator: Accelerator, beats: int, cycles: int, cache: Path) -> Size
 def _sized(accelerator: Accelerator, found: Simulated) -> Sized:
     times = {name: tuple(found.cycles[f"{name}_{end}"] for end in ENDS) for name, _ in accelerator.queues}
     ends = found.cycles["out"].reshape(IMAGES, -1)[:, -1]
-    return Sized({name: max(SHALLOWEST, most(*both)) for name, both in times.items()}, int(ends[-1] - ends[-2]))
+    return Sized({name: max(FIFO_WORDS, most(*both)) for name, both in times.items()}, int(ends[-1] - ends[-2]))
 
 
 def most(enters: NDArray[np.int64], leaves: NDArray[np.int64]) -> int:
