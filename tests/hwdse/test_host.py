@@ -1,6 +1,7 @@
 """The host program: the codes that it sends, what it says of bad input, and a network on a simulated board."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -202,8 +203,8 @@ def test_digits_on_a_simulated_board(name: str, mhz: float, cache: Path, tmp_pat
     with running(made, one, queue, cache, tmp_path) as port:
         check(made, tmp_path, port, digits)
         line = program.Line(port, rate(mhz).baud)
-        program.os.write(line.file, b"half")
-        program.os.close(line.file)
+        os.write(line.file, b"half")
+        os.close(line.file)
         check(made, tmp_path, port, digits)
 
 
