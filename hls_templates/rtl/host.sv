@@ -3,7 +3,8 @@
 // A beat of IN_BITS bits comes as whole bytes, the lowest first, and so goes one of OUT_BITS bits; bits above a beat
 // are 0. A queue of at least QUEUE bytes is before the accelerator, BLOCK 1: in block RAM. A line of bytes cannot be
 // stopped, so the host never sends more than QUEUE bytes of images whose results it has not got: then there is room for
-// each, whatever the accelerator does meanwhile.
+// each, whatever the accelerator does meanwhile. What an image has left when its result is there, pixels under no
+// window, waits for nothing, and is gone before the host knows.
 `default_nettype none
 module host #(
     parameter IN_BITS = 8,

@@ -2,7 +2,8 @@
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from hwdse.formats import parse
 from hwdse.netlist import Instance, Netlist, Stream, Unit, closure, modules, source
 from hwdse.simulation import SimulationError, build, lint
 from hwdse.units import host, residual_add
-from tests.hls_templates.leaves import STALLS, Case, cache_of, check_lint
+from tests.hls_templates.leaves import STALLS, cache_of, side_by_side
 
 RTL = Path(__file__).parents[2] / "hls_templates" / "rtl"
 BYTES = 60
@@ -73,44 +74,50 @@ def with_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         function.cache_clear()
 
 
-def line(sender: int, receiver: int, depth: int = 64) -> Netlist:
+def line(sender: int, receiver: int, depth: int = 64) -> Unit:
     """A line with so many cycles of a bit at its ends."""
     parameters = (("SENDER", sender), ("RECEIVER", receiver), ("DEPTH", depth))
-    return Netlist.of(Unit("line", parameters, (Stream("in", 9),), (Stream("out", 9),)))
+    return Unit("line", parameters, (Stream("in", 9),), (Stream("out", 9),))
 
 
 def random_bytes(count: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, 1))
 
 
-@pytest.mark.parametrize(("sender", "receiver"), [(4, 4), (5, 5), (12, 12), (27, 27), (25, 24), (24, 25)])
-def test_bytes_pass_a_line(sender: int, receiver: int, cache: Path, with_line: None) -> None:
+PAIRS = ((4, 4), (5, 5), (12, 12), (27, 27), (25, 24), (24, 25))
+
+
+def test_bytes_pass_a_line(cache: Path, with_line: None) -> None:
     sent = random_bytes(BYTES)
-    simulator = build(line(sender, receiver), cache)
+    simulator = build(side_by_side([line(*pair) for pair in PAIRS]), cache)
+    given = {f"in{i}": pack(sent, 9) for i in range(len(PAIRS))}
     for stall in STALLS:
-        found = simulator.run({"in": pack(sent, 9)}, outputs={"out": BYTES}, stall=stall, seed=sender)
-        assert np.array_equal(unpack(found.outputs["out"], 9, 1), sent)
-        if stall == 0:
-            assert set(np.diff(found.cycles["out"])) <= {10 * sender + 1}
+        found = simulator.run(given, outputs={f"out{i}": BYTES for i in range(len(PAIRS))}, stall=stall)
+        for i, (sender, _) in enumerate(PAIRS):
+            assert np.array_equal(unpack(found.outputs[f"out{i}"], 9, 1), sent)
+            if stall == 0:
+                assert set(np.diff(found.cycles[f"in{i}"])) == {10 * sender + 1}
 
 
-@pytest.mark.parametrize("receiver", [22, 28])
-def test_rates_that_differ_by_12_percent_do_not_pass(receiver: int, cache: Path, with_line: None) -> None:
+def test_rates_that_differ_by_12_percent_do_not_pass(cache: Path, with_line: None) -> None:
     sent = random_bytes(BYTES)
-    found = build(line(25, receiver), cache).run({"in": pack(sent, 9)}, outputs={"out": 10}, exact=False)
-    assert not np.array_equal(unpack(found.outputs["out"], 9, 1), sent[:10])
+    simulator = build(side_by_side([line(25, 22), line(25, 28)]), cache)
+    wanted = {"out0": 10, "out1": 10}
+    found = simulator.run({"in0": pack(sent, 9), "in1": pack(sent, 9)}, outputs=wanted, exact=False)
+    for name in wanted:
+        assert not np.array_equal(unpack(found.outputs[name], 9, 1), sent[:10])
 
 
 def test_a_break_is_no_byte_and_is_seen(cache: Path, with_line: None) -> None:
     sent = [[65], [66], [256], [67], [256], [256], [0], [255]]
-    found = build(line(12, 12), cache).run({"in": pack(sent, 9)}, outputs={"out": len(sent)}, stall=0.3)
+    found = build(Netlist.of(line(12, 12)), cache).run({"in": pack(sent, 9)}, outputs={"out": len(sent)}, stall=0.3)
     assert unpack(found.outputs["out"], 9, 1).tolist() == sent
 
 
 def test_a_byte_that_nobody_takes_is_lost(cache: Path, with_line: None) -> None:
     """The queue of one, the register of the receiver; what comes then is lost, and those two are still the first."""
     sent = np.arange(10).reshape(-1, 1)
-    simulator = build(line(4, 4, depth=1), cache)
+    simulator = build(Netlist.of(line(4, 4, depth=1)), cache)
     found = simulator.run({"in": pack(sent, 9)}, outputs={"out": 2}, stall=0.999, seed=3, exact=False)
     assert unpack(found.outputs["out"], 9, 1).tolist() == [[0], [1]]
     with pytest.raises(SimulationError, match=r"^no beat moves for 60000 cycles: in moved 10 of 10, out moved [2-9] "):
@@ -118,13 +125,22 @@ def test_a_byte_that_nobody_takes_is_lost(cache: Path, with_line: None) -> None:
 
 
 def test_lint(with_line: None) -> None:
-    assert lint(line(12, 12)) == ()
+    assert lint(Netlist.of(line(12, 12))) == ()
 
 
 # ---- bytes and beats -----------------------------------------------------------------------------
 
 
-def hosts() -> list[Case]:
+@dataclass(frozen=True)
+class Bytes:
+    """A host, what enters it and what must leave it: `n x 1` beats."""
+
+    unit: Unit
+    inputs: Mapping[str, list[list[int]]]
+    outputs: Mapping[str, list[list[int]]]
+
+
+def hosts() -> list[Bytes]:
     """Beats of one byte, of parts of bytes, of many."""
     random = np.random.default_rng(1)
     cases = []
@@ -135,26 +151,27 @@ def hosts() -> list[Case]:
         results = [int(n) % 2**bits_out for n in random.integers(0, 2**61, 20)]
         answer = [[byte] for n in results for byte in n.to_bytes(bytes_out, "little")]
         cases.append(
-            Case(
+            Bytes(
                 host(bits_in, bits_out, 5),
-                {"bytes_in": line, "beats_in": [[n] for n in results]},
+                {"bytes_in": line.tolist(), "beats_in": [[n] for n in results]},
                 {"beats_out": [[n] for n in beats], "bytes_out": answer},
-                -1,
-                -1,
             )
         )
     return cases
 
 
 def test_beats_of_bytes_and_bytes_of_beats(cache: Path) -> None:
-    for case in hosts():
-        simulator = build(Netlist.of(case.unit), cache)
-        given = {s.name: pack(case.inputs[s.name], s.bits) for s in case.unit.inputs}
-        wanted = {name: np.asarray(beats, object) for name, beats in case.outputs.items()}
-        for stall in STALLS:
-            found = simulator.run(given, outputs={name: len(beats) for name, beats in wanted.items()}, stall=stall)
-            for stream in case.unit.outputs:
-                assert (unpack(found.outputs[stream.name], stream.bits, 1) == wanted[stream.name]).all()
+    cases = hosts()
+    simulator = build(side_by_side([case.unit for case in cases]), cache)
+    given = {
+        f"{s.name}{i}": pack(case.inputs[s.name], s.bits) for i, case in enumerate(cases) for s in case.unit.inputs
+    }
+    wanted = {f"{name}{i}": beats for i, case in enumerate(cases) for name, beats in case.outputs.items()}
+    bits = {f"{s.name}{i}": s.bits for i, case in enumerate(cases) for s in case.unit.outputs}
+    for stall in STALLS:
+        found = simulator.run(given, outputs={name: len(beats) for name, beats in wanted.items()}, stall=stall)
+        for name, beats in wanted.items():
+            assert unpack(found.outputs[name], bits[name], 1).tolist() == beats, (name, stall)
 
 
 @pytest.mark.parametrize("queue", [9, 65])
@@ -173,4 +190,4 @@ def test_the_queue_holds_what_it_says(queue: int, cache: Path) -> None:
 
 
 def test_hosts_lint() -> None:
-    check_lint(hosts())
+    assert [found for case in hosts() for found in lint(Netlist.of(case.unit))] == []

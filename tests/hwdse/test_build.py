@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from hwdse.build import BuildError, BuildPlan, Command, Programs, run, run_all
+from hwdse.build import BuildError, BuildPlan, Command, Programs, run, run_all, seconds
 
 TOOL = (sys.executable, "-c")
 
@@ -113,6 +113,19 @@ def test_a_run(tmp_path: Path) -> None:
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
+def test_the_seconds_of_each_command(tmp_path: Path) -> None:
+    wait = Command(("py", "import time; time.sleep(0.2)"), 60, "wait.log")
+    folder = run(plan(commands=(wait, plan().commands[0])), tmp_path, PROGRAMS)
+    waited, other = seconds(folder)
+    assert 0.2 < waited < 20
+    assert 0 < other < 20
+    (folder / "done.json").write_text("{}")  # as runs were finished before this was measured
+    assert seconds(folder) == ()
+    (folder / "done.json").unlink()
+    with pytest.raises(ValueError, match=rf"^{re.escape(str(folder))} is no finished run: FileNotFoundError: .*$"):
+        seconds(folder)
+
+
 def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
     folder = run(plan(), tmp_path, PROGRAMS)
     assert run(plan(), tmp_path, {}) == folder
@@ -136,6 +149,10 @@ def test_a_tool_that_crashes_once(tmp_path: Path) -> None:
     [
         ("exit(3)", "py failed with exit status 3, 2 times"),
         ("print('ERROR: no gate\\n\\n1 error'); exit(1)", "py failed with exit status 1, 2 times (ERROR: no gate)"),
+        (
+            "print('ERROR: no place\\nInfo: CARRY: 9/ 9 100%\\nInfo: LC: 12/   8   150%\\nLC: 12/ 8 150%'); exit(1)",
+            "py failed with exit status 1, 2 times (ERROR: no place; LC: 12 of 8)",
+        ),
         ("print('so it\\nends here'); exit(1)", "py failed with exit status 1, 2 times (ends here)"),
         ("import os; os.abort()", "py was ended by SIGABRT, 2 times"),
         ("pass", "py left no out"),
