@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from hwdse.assembly import Assembly
 from hwdse.board_top import files, queue_bytes, rate
 from hwdse.boards import Board, board
 from hwdse.data import Split
@@ -29,7 +30,7 @@ from hwdse.serial_simulation import build
 from hwdse.simulate import simulate
 from hwdse.target import fpga
 from tests.hls_templates.leaves import cache_of
-from tests.hwdse.accelerators import Built, built
+from tests.hwdse.accelerators import assembled
 from tests.hwdse.networks import bench, split
 from tests.hwdse.small_networks import SIZE, images, small
 from tests.hwdse.test_lower import mixed
@@ -147,7 +148,7 @@ def test_a_rate_that_the_system_has_not(tmp_path: Path) -> None:
 
 
 @contextmanager
-def running(made: Built, on: Board, queue: int, cache: Path, folder: Path) -> Iterator[str]:
+def running(made: Assembly, on: Board, queue: int, cache: Path, folder: Path) -> Iterator[str]:
     """A simulated board with an accelerator, as the name of its terminal; the host program is in `folder`."""
     whole = files(made.accelerator.netlist, on, queue)
     for name, content in (*whole, *program_files(made.network, made.accelerator, on, queue)):
@@ -178,7 +179,7 @@ def design(on: Bench, seed: int, pace: int) -> Design:
     return replace(mixed(on, seed), folding=tuple(sorted(fold(on.workload, pace).items())))
 
 
-def check(made: Built, folder: Path, port: str, given: Split) -> None:
+def check(made: Assembly, folder: Path, port: str, given: Split) -> None:
     """The program gives the sums of the network in whole numbers, their classes, and how many are right."""
     found, last = answers(folder, port, given.images, given.labels)
     network = made.network
@@ -196,7 +197,7 @@ def check(made: Built, folder: Path, port: str, given: Split) -> None:
 def test_digits_on_a_simulated_board(name: str, mhz: float, cache: Path, tmp_path: Path) -> None:
     """A first host, one that is ended with an image half sent, and another one, which gets the same as the first."""
     on = bench("mlp")
-    made = built(on, design(on, 0, 4_000), cache)
+    made = assembled(on, design(on, 0, 4_000), cache)
     one = replace(board(name), clock_mhz=mhz)
     queue = queue_bytes(image_bytes(made.network, made.accelerator), fpga(one.device))
     digits = Split("test", split("test").images[:40], split("test").labels[:40])
@@ -211,7 +212,7 @@ def test_digits_on_a_simulated_board(name: str, mhz: float, cache: Path, tmp_pat
 def test_images_of_several_channels(cache: Path, tmp_path: Path) -> None:
     """And beats of several bytes in both directions."""
     on = small("shortcut")
-    made = built(on, design(on, 150, 150), cache)
+    made = assembled(on, design(on, 150, 150), cache)
     assert made.network.tensor(made.network.input).shape == (4, SIZE, SIZE)
     assert made.accelerator.lanes_in * made.accelerator.code_bits > 8
     assert made.accelerator.lanes_out * made.accelerator.sum_bits > 8
@@ -225,7 +226,7 @@ def test_images_of_several_channels(cache: Path, tmp_path: Path) -> None:
 def test_a_board_that_is_silent(cache: Path, tmp_path: Path) -> None:
     """What the board has been told to expect is more than an image, so that it waits for ever."""
     on = bench("mlp")
-    made = built(on, design(on, 0, 4_000), cache)
+    made = assembled(on, design(on, 0, 4_000), cache)
     one = replace(board("ulx3s_25f"), clock_mhz=4.0)
     with running(made, one, 2049, cache, tmp_path) as port:
         text = (tmp_path / "host.py").read_text()
@@ -240,7 +241,7 @@ def test_a_board_that_is_silent(cache: Path, tmp_path: Path) -> None:
 
 def test_a_queue_that_is_too_small(cache: Path) -> None:
     on = bench("mlp")
-    made = built(on, design(on, 0, 4_000), cache)
+    made = assembled(on, design(on, 0, 4_000), cache)
     needed = image_bytes(made.network, made.accelerator)
     message = f"the queue of a board holds an image, here of {needed} bytes, unlike one of {needed - 1}"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
