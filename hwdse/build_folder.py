@@ -80,11 +80,12 @@ def contents(made: Made, cache: Path) -> dict[str, bytes]:
     host_program = host.program(made.assembly.network, made.assembly.accelerator, made.board, made.flow.queue)
     found = dict(host_program)
     found |= {f"{SYNTH}/{name}": content for name, content in _synthesis(made)}
-    found |= {f"{SIM}/{name}": content for name, content in _simulation(made, cache)}
+    program = program_plan(made.assembly.accelerator.netlist, toolbox(cache)[0])
+    found |= {f"{SIM}/{name}": content for name, content in _simulation(made, program)}
     found["images.txt"] = _lines(" ".join(f"{number:.9g}" for number in image) for image in made.images)
     found["labels.txt"] = _lines(map(str, made.labels))
     found[DESIGN] = made.assembly.network.design.text.encode()
-    found["Makefile"] = _render("Makefile.j2", _make(made))
+    found["Makefile"] = _render("Makefile.j2", _make(made, program))
     found["README.md"] = _render("README.md.j2", _readme(made))
     return found
 
@@ -125,10 +126,10 @@ def _synthesis(made: Made) -> Iterator[tuple[str, bytes]]:
     yield "yosys.py", f"{YOSYS_RUN.replace('; ', chr(10))}\n".encode()
 
 
-def _simulation(made: Made, cache: Path) -> Iterator[tuple[str, bytes]]:
+def _simulation(made: Made, program: BuildPlan) -> Iterator[tuple[str, bytes]]:
     """The program of the simulation, the memories, what enters, and what must leave."""
     netlist = made.assembly.accelerator.netlist
-    yield from program_plan(netlist, toolbox(cache)[0]).files
+    yield from program.files
     yield from ((name, content) for name, content in netlist.files if name.endswith(".hex"))
     beats = {netlist.inputs[0].name: made.assembly.beats(made.codes)}
     yield "stimulus.bin", stimulus(netlist, beats, {netlist.outputs[0].name: len(made.expected)})
@@ -146,9 +147,8 @@ def _render(name: str, values: Mapping[str, object]) -> bytes:
     return _ENVIRONMENT.get_template(name).render(values).encode()
 
 
-def _make(made: Made) -> dict[str, object]:
+def _make(made: Made, program: BuildPlan) -> dict[str, object]:
     limit, idle = patience(made.assembly.cycles, made.proof.images)
-    program = program_plan(made.assembly.accelerator.netlist, ())
     verilate = next(command.argv for command in program.commands if command.argv[0] == "verilator")
     return {
         "bitstream": made.bitstream,
