@@ -19,7 +19,7 @@ from hwdse.network import Codes, Network
 
 PROJECT = ("hls_config.cfg", "run.tcl", "run.sh", "README.md")  # with words such as @PART@ that are replaced
 SHARED = ("format.h", "product.h", "rom.h")  # headers that the templates include
-SHIMS = ("csim/ap_axi_sdata.h", "csim/hls_stream.h")
+SHIMS = ("csim/ap_axi_sdata.h", "csim/hls_stream.h", "csim/program.cpp")
 
 Files = tuple[tuple[str, bytes], ...]
 

@@ -29,7 +29,7 @@ elif have vitis_hls; then
 elif have vivado_hls; then
     HWDSE_STEP=$step exec vivado_hls -f run.tcl
 elif [ "$step" = csim ] && [ -n "${AP_TYPES:-}" ]; then
-    "${CXX:-g++}" -std=c++17 -O1 -w -I csim -I "$AP_TYPES" top.cpp testbench.cpp -o testbench
+    "${CXX:-g++}" -std=c++17 -O1 -w -I csim -I "$AP_TYPES" csim/program.cpp -o testbench
     exec ./testbench
 else
     echo "$step needs vitis-run and v++, vitis_hls or vivado_hls; csim also runs with g++ where AP_TYPES is set" >&2
