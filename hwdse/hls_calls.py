@@ -1,14 +1,13 @@
-"""From a network in whole numbers to the calls of C++ templates that compute it, and the streams between them.
+"""From a network in whole numbers to the calls of C++ templates that compute it.
 
 The calls are to `hls_templates/vitis` what the netlist of `hwdse.generator` is to `hls_templates/rtl`: the same units,
-folded alike, in the same order. Each call works on one image and then ends, which decides how deep streams are: see
-`_Caller._operand`.
+folded alike, in the same order.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import lcm, prod
+from math import prod
 
 import numpy as np
 
@@ -17,37 +16,16 @@ from hwdse.design import Folding
 from hwdse.folding import multiplies, stream_width, taps_at_once, window
 from hwdse.formats import Format
 from hwdse.hls_tables import Array, Contents, search, thresholds, weights
+from hwdse.hls_wires import Call, Channel, Wires
 from hwdse.network import Network, Node, Rule, Table
 from hwdse.thresholds import Thresholds
 from hwdse.units import sum_bits
 from hwdse.window import Window
 from hwdse.workload import Kind
 
-DEPTH = 2  # beats of a stream between two calls: a beat a cycle, whoever of them pauses for one
-ROW_BEATS = 8  # of a row at least in `window_parallel`: more than any memory takes from a store to its reading
+ROW_BEATS = 4  # of a row at least in `window_parallel`, which says so to the tool; shorter ones go tap by tap
 PARALLEL = 15  # thresholds that are compared with at once; of more, a search takes fewer comparisons
 FIELDS = (8, 16, 32, 64, 128)  # bits of a sum that leaves: of the integers that a host has
-
-Parameter = tuple[str, int | str]
-
-
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """A stream between two calls: beats of so many bits, and room for so many beats."""
-
-    name: str
-    bits: int
-    depth: int
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A template with its arguments, the streams that it reads and writes, and the arrays that it reads."""
-
-    template: str
-    parameters: tuple[Parameter, ...]
-    streams: tuple[str, ...]
-    arrays: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +43,7 @@ class Calls:
 
 
 def calls(network: Network) -> Calls:
-    """The calls that compute `network`, folded as its design says; ValueError names a layer with sums too wide to leave."""
+    """The calls that compute `network`, folded as its design says; ValueError where sums are too wide to leave."""
     return _Caller(network).calls()
 
 
@@ -75,8 +53,7 @@ class _Caller:
         self.foldings, self.weights = dict(network.design.folding), dict(network.design.weights)
         self.readers = {tensor.name: tuple(network.readers(tensor.name)) for tensor in network.tensors}
         self.joins = {node.layer.name for node in network.joins}
-        self.made: list[Call] = []
-        self.channels: dict[str, Channel] = {}
+        self.wires = Wires()
         self.tables: list[Contents] = []
         self.streams: dict[tuple[str, int], str] = {}  # what each operand of each layer reads
 
@@ -85,17 +62,16 @@ class _Caller:
         image = self.network.tensor(self.network.input)
         lanes, bits = self._lanes(self.readers[image.name][0][0]), image.quantizer.format.bits
         beats_in = prod(image.shape) // lanes
-        entering = self._put("from_axis", {"LANES": lanes, "BITS": bits, "BEATS": beats_in}, ["in"], lanes * bits)
+        entering = self.wires.call("from_axis", {"LANES": lanes, "BITS": bits, "BEATS": beats_in}, ["in"], lanes * bits)
         self._lead(image.name, entering, lanes)
         for node in self.network.nodes:
             self._layer(node)
         last = self.network.nodes[-1]
         pe, sums = self._folding(last).pe, self._sum_bits(last)
         beats, field = last.layer.positions * last.layer.rows // pe, self._field(last)
-        end = {"LANES": pe, "ACC": sums, "FIELD": field, "BEATS": beats}
-        self.made.append(Call("to_axis", tuple(end.items()), (self.made[-1].streams[-1], "out")))
-        channels, tables = tuple(self.channels.values()), tuple(self.tables)
-        return Calls(tuple(self.made), channels, tables, lanes, beats_in, pe, beats, field)
+        self.wires.leave("to_axis", {"LANES": pe, "ACC": sums, "FIELD": field, "BEATS": beats})
+        found, channels = tuple(self.wires.calls), tuple(self.wires.channels.values())
+        return Calls(found, channels, tuple(self.tables), lanes, beats_in, pe, beats, field)
 
     # ---- one layer ---------------------------------------------------------------------------
 
@@ -124,15 +100,17 @@ class _Caller:
         taps, elements = taps_at_once(layer, folding), layer.positions * prod(moved.kernel) * layer.in_shape[0]
         if taps == 1 or moved.width * moved.beats < ROW_BEATS:
             stream = self._serial(moved, stream)
-            return self._widened(stream, moved.lanes, taps * moved.lanes, elements)
+            return self.wires.widened(stream, moved.lanes, taps * moved.lanes, elements)
         named = {"LANES": moved.lanes, "BITS": moved.bits, **_geometry(moved)}
         whole = prod(moved.kernel) * moved.lanes
-        stream = self._put("window_parallel", named, [stream], whole * moved.bits)
-        return self._widened(stream, whole, taps * moved.lanes, elements)
+        stream = self.wires.call("window_parallel", named, [stream], whole * moved.bits)
+        return self.wires.widened(stream, whole, taps * moved.lanes, elements)
 
     def _serial(self, moved: Window, stream: str) -> str:
         bits = moved.lanes * moved.bits
-        return self._put("window_serial", {"BITS": bits, **_geometry(moved), "GROUPS": moved.groups}, [stream], bits)
+        return self.wires.call(
+            "window_serial", {"BITS": bits, **_geometry(moved), "GROUPS": moved.groups}, [stream], bits
+        )
 
     def _matrix(self, node: Node, stream: str) -> str:
         layer, folding, activation = node.layer, self._folding(node), self.network.tensor(node.inputs[0]).quantizer
@@ -146,7 +124,7 @@ class _Caller:
         assert node.weights is not None
         table = weights(self._name("weights", node), node.weights, folding, weight.format)
         self.tables.append(table)
-        return self._put("mvu", named, [stream], folding.pe * self._sum_bits(node), [table.name])
+        return self.wires.call("mvu", named, [stream], folding.pe * self._sum_bits(node), [table.name])
 
     def _reduced(self, node: Node, streams: Sequence[str]) -> str:
         """The stream of the sums or codes of a layer without weights."""
@@ -154,13 +132,13 @@ class _Caller:
         named: dict[str, int | str] = {"A": _type(fmt), "LANES": lanes}
         pools = layer.positions * layer.rows // lanes
         if layer.kind is Kind.MAX_POOL:
-            return self._put("max_pool", named | {"TAPS": layer.dot, "POOLS": pools}, streams, lanes * fmt.bits)
+            return self.wires.call("max_pool", named | {"TAPS": layer.dot, "POOLS": pools}, streams, lanes * fmt.bits)
         sums = self._sum_bits(node)
         if layer.kind is Kind.ADD:
-            return self._put("residual_add", named | {"SUM": sums, "BEATS": pools}, streams, lanes * sums)
+            return self.wires.call("residual_add", named | {"SUM": sums, "BEATS": pools}, streams, lanes * sums)
         groups = layer.rows // lanes if window(layer, self._folding(node)) is None else 1
         named |= {"GROUPS": groups, "TAPS": layer.dot, "POOLS": pools // groups, "SUM": sums}
-        return self._put("sum_pool", named, streams, lanes * sums)
+        return self.wires.call("sum_pool", named, streams, lanes * sums)
 
     def _codes(self, node: Node, rule: Rule, tensor: str, stream: str) -> str:
         """The stream of the codes of `tensor`, which `rule` makes of a layer's results."""
@@ -170,7 +148,7 @@ class _Caller:
             array = Array(self._name("codes", node), fmt.bits, np.array(rule.codes, object))
             self.tables.append(array)
             named = {"LANES": lanes, "IN": self._format(node).bits, "OUT": fmt.bits, "BEATS": beats}
-            return self._put("code_table", named, [stream], lanes * fmt.bits, [array.name])
+            return self.wires.call("code_table", named, [stream], lanes * fmt.bits, [array.name])
         if rule is None:
             return stream
         return self._thresholds(node, rule, stream, beats)
@@ -183,11 +161,11 @@ class _Caller:
             self.tables += [found.thresholds, found.codes]
             named |= {"WORDS": found.words, "ACC": acc, "T": found.bits, "COUNT": len(rule.rows[0]), "OUT": out}
             arrays = [found.thresholds.name, found.codes.name]
-            return self._put("threshold_parallel", named | {"BEATS": beats}, [stream], lanes * out, arrays)
+            return self.wires.call("threshold_parallel", named | {"BEATS": beats}, [stream], lanes * out, arrays)
         table = search(self._name("thresholds", node), rule, acc, lanes)
         self.tables.append(table)
         named |= {"WORDS": table.words, "ACC": acc, "OUT": _type(rule.format), "TABLE": table.name, "BEATS": beats}
-        return self._put("threshold_search", named, [stream], lanes * out)
+        return self.wires.call("threshold_search", named, [stream], lanes * out)
 
     # ---- between layers ----------------------------------------------------------------------
 
@@ -196,57 +174,14 @@ class _Caller:
         readers, elements = self.readers[tensor], prod(self.network.tensor(tensor).shape)
         for i, (node, operand) in enumerate(readers):
             wanted = self._lanes(node)
-            stream, own = self._split(stream, elements // lanes) if i < len(readers) - 1 else ("", stream)
-            own = self._widened(own, lanes, wanted, elements)
+            stream, own = self.wires.branch(stream, elements // lanes) if i < len(readers) - 1 else ("", stream)
+            own = self.wires.widened(own, lanes, wanted, elements)
             if node.layer.name in self.joins:
-                self._operand(own, elements // wanted)
+                self.wires.operand(own, elements // wanted)
             self.streams[node.layer.name, operand] = own
 
-    def _operand(self, stream: str, beats: int) -> None:
-        """Gives the operand of an add room for an image.
-
-        A call ends once it has read an image and has had room for its results. So nobody waits for ever: what leads to
-        one operand can finish an image whatever becomes of the other, as the add has taken all of the image before.
-        """
-        old = self.channels[stream]
-        self.channels[stream] = Channel(old.name, old.bits, max(beats, DEPTH))
-
-    def _widened(self, stream: str, lanes: int, wanted: int, elements: int) -> str:
-        """A stream with another number of elements in a beat; by way of a beat that holds whole ones of both."""
-        element, whole = self.channels[stream].bits // lanes, lcm(lanes, wanted)
-        for before, after in ((lanes, whole), (whole, wanted)):
-            if before != after:
-                named = {"ELEMENT": element, "IN": before, "OUT": after, "ELEMENTS": elements}
-                stream = self._put("width", named, [stream], element * after)
-        return stream
-
     def _fork(self, node: Node, stream: str) -> tuple[str, str]:
-        return self._split(stream, node.layer.positions * node.layer.rows // self._folding(node).pe)
-
-    def _split(self, stream: str, beats: int) -> tuple[str, str]:
-        """The same stream for all other readers, and for one."""
-        bits = self.channels[stream].bits
-        one, others = self._channel("branch", bits), self._channel("branch", bits)
-        self.made.append(Call("branch", (("BITS", bits), ("BEATS", beats)), (stream, one, others)))
-        return others, one
-
-    def _put(
-        self,
-        template: str,
-        parameters: dict[str, int] | dict[str, int | str],
-        streams: Sequence[str],
-        bits: int,
-        arrays: Sequence[str] = (),
-    ) -> str:
-        """Adds a call with one output of `bits` bits a beat; gives its stream."""
-        out = self._channel(template, bits)
-        self.made.append(Call(template, tuple(parameters.items()), (*streams, out), tuple(arrays)))
-        return out
-
-    def _channel(self, made_by: str, bits: int) -> str:
-        name = f"s{len(self.channels)}_{made_by}"
-        self.channels[name] = Channel(name, bits, DEPTH)
-        return name
+        return self.wires.branch(stream, node.layer.positions * node.layer.rows // self._folding(node).pe)
 
     # ---- of layers ---------------------------------------------------------------------------
 

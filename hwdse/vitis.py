@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwdse.hls_calls import Call, Calls, Channel, calls
+from hwdse.hls_calls import Calls, calls
+from hwdse.hls_wires import DEPTH, Call, Channel
 from hwdse.network import Codes, Network
 
 PROJECT = ("hls_config.cfg", "run.tcl", "run.sh", "README.md")  # with words such as @PART@ that are replaced
@@ -44,7 +45,9 @@ def project(network: Network, part: Part, codes: Codes, sums: NDArray[np.object_
     `codes`: `n x positions x channels` codes of images; `sums`: the `n x classes` sums that `hwdse.simulate` gives.
     """
     if not 0 < len(codes) == len(sums):
-        raise ValueError(f"a testbench has sums for each image, and images, unlike {len(codes)} and {len(sums)}")
+        raise ValueError(
+            f"a testbench has images, and sums for each of them, unlike {len(codes)} images with {len(sums)}"
+        )
     found = calls(network)
     text = {"top.h": _header(found), "top.cpp": _top(found), "tables.h": _tables(found)}
     templates = (*SHARED, *SHIMS, *sorted(f"{name}.h" for name in _headers(found)), "testbench.cpp")
@@ -68,7 +71,7 @@ def _words(network: Network, part: Part, found: Calls, images: int) -> dict[str,
     """What stands for the words in the files of a project."""
     sizes: dict[str, Any] = {"LANES_IN": found.lanes_in, "BEATS_IN": found.beats_in, "FIELD": found.field}
     sizes |= {"LANES_OUT": found.lanes_out, "BEATS_OUT": found.beats_out, "IMAGES": images}
-    sizes |= {"PART": part.name, "CLOCK": f"{part.clock_ns:g}", "NETWORK": network.workload.name}
+    sizes |= {"PART": part.name, "CLOCK": f"{part.clock_ns:g}", "DEPTH": DEPTH, "NETWORK": network.workload.name}
     return {name: str(value) for name, value in sizes.items()}
 
 

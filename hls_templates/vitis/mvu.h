@@ -31,14 +31,20 @@ void mvu(hls::stream<ap_uint<(SHARED ? 1 : PE) * SIMD * A::BITS> >& in, hls::str
         } else {
             terms = kept[beat];
         }
+        ap_uint<A::BITS> codes[(SHARED ? 1 : PE) * SIMD];
+#pragma HLS ARRAY_PARTITION variable=codes complete dim=1
+        for (int term = 0; term < (SHARED ? 1 : PE) * SIMD; term++) {
+#pragma HLS UNROLL
+            codes[term] = element<A::BITS>(terms, term);
+        }
         ap_uint<PE * ACC> result = 0;
         for (int pe = 0; pe < PE; pe++) {
 #pragma HLS UNROLL
             ap_int<ACC> sum = beat == 0 ? ap_int<ACC>(0) : sums[pe];
             for (int simd = 0; simd < SIMD; simd++) {
 #pragma HLS UNROLL
-                ap_uint<A::BITS> code = element<A::BITS>(terms, SHARED ? simd : simd * PE + pe);
-                sum += product<W, A, PRODUCT>(typename W::code_t(weights[word][pe][simd]), code);
+                const int term = SHARED ? simd : simd * PE + pe;
+                sum += product<W, A, PRODUCT>(typename W::code_t(weights[word][pe][simd]), codes[term]);
             }
             sums[pe] = sum;
             put<ACC>(result, pe, ap_uint<ACC>(sum));

@@ -1,9 +1,9 @@
 // A sliding window, all taps of LANES channels in a beat: taps row by row, the channels of a tap side by side.
 //
 // A pixel of the H x W image has CF beats, and a beat of taps leaves for each of them at each position of the window.
-// The image is scanned once, with the padding at its right and lower edge; taps beside the image are 0. The same address
-// of `lines` comes again a row later: a row has beats enough (`hwdse.hls_calls.ROW_BEATS`) that no store is on its way then (UG1399
-// (v2025.2), 'pragma HLS dependence').
+// The image is scanned once, with the padding at its right and lower edge; taps beside the image are 0. An address of
+// `lines` comes again a row later, and a row has at least four beats: `ROW_BEATS` in `hwdse/hls_calls.py`, and UG1399
+// (v2025.2), 'pragma HLS dependence'.
 #ifndef WINDOW_PARALLEL_H
 #define WINDOW_PARALLEL_H
 
@@ -18,12 +18,12 @@ void window_parallel(hls::stream<ap_uint<LANES * BITS> >& in, hls::stream<ap_uin
     const int YS = LAST_Y > H ? LAST_Y : H, XS = LAST_X > W ? LAST_X : W;
     const int LINES = KH > 1 ? KH - 1 : 1, COLUMNS = KW > 1 ? KW - 1 : 1;
     typedef ap_uint<LANES * BITS> pixel_t;
-    pixel_t lines[LINES][W * CF];         // the rows before
-    pixel_t before[KH][COLUMNS][CF];      // the columns before
+    pixel_t lines[LINES][W * CF];     // the rows before
+    pixel_t before[KH][COLUMNS][CF];  // the columns before
 #pragma HLS ARRAY_PARTITION variable=lines complete dim=1
 #pragma HLS ARRAY_PARTITION variable=before complete dim=1
 #pragma HLS ARRAY_PARTITION variable=before complete dim=2
-#pragma HLS DEPENDENCE variable=lines inter false
+#pragma HLS DEPENDENCE variable=lines inter RAW distance=4 true
     for (int y = 0; y < YS; y++) {
         for (int x = 0; x < XS; x++) {
             for (int c = 0; c < CF; c++) {

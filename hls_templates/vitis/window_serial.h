@@ -23,7 +23,6 @@ void window_serial(hls::stream<ap_uint<BITS> >& in, hls::stream<ap_uint<BITS> >&
     int oy = 0, ox = 0, group = 0, ky = 0, kx = 0, c = 0;
     int top = (H * ROWS - PH) % ROWS, slot = top;  // in the ring: of the window's first row, of the tap's row
     while (given < OUTPUTS || stored < INPUTS) {
-#pragma HLS LOOP_TRIPCOUNT min=1 max=1
 #pragma HLS PIPELINE II=1
         const int y = oy * SH - PH + ky, x = ox * SW - PW + kx, first = oy * SH - PH > 0 ? oy * SH - PH : 0;
         const bool inside = y >= 0 && y < H && x >= 0 && x < W;
