@@ -85,6 +85,7 @@ def _without_tools() -> str:
 
 def check(made: Network, shown: torch.Tensor, folder: Path) -> None:
     """Every sum of every image is that of the reference."""
+    ap_types()
     found = csim(write(of(made, shown), folder))
     assert (found.stdout, found.stderr) == (f"all sums of {len(shown)} images are equal\n", "")
     assert found.returncode == 0
@@ -109,7 +110,7 @@ def test_sums_wider_than_any_integer_of_a_machine(tmp_path: Path) -> None:
     on = small("depthwise")
     made = lower(on, folded(on, uniform(on, "e5m2:channel", "e5m2"), SLOWEST))
     assert calls(made).field == 128
-    check(made, images(IMAGES), tmp_path)
+    check(made, images(10), tmp_path)
 
 
 @pytest.mark.parametrize(("name", "seed", "count"), [("mlp", 0, IMAGES), ("cnn", 1, IMAGES), ("resnet", 2, 20)])
@@ -295,3 +296,23 @@ def test_the_newest_tool_is_run_with_the_commands_of_the_readme(
     assert found.stdout.splitlines() == wanted
     readme = dict(files)["README.md"].decode().replace("HWDSE_STEP=synth", f"HWDSE_STEP={step}")
     assert [line for line in wanted if f"    {line}\n" not in readme] == []
+
+
+@pytest.mark.parametrize(
+    ("step", "does"),
+    [
+        ("csim", ["csim_design"]),
+        ("synth", ["csynth_design", "export_design -format ip_catalog"]),
+        ("cosim", ["csynth_design", "cosim_design -argv {codes.bin sums.bin 2}"]),
+    ],
+)
+def test_the_script_is_tcl(step: str, does: list[str], tmp_path: Path) -> None:
+    if shutil.which("tclsh") is None:
+        pytest.skip("no tclsh")
+    folder = write(of(network("falling", 1, SLOWEST), images(1)), tmp_path)
+    (folder / "say.tcl").write_text("proc unknown {args} { puts $args }\nsource run.tcl\n")
+    known = {**os.environ, "HWDSE_STEP": step}
+    found = subprocess.run(("tclsh", "say.tcl"), cwd=folder, env=known, capture_output=True, text=True)
+    lines = found.stdout.splitlines()
+    assert (found.returncode, lines[:2]) == (0, ["open_project -reset hls_project", "set_top accelerator"])
+    assert lines[-len(does) - 2 :] == ["set_part xc7z020clg400-1", "create_clock -period 5 -name default", *does]
