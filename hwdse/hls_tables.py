@@ -140,12 +140,16 @@ def _array(name: str, kind: str, values: Numbers, indent: str = "") -> str:
 
 
 def _braces(values: Sequence[Any], indent: str) -> str:
-    """A nested initialiser."""
-    if not isinstance(values[0], list):
-        numbers = [f"{value}ull" if value >= 1 << 63 else str(value) for value in values]
-        return "{" + _wrapped(numbers, indent + "    ") + "}"
-    inner = f",\n{indent}    ".join(_braces(value, indent + "    ") for value in values)
-    return f"{{\n{indent}    {inner}\n{indent}}}"
+    """A nested initialiser, as many items in a line as it holds."""
+    inner = indent + "    "
+    if isinstance(values[0], list):
+        items = [_braces(value, inner) for value in values]
+    else:
+        items = [f"{value}ull" if value >= 1 << 63 else str(value) for value in values]
+    whole = "{" + ", ".join(items) + "}"
+    if "\n" not in whole and len(indent) + len(whole) <= LINE:
+        return whole
+    return f"{{\n{inner}{_wrapped(items, inner)}\n{indent}}}"
 
 
 def _wrapped(words: Sequence[str], indent: str) -> str:
