@@ -6,7 +6,7 @@
 
 // The element of a table of numbers of BITS bits, at most 64. For synthesis it is as wide as its numbers; for simulation
 // a plain integer: a compiler would run a constructor for each element of a table of ap_uint.
-// __SYNTHESIS__: UG1399 (v2025.2), 'Synthesis Macro'.
+// `__SYNTHESIS__` is defined where Vitis HLS synthesises: UG1399, 'System Calls'.
 template <int BYTES>
 struct Plain {
     typedef unsigned long long type;

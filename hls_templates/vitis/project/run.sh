@@ -1,5 +1,5 @@
 #!/bin/sh
-# usage: ./run.sh [csim | synth | cosim]
+# usage: sh run.sh [csim | synth | cosim]
 #   csim   compiles the C++, sends all images through it and compares every sum
 #   synth  makes RTL of it, and an IP for Vivado
 #   cosim  makes RTL of it, and simulates that with two images

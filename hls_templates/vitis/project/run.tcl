@@ -1,5 +1,5 @@
-# For `vitis_hls -f run.tcl` (2020.1 to 2024.1), `vivado_hls -f run.tcl` (before) and `vitis-run --mode hls --tcl run.tcl`:
-# UG1399 (v2025.2), 'Vitis HLS Command Reference'. What is done is in the environment: HWDSE_STEP is csim, synth or cosim.
+# For `vitis-run --mode hls --tcl run.tcl`, and where there is no vitis-run, `vitis_hls -f run.tcl` or, before that,
+# `vivado_hls -f run.tcl`: UG1399, 'Vitis HLS Command Reference'. HWDSE_STEP in the environment is csim, synth or cosim.
 set step csim
 if {[info exists ::env(HWDSE_STEP)]} { set step $::env(HWDSE_STEP) }
 if {[lsearch {csim synth cosim} $step] < 0} { error "a step is csim, synth or cosim, not $step" }
