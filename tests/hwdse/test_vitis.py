@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from hwdse.design import Design, Folding
 from hwdse.equality import input_codes
@@ -24,7 +25,7 @@ from hwdse.simulate import simulate
 from hwdse.vitis import Files, Part, project
 from tests.hwdse.networks import bench, split, uniform
 from tests.hwdse.small_networks import SMALL, images, small
-from tests.hwdse.test_lower import mixed
+from tests.hwdse.test_lower import mixed, on_images
 
 ROOT = Path(__file__).parents[2]
 PART = Part("xc7z020clg400-1", 5.0)
@@ -108,6 +109,17 @@ def test_small_networks_and_a_wrong_bit(name: str, pace: int, tmp_path: Path) ->
 def test_all_taps_of_several_channels(tmp_path: Path) -> None:
     made = network("depthwise", 7, SLOWEST, **{"2": "2x9"})
     assert [call.template for call in calls(made).calls].count("window_parallel") == 1
+    check(made, images(IMAGES), tmp_path)
+
+
+def test_all_taps_of_rows_that_are_short(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    last = [nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(36, 3)]
+    on = on_images(nn.Sequential(nn.Conv2d(4, 4, 3, 2, 1), nn.ReLU(), *last))
+    made = lower(on, folded(on, mixed(on, 3), SLOWEST, **{"2": "1x36"}))
+    templates = [call.template for call in calls(made).calls]
+    assert "window_parallel" not in templates
+    assert templates[templates.index("window_serial", 3) + 1 :][:2] == ["width", "mvu"]
     check(made, images(IMAGES), tmp_path)
 
 
