@@ -123,10 +123,10 @@ def _largest(layer: Layer, tensor: Tensor, codes: Codes) -> Codes:
     """The code of the largest number under each window."""
     order = np.argsort(decode_table(tensor.quantizer.format), kind="stable")
     rank = np.argsort(order)
-    return np.asarray(order[_taps(layer, rank[codes], rank[0]).max(axis=2)])
+    return np.asarray(order[_taps(layer, rank[codes], int(rank[0])).max(axis=2)])
 
 
-def _taps(layer: Layer, x: Numbers, padding: float = 0) -> Numbers:
+def _taps(layer: Layer, x: Numbers, padding: int = 0) -> Numbers:
     """`n x positions x taps x channels` elements under each window of `n x positions x channels` elements."""
     moved = layer.kind is not Kind.LINEAR and len(layer.in_shape) == 3
     if not moved:
@@ -137,6 +137,7 @@ def _taps(layer: Layer, x: Numbers, padding: float = 0) -> Numbers:
     kernel, stride = kernel_and_stride(layer)
     image = x.reshape(len(x), height, width, channels)
     pads = [(0, 0), *((pad, pad) for pad in layer.padding), (0, 0)]
-    windows = sliding_window_view(np.pad(image, pads, constant_values=padding), kernel, axis=(1, 2))
+    padded = np.pad(image, pads, constant_values=np.array(padding, image.dtype))  # of Python's integers one of them
+    windows = sliding_window_view(padded, kernel, axis=(1, 2))
     strided = windows[:, :: stride[0], :: stride[1]].transpose(0, 1, 2, 4, 5, 3)
     return strided.reshape(len(x), -1, prod(kernel), channels)
