@@ -1,11 +1,12 @@
 """What `hwdse build` and `hwdse verify` do: from a design of a run to a folder with its hardware, and back."""
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from hwdse import board_top, host, study, tables
+from hwdse import board_top, host, study, tables, vitis
 from hwdse import run as runs
+from hwdse.artifact import DESIGN, places
 from hwdse.artifact import verify as verify_folder
 from hwdse.assembly import assemble, prove
 from hwdse.boards import Board, board, board_of
@@ -23,9 +24,10 @@ from hwdse.report import write as write_report
 from hwdse.result import Result, Trial
 from hwdse.simulate import simulate
 from hwdse.study import Study
-from hwdse.target import FpgaTarget, fpga, uses
+from hwdse.target import FpgaTarget, devices, fpga, uses
 
-FLOWS = ("open",)
+FLOWS = ("open", "vitis")
+AMD = ("xc7", "xcup", "versal")  # families that Vitis HLS builds for
 MEASURED = "nextpnr 0.11.1, whole"  # the flow's name in a result
 FEWEST_IMAGES = 8  # that show the pace of a full pipeline
 
@@ -49,6 +51,8 @@ class Wish:
 def build(path: Path, name: str, wish: Wish, out: Path, cache: Path) -> tables.Table:
     """Builds a design of the run in `path` into the folder `out`, and keeps what was measured in the run."""
     result, part = runs.load(path), study.load(path / "study.toml")
+    if wish.flow == "vitis":
+        return _vitis(part, result, runs.pick(result, name), wish, out)
     made = _made(part, result, runs.pick(result, name), wish, cache)
     deliver(out, contents(made, cache), facts(made))
     kept = _with(runs.load(path), made)
@@ -115,6 +119,30 @@ def _made(part: Study, result: Result, trial: Trial, wish: Wish, cache: Path) ->
         codes=codes,
         expected=assembly.packed(simulate(network, codes).sums),
     )
+
+
+def _vitis(part: Study, result: Result, trial: Trial, wish: Wish, out: Path) -> tables.Table:
+    """Writes the design as a Vitis HLS project, which no tool here synthesises."""
+    target, chosen = fpga(wish.device or part.target.device), trial.evaluation.design
+    if target.family not in AMD or wish.board is not None:
+        known = ", ".join(name for name in devices() if fpga(name).family in AMD)
+        raise ValueError(
+            f"Vitis HLS builds for a device of AMD, without a board, not for {target.name!r}; known: {known}"
+        )
+    bench, data = runs.bench_and_data(part)
+    network = lower(bench, chosen)
+    images, _ = next(data.test.batches(wish.images))
+    equality, codes = compare(bench, chosen, network, images), input_codes(network, images)
+    found = dict(
+        vitis.project(network, vitis.Part(target.part, 1e3 / result.clock_mhz), codes, simulate(network, codes).sums)
+    )
+    files = {**found, DESIGN: network.design.text.encode()}
+    layers = [asdict(place) for place in places(network, chosen)]
+    told = {"study": result.study, "trial": trial.number, "chosen": chosen.digest, "layers": layers}
+    deliver(out, files, {**told, "part": target.part, "equality": asdict(equality)})
+    rows: list[tuple[tables.Cell, ...]] = [(name, len(content)) for name, content in sorted(files.items())]
+    note = f"sh run.sh csim compares the sums of {wish.images} images, sh run.sh synth makes RTL; see README.md."
+    return tables.of(f"trial {trial.number} of {result.study} for {target.part}: {out}", ("file", "bytes"), rows, note)
 
 
 def _board(part: Study, wish: Wish) -> Board:

@@ -172,7 +172,7 @@ def build(
     path: RunPath,
     design: DesignName,
     out: Annotated[Path, typer.Option(help="The folder; new, or an older build that is replaced.")],
-    flow: Annotated[str, typer.Option(help="open: yosys and nextpnr, to a bitstream.")] = "open",
+    flow: Annotated[str, typer.Option(help="open: to a bitstream; vitis: a project for Vitis HLS.")] = "open",
     device: Annotated[str | None, typer.Option(help="See `hwdse devices`; that of the run otherwise.")] = None,
     board: Annotated[str | None, typer.Option(help="The usual one for the device otherwise.")] = None,
     images: Annotated[int, typer.Option(help="Of the test split, that are simulated.")] = 100,
