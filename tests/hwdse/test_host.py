@@ -233,19 +233,21 @@ def synthesised(netlist: Netlist, name: str, queue: int, cache: Path) -> Files:
     ]
     texts["synth.ys"] = "\n".join([synthesis, *after, ""]).encode()
     changed = replace(plan, files=tuple(texts.items()), commands=plan.commands[:1], results=("mapped.v",))
-    return (("board.sv", (run(changed, cache, flow.programs()) / "mapped.v").read_bytes()),)
+    text = (run(changed, cache, flow.programs()) / "mapped.v").read_bytes()
+    # What does not matter is 0: Verilator takes no address that is not known.
+    return (("board.sv", re.sub(rb"'h[0-9a-fx]+", lambda found: found[0].replace(b"x", b"0"), text)),)
 
 
 @pytest.mark.slow
-def test_digits_on_a_synthesised_board(cache: Path, tmp_path: Path) -> None:
+def test_a_synthesised_board(cache: Path, tmp_path: Path) -> None:
     """With the reset that begins when the device has been configured, and the queue in block RAM."""
-    on = bench("mlp")
-    made = built(on, design(on, 0, 4_000), cache)
+    on = small("falling")
+    made = built(on, design(on, 2_000, 2_000), cache)
     queue = queue_bytes(image_bytes(made.network, made.accelerator), fpga("ice40_hx8k"))
     hardware = synthesised(made.accelerator.netlist, "hx8k_breakout", queue, cache)
-    digits = Split("test", split("test").images[:20], split("test").labels[:20])
+    given = images(10)
     with running(made, board("hx8k_breakout"), queue, cache, tmp_path, hardware) as port:
-        check(made, tmp_path, port, digits)
+        check(made, tmp_path, port, Split("some", given, torch.zeros(10, dtype=torch.int64)))
 
 
 def test_images_of_several_channels(cache: Path, tmp_path: Path) -> None:
