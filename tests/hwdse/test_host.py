@@ -17,16 +17,19 @@ import torch
 from hwdse.assembly import Assembly
 from hwdse.board_top import files, queue_bytes, rate
 from hwdse.boards import Board, board
+from hwdse.build import run
 from hwdse.data import Split
 from hwdse.design import Design, Quantizer
 from hwdse.equality import input_codes
+from hwdse.flows.bitstream import Bitstream
 from hwdse.folding import fold
 from hwdse.formats import IntFormat, encode, known_formats
 from hwdse.hls_templates.host import host as program
 from hwdse.host import code_table, image_bytes
 from hwdse.host import program as program_files
+from hwdse.netlist import Netlist
 from hwdse.quantize import Bench
-from hwdse.serial_simulation import build
+from hwdse.serial_simulation import Files, build
 from hwdse.simulate import simulate
 from hwdse.target import fpga
 from tests.hls_templates.leaves import cache_of
@@ -148,9 +151,14 @@ def test_a_rate_that_the_system_has_not(tmp_path: Path) -> None:
 
 
 @contextmanager
-def running(made: Assembly, on: Board, queue: int, cache: Path, folder: Path) -> Iterator[str]:
-    """A simulated board with an accelerator, as the name of its terminal; the host program is in `folder`."""
-    whole = files(made.accelerator.netlist, on, queue)
+def running(
+    made: Assembly, on: Board, queue: int, cache: Path, folder: Path, hardware: Files | None = None
+) -> Iterator[str]:
+    """A simulated board with an accelerator, as the name of its terminal; the host program is in `folder`.
+
+    `hardware`: what is simulated in place of the RTL.
+    """
+    whole = files(made.accelerator.netlist, on, queue) if hardware is None else hardware
     for name, content in (*whole, *program_files(made.network, made.accelerator, on, queue)):
         (folder / name).write_bytes(content)
     argv = [str(build(whole, cache).absolute()), str(rate(on.clock_mhz).divider)]
@@ -207,6 +215,40 @@ def test_digits_on_a_simulated_board(name: str, mhz: float, cache: Path, tmp_pat
         os.write(line.file, b"half")
         os.close(line.file)
         check(made, tmp_path, port, digits)
+
+
+def synthesised(netlist: Netlist, name: str, queue: int, cache: Path) -> Files:
+    """What the flow's synthesis makes of a board of family ice40, its primitives replaced by yosys' models of them."""
+    flow = Bitstream(board=name, queue=queue)
+    plan = flow.plan(netlist, fpga(board(name).device))
+    texts = dict(plan.files)
+    synthesis, _ = texts["synth.ys"].decode().split("select board\n")
+    after = ["delete =A:blackbox", "read_verilog -overwrite -defer +/ice40/cells_sim.v", "hierarchy -check -top board"]
+    after += [
+        "proc",
+        "flatten",
+        "opt -fast",
+        "clean -purge",
+        "select board",
+        "write_verilog -noattr -selected mapped.v",
+    ]
+    texts["synth.ys"] = "\n".join([synthesis, *after, ""]).encode()
+    changed = replace(plan, files=tuple(texts.items()), commands=plan.commands[:1], results=("mapped.v",))
+    text = (run(changed, cache, flow.programs()) / "mapped.v").read_bytes()
+    # What does not matter is 0: Verilator takes no address that is not known.
+    return (("board.sv", re.sub(rb"'h[0-9a-fx]+", lambda found: found[0].replace(b"x", b"0"), text)),)
+
+
+@pytest.mark.slow
+def test_a_synthesised_board(cache: Path, tmp_path: Path) -> None:
+    """With the reset that begins when the device has been configured, and the queue in block RAM."""
+    on = small("falling")
+    made = assembled(on, design(on, 2_000, 2_000), cache)
+    queue = queue_bytes(image_bytes(made.network, made.accelerator), fpga("ice40_hx8k"))
+    hardware = synthesised(made.accelerator.netlist, "hx8k_breakout", queue, cache)
+    given = images(10)
+    with running(made, board("hx8k_breakout"), queue, cache, tmp_path, hardware) as port:
+        check(made, tmp_path, port, Split("some", given, torch.zeros(10, dtype=torch.int64)))
 
 
 def test_images_of_several_channels(cache: Path, tmp_path: Path) -> None:
