@@ -15,7 +15,8 @@ from hwdse.export import export
 from hwdse.plugins import load, names
 from hwdse.quantize import Bench, technique
 from hwdse.technique import Sees, Technique
-from tests.hwdse.networks import bench, split, uniform
+from tests.hwdse.networks import small_bench as bench
+from tests.hwdse.networks import split, uniform
 
 ROOT = Path(__file__).parents[2]
 FOLDER = "hwdse.techniques"

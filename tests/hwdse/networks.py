@@ -10,6 +10,7 @@ from hwdse.design import Design, Quantizer, Step
 from hwdse.quantize import Bench
 from hwdse.zoo import digits_cnn, digits_mlp, digits_resnet, digits_vit
 
+FEW = 64  # images
 NETWORKS = {"mlp": digits_mlp, "cnn": digits_cnn, "resnet": digits_resnet, "vit": digits_vit}
 
 
@@ -37,6 +38,14 @@ def network(name: str) -> nn.Module:
 def bench(name: str, hardware: bool = True) -> Bench:
     """The bench of `network(name)` on the digits."""
     return Bench.of(network(name), split("calibration"), name, hardware=hardware)
+
+
+@cache
+def small_bench(name: str, hardware: bool = True) -> Bench:
+    """The same with few calibration images, where a test asks what is done and not how well."""
+    whole = split("calibration")
+    few = Split("calibration", whole.images[:FEW], whole.labels[:FEW])
+    return Bench.of(network(name), few, name, hardware=hardware)
 
 
 def uniform(on: Bench, weights: str, activations: str, *, recipe: tuple[Step, ...] = ()) -> Design:
