@@ -2,10 +2,10 @@
 
     python benchmarks/accelerator.py [--json] [--network digits-cnn] [--cycles 1024] [--cache FOLDER]
 
-The network in int4 and in e2m1 on an ECP5-85F: lowered, sized, simulated, placed and routed, each step timed. Images a
-second are the routed clock over the cycles from image to image that were simulated. The processor runs the float network
-in torch with one thread, an image at a time as they come, and 256 at a time. What was built before is taken from the
-cache, and then has no time.
+The network in int4 and in e2m1 on an ECP5-85F: lowered, sized, simulated, placed and routed, each step timed. Images
+a second are the routed clock over the cycles from image to image that were simulated. The processor runs the float
+network in torch with one thread, an image at a time as they come, and 256 at a time. What was compiled before is taken
+from the cache; yosys and nextpnr have the seconds that they took when they ran.
 """
 
 import argparse

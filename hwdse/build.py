@@ -10,9 +10,9 @@ import re
 import signal
 import tempfile
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
@@ -83,6 +83,22 @@ def run(plan: BuildPlan, cache: Path, programs: Programs) -> Path:
     folder is kept in `cache / "failed"`.
     """
     return _Builder(cache, programs).run(plan)
+
+
+@contextmanager
+def beside(plan: BuildPlan, cache: Path, programs: Programs) -> Iterator[Callable[[], Path]]:
+    """Runs `plan` while the body does something else, which gets its folder by a call, as from `run`.
+
+    Where the body fails or is interrupted, the commands of the plan are ended too.
+    """
+    builder = _Builder(cache, programs)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        future = pool.submit(builder.run, plan)
+        try:
+            yield future.result
+        except BaseException:
+            builder.stop()
+            raise
 
 
 def run_all(

@@ -10,8 +10,7 @@ from hwdse.artifact import DESIGN, places
 from hwdse.artifact import verify as verify_folder
 from hwdse.assembly import assemble, prove
 from hwdse.boards import Board, board, board_of
-from hwdse.build import BuildError
-from hwdse.build import run as run_plan
+from hwdse.build import BuildError, beside
 from hwdse.build_folder import SYNTH, Made, contents, facts
 from hwdse.cost import FpgaCost, LayerCost, Term
 from hwdse.cost_models.dataflow import Dataflow
@@ -88,16 +87,17 @@ def _made(part: Study, result: Result, trial: Trial, wish: Wish, cache: Path) ->
     _say(f"{equality.codes:,} codes are compared with Brevitas's; the queues are sized by simulation")
     assembly = assemble(network, model.elements(network.workload, network.design, target), target, cache)
     codes = input_codes(network, images)
-    proof = prove(assembly, codes, cache)
-    _check_equal(equality, proof)
-    _say(f"{proof.sums:,} sums are simulated; yosys and nextpnr take minutes")
     queue = board_top.queue_bytes(host.image_bytes(network, assembly.accelerator), target)
     flow = Bitstream(one.name, queue)
     plan = flow.plan(assembly.accelerator.netlist, target)
-    try:
-        folder = run_plan(plan, cache, flow.programs())
-    except BuildError as error:
-        raise BuildError(f"{error}. {_advice(result, model, target)}") from None
+    with beside(plan, cache, flow.programs()) as finished:
+        proof = prove(assembly, codes, cache)
+        _check_equal(equality, proof)
+        _say(f"{proof.sums:,} sums are simulated; yosys and nextpnr take minutes")
+        try:
+            folder = finished()
+        except BuildError as error:
+            raise BuildError(f"{error}. {_advice(result, model, target)}") from None
     accuracy = next((a for a in trial.evaluation.accuracies if a.split == "test"), trial.evaluation.accuracies[0])
     return Made(
         study=result.study,

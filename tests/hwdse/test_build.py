@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from hwdse.build import BuildError, BuildPlan, Command, Programs, run, run_all, seconds
+from hwdse.build import BuildError, BuildPlan, Command, Programs, beside, run, run_all, seconds
 
 TOOL = (sys.executable, "-c")
 
@@ -242,6 +242,22 @@ def test_an_interrupt_ends_the_tool(tmp_path: Path) -> None:
 
 
 # ---- many runs -----------------------------------------------------------------------------------
+
+
+def test_a_plan_beside_other_work(tmp_path: Path) -> None:
+    with beside(plan(), tmp_path, PROGRAMS) as finished:
+        assert finished() == plan().folder(tmp_path)
+    assert (finished() / "out").read_text() == "done"
+
+
+def test_work_that_fails_ends_the_plan_beside_it(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    slow = plan(f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(60)")
+    with pytest.raises(ZeroDivisionError), beside(slow, tmp_path / "cache", PROGRAMS):
+        wait_for(lambda: pid.exists() and pid.read_text() != "")
+        raise ZeroDivisionError
+    assert not alive(int(pid.read_text()))
+    assert not slow.folder(tmp_path / "cache").exists()
 
 
 def writes(text: str, seconds: float = 0) -> BuildPlan:
