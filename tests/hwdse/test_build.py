@@ -253,9 +253,14 @@ def test_a_plan_beside_other_work(tmp_path: Path) -> None:
 def test_work_that_fails_ends_the_plan_beside_it(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     slow = plan(f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(60)")
-    with pytest.raises(ZeroDivisionError), beside(slow, tmp_path / "cache", PROGRAMS):
-        wait_for(lambda: pid.exists() and pid.read_text() != "")
-        raise ZeroDivisionError
+
+    def work() -> None:
+        with beside(slow, tmp_path / "cache", PROGRAMS):
+            wait_for(lambda: pid.exists() and pid.read_text() != "")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        work()
     assert not alive(int(pid.read_text()))
     assert not slow.folder(tmp_path / "cache").exists()
 
