@@ -663,7 +663,7 @@ def test_a_search_that_is_killed_again_and_again_is_the_same_search(
     """Children die by SIGKILL before or after every so many writes, until one of them finishes."""
     done = subprocess.run(
         [sys.executable, __file__, str(tmp_path), sampler, str(writes)],
-        capture_output=True, text=True, timeout=300, cwd=ROOT,
+        capture_output=True, text=True, timeout=1800, cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.stderr == ""
