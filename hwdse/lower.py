@@ -22,7 +22,7 @@ from hwdse.formats import IntFormat, decode_table, encode, magnitude
 from hwdse.matrix_vector import EXPONENT_BITS
 from hwdse.network import Meaning, Network, Node, Table, Tensor
 from hwdse.operators import OPERANDS
-from hwdse.quantize import Bench
+from hwdse.quantize import Bench, technique
 from hwdse.rearrange import Mover, Positions, selection, stream, walk
 from hwdse.requantise import Steps, steps
 from hwdse.sums import Sums, Weights, sums_of, weights_of
@@ -37,7 +37,10 @@ def lower(bench: Bench, design: Design) -> Network:
 
     `design` has a folding: a shortcut that becomes a convolution is folded to the pace of the slowest layer.
     """
-    inner, _ = bench.after_float_steps(design)
+    inner, late = bench.after_float_steps(design)
+    for step in late:
+        if technique(step).rebuilds:
+            raise ValueError(f"an accelerator has no unit for what step {step.name!r} puts into the network")
     check(inner.workload, design)
     return _Lowering(inner, bench.quantize(design), design).network()
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from hwdse.data import Split
-from hwdse.design import Design, Quantizer
+from hwdse.design import Design, Quantizer, Step
 from hwdse.equality import compare
 from hwdse.folding import fold
 from hwdse.lower import lower
@@ -195,6 +195,25 @@ def test_formats_that_no_accelerator_has(weights: str, activations: str, message
     on = small("falling")
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         lower(on, folded(on, uniform(on, weights, activations)))
+
+
+def test_what_a_technique_puts_into_the_network() -> None:
+    on = bench("mlp")
+    design = folded(on, uniform(on, "int4:channel", "int4", recipe=(Step("svd_quant"),)))
+    with pytest.raises(
+        ValueError, match=r"^an accelerator has no unit for what step 'svd_quant' puts into the network$"
+    ):
+        lower(on, design)
+
+
+@pytest.mark.parametrize("recipe", ["bias_correction", "channel_splitting", "norm_reestimation", "gptq"])
+def test_techniques_that_leave_layers_as_they_are(recipe: str) -> None:
+    on = bench("cnn")
+    steps = (Step(recipe),)
+    design = uniform(on, "int4:channel", "int4", recipe=steps)
+    design = replace(design, folding=tuple(sorted(fold(on.charged(steps), PACE).items())))
+    found = compare(on, design, lower(on, design), split("test").images[:20])
+    assert (found.in_float64, found.unexplained) == (0, 0)
 
 
 def test_layers_that_are_quantised_by_themselves() -> None:
