@@ -37,7 +37,7 @@ CONSOLE = {  # tool of a plan -> what a shell calls it, once its wheel is instal
     "gowin_pack": "gowin_pack",
 }
 _ENVIRONMENT = Environment(
-    loader=PackageLoader("hwdse.hls_templates", "build"), undefined=StrictUndefined, keep_trailing_newline=True
+    loader=PackageLoader("hwdse.hls_templates", "delivery"), undefined=StrictUndefined, keep_trailing_newline=True
 )
 
 

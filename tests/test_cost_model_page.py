@@ -26,6 +26,7 @@ def test_the_page_is_made_of_what_ships(script: ModuleType) -> None:
     assert (DOCS / "cost-model.md").read_text() == script.page()
 
 
+@pytest.mark.slow
 def test_what_misses_a_bar_is_listed(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(f"- {one};\n" in script.page() for one in script.missed())
     for bar in ("LUT_BAR", "FF_BAR", "MHZ_BAR", "CHAIN_BAR"):

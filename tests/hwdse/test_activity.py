@@ -65,7 +65,6 @@ def test_integers() -> None:
         Access("memory", 4, 8, 4),  # the weights
         Add("comparisons", 4, 10),  # 2 outputs, 2 bits each
         Access("memory", 2, 10, 2),  # the second threshold depends on the first bit
-        Access("memory", 4, 2, 32),  # through the FIFO
     ]
 
 
@@ -81,7 +80,6 @@ def test_minifloats_multiply_significands_and_shift_by_the_sum_of_the_exponents(
         Add("comparisons", 4, 11),
         Access("memory", 2, 11, 2),  # a set of thresholds for each channel, so that the first is read too
         Access("memory", 2, 11, 4),
-        Access("memory", 4, 2, 32),
     ]
 
 
@@ -117,9 +115,9 @@ def test_depthwise_layers_keep_no_vector() -> None:
 
 def test_thresholds_at_once() -> None:
     few = done(quantised(TINY, "int4", "uint4", Folding(1, 2)), parallel_thresholds=True)
-    assert few[-2:] == [Add("comparisons", 6, 10), Access("memory", 4, 2, 32)]  # 2 outputs by 3 constants
+    assert few[-1:] == [Add("comparisons", 6, 10)]  # 2 outputs by 3 constants
     several = done(quantised(TINY, "int4:channel", "uint4", Folding(1, 2)), parallel_thresholds=True)
-    assert several[-3:] == [Add("comparisons", 6, 10), Access("memory", 2, 30, 2), Access("memory", 4, 2, 32)]
+    assert several[-2:] == [Add("comparisons", 6, 10), Access("memory", 2, 30, 2)]
 
 
 def test_deep_thresholds_are_in_blocks() -> None:

@@ -69,7 +69,7 @@ def test_a_tiny_integer_layer() -> None:
     assert energy.products_pj == near(14 * 8 * multiply(4, 4))
     assert energy.sums_pj == near(4 * add(9) + 4 * add(10))
     assert energy.comparisons_pj == near(4 * add(10))
-    memory = 4 * in_luts(8, 2) + 4 * in_luts(8, 4) + 2 * in_luts(10, 2) + 4 * in_luts(2, 32)
+    memory = 4 * in_luts(8, 2) + 4 * in_luts(8, 4) + 2 * in_luts(10, 2)
     assert energy.memory_pj == near(memory)
 
 

@@ -39,8 +39,9 @@ def check(made: Assembly, seen: torch.Tensor, cache: Path) -> None:
     assert found.exact
 
 
-@pytest.mark.parametrize("pace", [2_000, 350])
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+    ("name", "pace"), [(name, pace) for i, name in enumerate(SMALL) for pace in ((2_000, 350)[i % 2],)]
+)
 def test_small_networks(name: str, pace: int, cache: Path) -> None:
     on = small(name)
     check(assembled(on, folded(on, mixed(on, pace), pace), cache), images(IMAGES), cache)
@@ -53,7 +54,7 @@ def test_all_taps_of_several_channels(cache: Path) -> None:
     check(made, images(IMAGES), cache)
 
 
-@pytest.mark.parametrize(("name", "seed"), [("mlp", 0), ("cnn", 1), ("resnet", 2)])
+@pytest.mark.parametrize(("name", "seed"), [("mlp", 0), ("cnn", 1), pytest.param("resnet", 2, marks=pytest.mark.slow)])
 def test_networks_on_digits(name: str, seed: int, cache: Path) -> None:
     on = bench(name)
     made = assembled(on, folded(on, mixed(on, seed), 4_000), cache)
