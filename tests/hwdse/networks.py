@@ -43,9 +43,13 @@ def bench(name: str, hardware: bool = True) -> Bench:
 @cache
 def small_bench(name: str, hardware: bool = True) -> Bench:
     """The same with few calibration images, where a test asks what is done and not how well."""
+    return Bench.of(network(name), few(), name, hardware=hardware)
+
+
+def few() -> Split:
+    """The first of the calibration images."""
     whole = split("calibration")
-    few = Split("calibration", whole.images[:FEW], whole.labels[:FEW])
-    return Bench.of(network(name), few, name, hardware=hardware)
+    return Split("calibration", whole.images[:FEW], whole.labels[:FEW])
 
 
 def uniform(on: Bench, weights: str, activations: str, *, recipe: tuple[Step, ...] = ()) -> Design:

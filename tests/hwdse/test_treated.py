@@ -10,7 +10,7 @@ from hwdse.design import Design, Quantizer, Step
 from hwdse.plugins import load
 from hwdse.quantize import Bench
 from hwdse.technique import Sees, Technique
-from tests.hwdse.networks import bench, network, split, uniform
+from tests.hwdse.networks import bench, few, network, split, uniform
 
 LATE = sorted(
     name
@@ -31,7 +31,7 @@ def changed(design: Design, layer: str, weights: str) -> Design:
 @pytest.mark.parametrize(("name", "hardware"), [("mlp", True), ("cnn", False), ("resnet", True), ("vit", False)])
 @pytest.mark.parametrize("technique", LATE)
 def test_sharing_layers_changes_no_bit(technique: str, name: str, hardware: bool) -> None:
-    on = Bench.of(network(name), split("calibration"), name, hardware=hardware)
+    on = Bench.of(network(name), few(), name, hardware=hardware)
     base = uniform(on, "int4:channel", "int6", recipe=(Step(technique, QUICK.get(technique, ())),))
     layers, choose = [layer.name for layer in on.workload.weighted], random.Random(name)
     images = split("search").images[:64]
@@ -45,7 +45,7 @@ def test_sharing_layers_changes_no_bit(technique: str, name: str, hardware: bool
 
 
 def test_only_layers_from_the_change_on_are_treated_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    on = Bench.of(network("cnn"), split("calibration"), "cnn")
+    on = Bench.of(network("cnn"), few(), "cnn")
     base = uniform(on, "int4:channel", "int6", recipe=(Step("bias_correction"),))
     treated: list[tuple[str, ...]] = []
     apply = on.apply
@@ -62,7 +62,7 @@ def test_only_layers_from_the_change_on_are_treated_again(monkeypatch: pytest.Mo
 
 
 def test_what_was_let_go_is_made_again() -> None:
-    on = Bench.of(network("cnn"), split("calibration"), "cnn")
+    on = Bench.of(network("cnn"), few(), "cnn")
     images = split("search").images[:64]
     base = uniform(on, "int4:channel", "int6", recipe=(Step("bias_correction"),))
     with torch.inference_mode():

@@ -130,7 +130,10 @@ def test_sums_wider_than_any_integer_of_a_machine(tmp_path: Path) -> None:
     check(made, images(10), tmp_path)
 
 
-@pytest.mark.parametrize(("name", "seed", "count"), [("mlp", 0, IMAGES), ("cnn", 1, IMAGES), ("resnet", 2, 20)])
+@pytest.mark.parametrize(
+    ("name", "seed", "count"),
+    [("mlp", 0, IMAGES), ("cnn", 1, IMAGES), pytest.param("resnet", 2, 20, marks=pytest.mark.slow)],
+)
 def test_networks_on_digits(name: str, seed: int, count: int, tmp_path: Path) -> None:
     check(network(name, seed, 4_000), split("test").images[:count], tmp_path)
 

@@ -11,7 +11,7 @@ ECP5 = fpga("ecp5_25f")
 ROW = Chain("a, b", "ecp5_25f", 100, 50, 2, 3, 99.5, 1234, "abc")
 
 
-@pytest.mark.parametrize("shape", SHAPES[::3], ids=lambda shape: shape.name)
+@pytest.mark.parametrize("shape", SHAPES[::5], ids=lambda shape: shape.name)
 def test_frames_follow_each_other_as_predicted(shape: object, tmp_path: Path) -> None:
     assert isinstance(shape, type(SHAPES[0]))
     assert simulated_cycles(shape, ECP5, tmp_path) == predict(shape, ECP5).cycles
