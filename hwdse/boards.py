@@ -3,11 +3,11 @@
 Every pin comes from the source that its file cites.
 """
 
-import tomllib
 from dataclasses import dataclass, fields
 from functools import cache
-from importlib.resources import files
+from typing import Any
 
+from hwdse.described import Folder
 from hwdse.target import devices, fpga
 
 
@@ -41,22 +41,37 @@ class Board:
         return fpga(self.device).family
 
 
+_KINDS: dict[str, tuple[type, ...]] = {"default": (bool,), "clock_mhz": (int, float), "high_pins": (list,)}
+
+
+def _made(name: str, values: dict[str, Any]) -> Board:
+    for key, value in values.items():
+        kinds = _KINDS.get(key, (str,))
+        if type(value) not in kinds:
+            raise ValueError(f"a board's {key!r} is of type {kinds[0].__name__}, unlike {value!r}")
+    numbers = {"clock_mhz": float(values["clock_mhz"]), "high_pins": tuple(values["high_pins"])}
+    return Board(name, **{"clock_pin": None, **values, **numbers})
+
+
+_BOARDS = Folder(
+    "hwdse.hls_templates",
+    "boards",
+    "board",
+    tuple(field.name for field in fields(Board) if field.name != "name"),
+    _made,
+    ("clock_pin",),
+)
+
+
 def boards() -> tuple[str, ...]:
     """The names of all boards."""
-    folder = files("hwdse.hls_templates") / "boards"
-    return tuple(sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")))
+    return _BOARDS.names
 
 
 @cache
 def board(name: str) -> Board:
     """The board called `name`; ValueError that names its file where the file is no board."""
-    if name not in boards():
-        raise ValueError(f"no board {name!r}; known: {', '.join(boards())}")
-    file = files("hwdse.hls_templates") / "boards" / f"{name}.toml"
-    try:
-        return _parse(name, file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{file}: {error}") from None
+    return _BOARDS.read(name)
 
 
 def board_of(device: str) -> Board:
@@ -65,28 +80,3 @@ def board_of(device: str) -> Board:
     if device not in found:
         raise ValueError(f"no board is known for device {device!r}; known for: {', '.join(sorted(found))}")
     return found[device]
-
-
-_OPTIONAL = ("clock_pin",)
-_KINDS: dict[str, tuple[type, ...]] = {"default": (bool,), "clock_mhz": (int, float), "high_pins": (list,)}
-
-
-def _parse(name: str, content: bytes) -> Board:
-    """The board that the file with `content` describes."""
-    try:
-        data = tomllib.loads(content.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ValueError(f"cannot be read as TOML: {error}") from None
-    keys = [field.name for field in fields(Board) if field.name != "name"]
-    for key in data:  # first: a misspelt key is why another one is missing
-        if key not in keys:
-            raise ValueError(f"no key {key!r}; known: {', '.join(keys)}")
-    for key in keys:
-        if key not in data and key not in _OPTIONAL:
-            raise ValueError(f"key {key!r} is missing; known: {', '.join(keys)}")
-    for key, value in data.items():
-        kinds = _KINDS.get(key, (str,))
-        if type(value) not in kinds:
-            raise ValueError(f"a board's {key!r} is of type {kinds[0].__name__}, unlike {value!r}")
-    given = {"clock_pin": None, **data, "clock_mhz": float(data["clock_mhz"]), "high_pins": tuple(data["high_pins"])}
-    return Board(name, **given)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
 from hwdse.operators import MOVES
-from hwdse.trace import tensors
+from hwdse.trace import target_of, tensors
 
 RANKS = {1: (), 2: (), 3: (1, 1)}  # dimensions of a tensor without its batch -> sizes after the channels
 
@@ -61,12 +61,7 @@ class Folded:
 
 def moves(graph: fx.GraphModule, node: fx.Node) -> bool:
     """Whether `node` only moves values."""
-    return operator(graph, node) in MOVES
-
-
-def operator(graph: fx.GraphModule, node: fx.Node) -> Any:
-    """The class of the module that `node` calls, or the function, or the method's name."""
-    return type(graph.get_submodule(str(node.target))) if node.op == "call_module" else node.target
+    return target_of(graph, node) in MOVES
 
 
 def _double(graph: fx.GraphModule, node: fx.Node) -> nn.Module:

@@ -4,12 +4,11 @@ Every number of a device comes from the data sheet its file cites.
 """
 
 import math
-import tomllib
 from dataclasses import dataclass, fields
 from functools import cache
-from importlib.resources import files
 
 from hwdse.cost import Resources
+from hwdse.described import Folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,35 +69,21 @@ def uses(area: Resources, target: FpgaTarget) -> tuple[Use, ...]:
     return tuple(use for use in all_ if use.used or use.available)
 
 
+_DEVICES = Folder(
+    "hwdse.cost_models",
+    "devices",
+    "device",
+    tuple(field.name for field in fields(FpgaTarget) if field.name != "name"),
+    lambda name, values: FpgaTarget(name, **values),
+)
+
+
 def devices() -> tuple[str, ...]:
     """The names of all devices."""
-    folder = files("hwdse.cost_models") / "devices"
-    return tuple(sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")))
+    return _DEVICES.names
 
 
 @cache
 def fpga(name: str) -> FpgaTarget:
     """The part called `name`; ValueError that names its file where the file is no device."""
-    if name not in devices():
-        raise ValueError(f"no device {name!r}; known: {', '.join(devices())}")
-    file = files("hwdse.cost_models") / "devices" / f"{name}.toml"
-    try:
-        return _parse(name, file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{file}: {error}") from None
-
-
-def _parse(name: str, content: bytes) -> FpgaTarget:
-    """The device that the file with `content` describes."""
-    try:
-        data = tomllib.loads(content.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ValueError(f"cannot be read as TOML: {error}") from None
-    keys = [field.name for field in fields(FpgaTarget) if field.name != "name"]
-    for key in data:  # first: a misspelt key is why another one is missing
-        if key not in keys:
-            raise ValueError(f"no key {key!r}; known: {', '.join(keys)}")
-    for key in keys:
-        if key not in data:
-            raise ValueError(f"key {key!r} is missing; known: {', '.join(keys)}")
-    return FpgaTarget(name, **data)
+    return _DEVICES.read(name)

@@ -97,7 +97,7 @@ class _Reader:
 
     def target(self, node: fx.Node) -> Target:
         """The class of the module that `node` calls, or the function, or the method's name."""
-        return type(self.modules[str(node.target)]) if node.op == "call_module" else node.target
+        return target_of(self.graph, node)
 
     def moves(self, node: fx.Node) -> bool:
         """Whether `node` only moves values; a max pool does too, as far as number grids are concerned."""
@@ -231,6 +231,11 @@ class _Reader:
             out_shape=shape_out,
         )
         return GEOMETRY[kind](layer, node, self.modules.get(str(node.target)))
+
+
+def target_of(graph: fx.GraphModule, node: fx.Node) -> Target:
+    """The class of the module that `node` calls, or the function, or the method's name."""
+    return type(graph.get_submodule(str(node.target))) if node.op == "call_module" else node.target
 
 
 def is_tensor(node: fx.Node) -> bool:

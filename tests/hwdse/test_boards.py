@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from hwdse import boards as module
 from hwdse.boards import Board, board, board_of, boards
 from hwdse.flows._routers import ROUTERS
 from hwdse.target import devices, fpga
@@ -75,7 +74,8 @@ def test_unknown_ones_list_the_known() -> None:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where boards are looked for."""
     (tmp_path / "boards").mkdir()
-    monkeypatch.setattr(module, "files", lambda package: tmp_path)
+    there = {"hwdse.hls_templates": tmp_path}
+    monkeypatch.setattr("hwdse.described.files", lambda package: there.get(package) or files(package))
     board.cache_clear()
     yield tmp_path / "boards"
     board.cache_clear()
