@@ -39,8 +39,8 @@ def weight_layer(module: nn.Module, quantizer: Quantizer) -> Any:
 def quantised_weight(layer: Any, name: str, quantizer: Quantizer) -> Tensor:
     """The weights that a Brevitas `layer` multiplies with, checked to lie on the grid of `quantizer`."""
     with torch.no_grad():
-        weight = _value(layer.quant_weight()).detach()
-        scale = _value(layer.weight_quant.scale()).detach()
+        weight = value(layer.quant_weight()).detach()
+        scale = value(layer.weight_quant.scale()).detach()
     check_grid(weight, scale, name, quantizer)
     return weight
 
@@ -67,7 +67,7 @@ def effective_state(model: nn.Module) -> dict[str, Tensor]:
         state = {key: tensor.clone() for key, tensor in model.state_dict().items()}
         for path, module in model.named_modules():
             if isinstance(module, qnn.QuantConv2d | qnn.QuantLinear):
-                state[f"{path}.weight"] = _value(module.quant_weight()).clone()
+                state[f"{path}.weight"] = value(module.quant_weight()).clone()
     return state
 
 
@@ -84,6 +84,6 @@ def check_grid(weight: Tensor, scale: Tensor, name: str, quantizer: Quantizer) -
         raise ValueError(f"{int((~near).sum())} weights of layer {name!r} are off the grid of {quantizer.name}")
 
 
-def _value(x: Any) -> Tensor:
+def value(x: Any) -> Tensor:
     tensor: Tensor = getattr(x, "value", x)  # a QuantTensor holds its value
     return tensor

@@ -1,18 +1,20 @@
 """A network in whole numbers beside the Brevitas model that it was made from: every code of every tensor.
 
-In float64, with the scales that it has in float32, the model gives the same codes. In float32 it rounds as it adds, so
-that a sum near a threshold may fall on its other side. Such codes are counted, layer by layer and each on the codes
-that the model itself has before it, and for each it is asked whether the roundings of its sum can explain it.
+In float64, with the weights and scales that it has in float32, the model gives the same codes. In float32 it rounds as
+it adds, so that a sum near a threshold may fall on its other side. Such codes are counted, layer by layer and each on
+the codes that the model itself has before it, and for each it is asked whether the roundings of its sum can explain it.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
+import brevitas.nn as qnn
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
+from hwdse.brevitas_layers import value
 from hwdse.design import Design
 from hwdse.formats import decode, encode
 from hwdse.network import Codes, Network, Node, Rule
@@ -36,9 +38,14 @@ def compare(bench: Bench, design: Design, network: Network, images: Tensor) -> C
 
 
 def in_float64(model: fx.GraphModule) -> fx.GraphModule:
-    """The Brevitas `model`, which is changed, in float64, with the scales that it has in float32."""
+    """The Brevitas `model`, which is changed, in float64, with the quantised weights and scales that it has in float32.
+
+    A weight over its scale can be halfway between two codes in float32 and beside it in float64.
+    """
     with torch.no_grad():
         for module in list(model.modules()):
+            if isinstance(module, qnn.QuantConv2d | qnn.QuantLinear):
+                module.weight.copy_(value(module.quant_weight()))
             for proxy in (getattr(module, name, None) for name in ("weight_quant", "act_quant")):
                 quantiser = _quantiser(proxy)
                 if quantiser is not None:

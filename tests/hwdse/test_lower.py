@@ -20,7 +20,7 @@ from hwdse.network import Network
 from hwdse.quantize import Bench
 from hwdse.workload import Kind
 from tests.hwdse.networks import bench, fitting, split, uniform
-from tests.hwdse.small_networks import SMALL, images, small
+from tests.hwdse.small_networks import SIZE, SMALL, images, small
 
 FORMATS = ("int4", "int8", "e2m1", "e3m2", "e4m3")
 PACE = 20_000
@@ -119,6 +119,20 @@ def on_images(model: nn.Module) -> Bench:
     """The bench of a network for images of `small_networks`."""
     torch.manual_seed(0)
     return Bench.of(model.eval(), Split("calibration", images(16), torch.zeros(16, dtype=torch.int64)), "network")
+
+
+def test_weights_halfway_between_two_codes_in_float32_alone() -> None:
+    """They are those of float32: in float64 the same weight over the same scale lies beside the middle."""
+    scale = torch.tensor(1.0) / 127
+    halfway = (torch.arange(126) + 0.5) * scale
+    chosen = (halfway / scale).round() != (halfway.double() / scale.double()).round()
+    assert chosen.sum() >= 8
+    model = nn.Sequential(nn.Conv2d(4, 5, 1), nn.Flatten(), nn.Linear(5 * SIZE * SIZE, 3))
+    with torch.no_grad():
+        weights = model.get_parameter("0.weight").flatten()
+        weights[0], weights[1:9] = 1, halfway[chosen][:8]
+    on = on_images(model)
+    check_equal(on, uniform(on, "int8", "int8"), images(8))
 
 
 class Mixer(nn.Module):
