@@ -1,7 +1,8 @@
 """A build folder read again: is what lies in it the hardware of the design that was chosen, layer by layer?
 
 Of the manifest only the names of layers and sites are believed. Formats and foldings are read off the instances in the
-netlist, and held against `design.toml`, which must be the chosen design with the layers that were added to it.
+netlist, or the calls in the C++ of Vitis HLS, and held against `design.toml`, which must be the chosen design with the
+layers that were added to it.
 """
 
 import json
@@ -18,9 +19,20 @@ from hwdse.generator import identifier
 from hwdse.network import Network
 from hwdse.structure.lanes import as_format
 
-MANIFEST, DESIGN, NETLIST = "manifest.json", "design.toml", "top.sv"
+MANIFEST, DESIGN, NETLIST, CALLS = "manifest.json", "design.toml", "top.sv", "top.cpp"
 _INSTANCE = re.compile(r"^  (\w+) #\((.*)\) (\w+) \($", re.MULTILINE)
 _PARAMETER = re.compile(r"\.(\w+)\((\d+)\)")
+_CALL = re.compile(r"^    (?:// (\S+)(?: again: output (\d+))?|(\w+)<(.*) >\(.*\);)$", re.MULTILINE)
+_ARGUMENT = re.compile(r"/\* (\w+) \*/ (?:Format<(\d+), (\d+), (\d)>|(\d+))")
+_ROLES = {  # of a template of Vitis HLS: as a netlist calls the unit; where a number is wanted, one for each output
+    "mvu": "matrix",
+    "residual_add": "add",
+    "max_pool": "pool",
+    "sum_pool": "pool",
+    "threshold_parallel": "thresholds{}",
+    "threshold_search": "thresholds{}",
+    "code_table": "table{}",
+}
 
 
 class ArtifactError(ValueError):
@@ -67,7 +79,9 @@ def verify(folder: Path) -> tuple[Found, ...]:
     layers = [Place(**{**one, "inputs": tuple(one["inputs"]), "outputs": tuple(one["outputs"])})
               for one in manifest["layers"]]  # fmt: skip
     _check_chosen(design, layers, str(manifest["chosen"]))
-    instances = _instances(_text(folder, f"{manifest['rtl']}/{NETLIST}"))
+    hardware = str(manifest["hardware"])
+    read = _calls if hardware.endswith(CALLS) else _instances
+    instances = read(_text(folder, hardware))
     found = tuple(one for layer in layers for one in _compare(layer, design, instances))
     for one in found:
         if one.there != one.wanted:
@@ -80,7 +94,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads(_text(folder, MANIFEST))
     except json.JSONDecodeError as error:
         raise ArtifactError(f"{folder / MANIFEST} is no JSON: {error}") from None
-    wanted = ("files", "layers", "chosen", "rtl")
+    wanted = ("files", "layers", "chosen", "hardware")
     missing = [key for key in wanted if not isinstance(manifest, dict) or key not in manifest]
     if missing:
         raise ArtifactError(f"{folder / MANIFEST} is no manifest of a build: it has no {missing[0]!r}")
@@ -121,6 +135,29 @@ def _instances(text: str) -> Instances:
         name: (module, {key: int(value) for key, value in _PARAMETER.findall(parameters)})
         for module, parameters, name in _INSTANCE.findall(text)
     }
+
+
+def _calls(text: str) -> Instances:
+    """The calls in C++, under the names that the units of a netlist have; a comment says whose they are."""
+    found: Instances = {}
+    layer = output = ""
+    for heading, number, template, arguments in _CALL.findall(text):
+        if heading:
+            layer, output = identifier(heading), number or "0"
+        elif template in _ROLES:
+            found[f"{layer}_{_ROLES[template].format(output)}"] = (template, dict(_arguments(arguments)))
+    return found
+
+
+def _arguments(text: str) -> Iterator[tuple[str, int]]:
+    for name, exponent, mantissa, signed, number in _ARGUMENT.findall(text):
+        if number:
+            yield name, int(number)
+        else:
+            side = "O" if name == "OUT" else name
+            yield from (
+                (f"{side}{key}", int(size)) for key, size in zip("EMS", (exponent, mantissa, signed), strict=True)
+            )
 
 
 def _compare(place: Place, design: Design, instances: Instances) -> Iterator[Found]:

@@ -4,9 +4,9 @@ import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from hwdse import board_top, host, study, tables, vitis
+from hwdse import board_top, host, study, tables, vitis, vitis_simulation
 from hwdse import run as runs
-from hwdse.artifact import DESIGN, places
+from hwdse.artifact import CALLS, DESIGN, places
 from hwdse.artifact import verify as verify_folder
 from hwdse.assembly import assemble, prove
 from hwdse.boards import Board, board, board_of
@@ -63,7 +63,7 @@ def build(path: Path, name: str, wish: Wish, out: Path, cache: Path) -> tables.T
 def verify(folder: Path) -> tables.Table:
     """Holds the netlist of a build against its design, layer by layer."""
     found = verify_folder(folder)
-    columns = ("layer", "what", "in the netlist", "in the design")
+    columns = ("layer", "what", "in the hardware", "in the design")
     rows = [(one.layer, one.what, one.there, one.wanted) for one in found]
     return tables.of(
         f"{folder} is the hardware of its design", columns, rows, f"{len(found)} of {len(found)} are equal"
@@ -133,15 +133,18 @@ def _vitis(part: Study, result: Result, trial: Trial, wish: Wish, out: Path) -> 
     network = lower(bench, chosen)
     images, _ = next(data.test.batches(wish.images))
     equality, codes = compare(bench, chosen, network, images), input_codes(network, images)
-    found = dict(
-        vitis.project(network, vitis.Part(target.part, 1e3 / result.clock_mhz), codes, simulate(network, codes).sums)
-    )
-    files = {**found, DESIGN: network.design.text.encode()}
+    _check_codes(equality)
+    part_of = vitis.Part(target.part, 1e3 / result.clock_mhz)
+    found = vitis.project(network, part_of, codes, simulate(network, codes).sums)
+    files = {**dict(found), DESIGN: network.design.text.encode()}
     layers = [asdict(place) for place in places(network, chosen)]
     told = {"study": result.study, "trial": trial.number, "chosen": chosen.digest, "layers": layers}
-    deliver(out, files, {**told, "part": target.part, "equality": asdict(equality)})
+    seen = vitis_simulation.simulate(found)
+    told |= {"hardware": CALLS, "part": target.part, "equality": asdict(equality), "simulated": seen}
+    deliver(out, files, told)
     rows: list[tuple[tables.Cell, ...]] = [(name, len(content)) for name, content in sorted(files.items())]
-    note = f"sh run.sh csim compares the sums of {wish.images} images, sh run.sh synth makes RTL; see README.md."
+    said = f"C simulation by g++: {seen}" if seen else f"Not simulated, for want of {vitis_simulation.WANTED}"
+    note = f"{said}. sh run.sh csim simulates the C++, sh run.sh synth makes RTL; see README.md."
     return tables.of(f"trial {trial.number} of {result.study} for {target.part}: {out}", ("file", "bytes"), rows, note)
 
 
@@ -186,11 +189,15 @@ def _fits(result: Result, trial: Trial, model: Dataflow, target: FpgaTarget) -> 
 
 def _check_equal(equality: Compared, proof: Proof) -> None:
     """BuildError where the hardware is not the model, which would be an error of hwdse."""
+    _check_codes(equality)
+    if proof.wrong:
+        raise BuildError(f"{proof.wrong} of {proof.sums} simulated sums are wrong")
+
+
+def _check_codes(equality: Compared) -> None:
     if equality.in_float64 or equality.unexplained:
         wrong = equality.in_float64 + equality.unexplained
         raise BuildError(f"{wrong} of {equality.codes} codes differ from Brevitas's without a reason")
-    if proof.wrong:
-        raise BuildError(f"{proof.wrong} of {proof.sums} simulated sums are wrong")
 
 
 def _say(text: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hwdse import host
-from hwdse.artifact import DESIGN, places
+from hwdse.artifact import DESIGN, NETLIST, places
 from hwdse.assembly import STALLS, Assembly, patience
 from hwdse.beats import Beats
 from hwdse.boards import Board
@@ -101,7 +101,7 @@ def facts(made: Made) -> dict[str, object]:
         "chosen": made.chosen.digest,
         "design": made.assembly.network.design.digest,
         "layers": [asdict(place) for place in places(made.assembly.network, made.chosen)],
-        "rtl": SYNTH,
+        "hardware": f"{SYNTH}/{NETLIST}",
         "board": made.board.name,
         "device": made.board.device,
         "tools": dict(made.plan.tools),

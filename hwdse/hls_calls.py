@@ -66,7 +66,7 @@ class _Caller:
         self._lead(image.name, entering, lanes)
         for node in self.network.nodes:
             self._layer(node)
-        last = self.network.nodes[-1]
+        last, self.wires.layer = self.network.nodes[-1], ""
         pe, sums = self._folding(last).pe, self._sum_bits(last)
         beats, field = last.layer.positions * last.layer.rows // pe, self._field(last)
         self.wires.leave("to_axis", {"LANES": pe, "ACC": sums, "FIELD": field, "BEATS": beats})
@@ -76,6 +76,7 @@ class _Caller:
     # ---- one layer ---------------------------------------------------------------------------
 
     def _layer(self, node: Node) -> None:
+        self.wires.layer = node.layer.name
         streams = [self.streams[node.layer.name, operand] for operand in range(len(node.inputs))]
         if node.layer.kind is not Kind.ADD:
             streams = [self._window(node, streams[0])]
@@ -88,6 +89,8 @@ class _Caller:
                 result = self._reduced(node, streams)
         lanes = self._folding(node).pe
         for i, (tensor, rule) in enumerate(node.outputs):
+            if i:
+                self.wires.layer = f"{node.layer.name} again: output {i}"
             result, own = self._fork(node, result) if i < len(node.outputs) - 1 else ("", result)
             self._lead(tensor, self._codes(node, rule, tensor, own), lanes)
 
@@ -159,7 +162,13 @@ class _Caller:
         if len(rule.rows[0]) <= PARALLEL:
             found = thresholds(self._name("thresholds", node), rule, acc, lanes)
             self.tables += [found.thresholds, found.codes]
-            named |= {"WORDS": found.words, "ACC": acc, "T": found.bits, "COUNT": len(rule.rows[0]), "OUT": out}
+            named |= {
+                "WORDS": found.words,
+                "ACC": acc,
+                "T": found.bits,
+                "COUNT": len(rule.rows[0]),
+                "OUT": _type(rule.format),
+            }
             arrays = [found.thresholds.name, found.codes.name]
             return self.wires.call("threshold_parallel", named | {"BEATS": beats}, [stream], lanes * out, arrays)
         table = search(self._name("thresholds", node), rule, acc, lanes)

@@ -32,6 +32,7 @@ class Call:
     parameters: tuple[tuple[str, int | str], ...]
     streams: tuple[str, ...]
     arrays: tuple[str, ...] = ()
+    layer: str = ""  # that it is a part of
 
 
 @dataclass
@@ -40,24 +41,25 @@ class Wires:
 
     calls: list[Call] = field(default_factory=list)
     channels: dict[str, Channel] = field(default_factory=dict)
+    layer: str = ""  # whose calls are added
 
     def call(
         self, template: str, parameters: Parameters, streams: Sequence[str], bits: int, arrays: Sequence[str] = ()
     ) -> str:
         """The stream, of `bits` bits a beat, that a new call writes."""
         out = self._channel(template, bits)
-        self.calls.append(Call(template, tuple(parameters.items()), (*streams, out), tuple(arrays)))
+        self._add(template, parameters, (*streams, out), tuple(arrays))
         return out
 
     def leave(self, template: str, parameters: Parameters) -> None:
         """Adds the call that writes the port `out`, and reads what the last call writes."""
-        self.calls.append(Call(template, tuple(parameters.items()), (self.calls[-1].streams[-1], "out")))
+        self._add(template, parameters, (self.calls[-1].streams[-1], "out"))
 
     def branch(self, stream: str, beats: int) -> tuple[str, str]:
         """The same stream, of `beats` beats an image, for all other readers and for one."""
         bits = self.channels[stream].bits
         one, others = self._channel("branch", bits), self._channel("branch", bits)
-        self.calls.append(Call("branch", (("BITS", bits), ("BEATS", beats)), (stream, one, others)))
+        self._add("branch", {"BITS": bits, "BEATS": beats}, (stream, one, others))
         return others, one
 
     def widened(self, stream: str, lanes: int, wanted: int, elements: int) -> str:
@@ -80,6 +82,11 @@ class Wires:
         """
         bits = self.channels[stream].bits
         self.channels[stream] = Channel(stream, bits, max(beats, DEPTH))
+
+    def _add(
+        self, template: str, parameters: Parameters, streams: tuple[str, ...], arrays: tuple[str, ...] = ()
+    ) -> None:
+        self.calls.append(Call(template, tuple(parameters.items()), streams, arrays, self.layer))
 
     def _channel(self, made_by: str, bits: int) -> str:
         name = f"s{len(self.channels)}_{made_by}"

@@ -5,9 +5,11 @@ and clock are the same bytes.
 """
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import groupby
 from math import isfinite
 from typing import Any
 
@@ -127,7 +129,7 @@ def _top(found: Calls) -> str:
             "#pragma HLS INTERFACE ap_ctrl_none port=return",
             "#pragma HLS DATAFLOW",
             *(line for channel in found.channels for line in _channel(channel)),
-            *(_call(call) for call in found.calls),
+            *_by_layer(found.calls),
             "}\n",
         ]
     )
@@ -136,6 +138,14 @@ def _top(found: Calls) -> str:
 def _channel(channel: Channel) -> tuple[str, str]:
     stream = f'    hls::stream<ap_uint<{channel.bits}> > {channel.name}("{channel.name}");'
     return stream, f"#pragma HLS STREAM variable={channel.name} depth={channel.depth}"
+
+
+def _by_layer(found: Iterable[Call]) -> Iterator[str]:
+    """The calls, the name of their layer before those of each."""
+    for layer, own in groupby(found, key=lambda call: call.layer):
+        if layer:
+            yield f"    // {layer}"
+        yield from map(_call, own)
 
 
 def _call(call: Call) -> str:

@@ -12,10 +12,13 @@ from hwdse.artifact import ArtifactError, digest_of, places, verify
 from hwdse.cost_models.dataflow import Dataflow
 from hwdse.delivery import deliver
 from hwdse.design import Design
+from hwdse.equality import input_codes
 from hwdse.generator import generate
 from hwdse.lower import lower
+from hwdse.simulate import simulate
+from hwdse.vitis import Part, project
 from tests.hwdse.accelerators import TARGET
-from tests.hwdse.small_networks import small
+from tests.hwdse.small_networks import SMALL, images, small
 from tests.hwdse.test_generator import folded
 from tests.hwdse.test_lower import mixed
 
@@ -28,7 +31,11 @@ def built(tmp_path: Path) -> Path:
     network = lower(on, chosen)
     units = Dataflow().elements(network.workload, network.design, TARGET)
     rtl = {f"rtl/{name}": content for name, content in generate(network, units, {}, block=True).netlist.files}
-    facts = {"chosen": chosen.digest, "rtl": "rtl", "layers": [asdict(place) for place in places(network, chosen)]}
+    facts = {
+        "chosen": chosen.digest,
+        "hardware": "rtl/top.sv",
+        "layers": [asdict(place) for place in places(network, chosen)],
+    }
     return deliver(tmp_path / "built", {**rtl, "design.toml": network.design.text.encode()}, facts)
 
 
@@ -83,6 +90,27 @@ def test_another_folding(built: Path) -> None:
     spoil(built, "rtl/top.sv", replaced(r"\.PE\(\d+\), \.SIMD\(\d+\)(.* head_matrix )", r".PE(99), .SIMD(7)\1"))
     folding = dict(Design.parse((built / "design.toml").read_text()).folding)["head"].name
     refused(built, f"the folding of layer 'head' is {folding} in the design, not 99x7")
+
+
+@pytest.mark.parametrize("name", sorted(SMALL))
+def test_cpp_of_vitis_hls(name: str, tmp_path: Path) -> None:
+    on = small(name)
+    chosen = folded(on, mixed(on, 3), 2_000)
+    network = lower(on, chosen)
+    codes = input_codes(network, images(1))
+    files = dict(project(network, Part("xc7z020clg400-1", 5.0), codes, simulate(network, codes).sums))
+    facts = {"chosen": chosen.digest, "hardware": "top.cpp", "layers": [asdict(one) for one in places(network, chosen)]}
+    folder = deliver(tmp_path / "built", {**files, "design.toml": network.design.text.encode()}, facts)
+    units = Dataflow().elements(network.workload, network.design, TARGET)
+    rtl = {f"rtl/{name}": content for name, content in generate(network, units, {}, block=True).netlist.files}
+    facts["hardware"] = "rtl/top.sv"
+    beside = deliver(tmp_path / "beside", {**rtl, "design.toml": network.design.text.encode()}, facts)
+    assert verify(folder) == verify(beside)
+    layer, weights = network.design.weights[-1]
+    pattern = rf"(// {re.escape(layer)}\n(?:    [^/].*\n)*    mvu<)/\* W \*/ Format<\d+, \d+, 1>"
+    spoil(folder, "top.cpp", replaced(pattern, r"\1/* W */ Format<4, 2, 1>"))
+    wanted = weights.format.name.removesuffix("f")
+    refused(folder, f"the weights' format of layer {layer!r} is {wanted} in the design, not e4m2")
 
 
 def test_another_design(built: Path) -> None:

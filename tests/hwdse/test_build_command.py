@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hwdse.run import load
+from hwdse.vitis_simulation import ap_types
 from tests.hwdse.test_cli import finished
 from tests.hwdse.test_hardware_commands import refused, told
 
@@ -41,7 +42,10 @@ def test_a_vitis_project(finished: Path, tmp_path: Path, capsys: pytest.CaptureF
     files = {row["file"]: row["bytes"] for row in told(capsys, *arguments)}
     assert {"top.cpp", "testbench.cpp", "run.sh", "run.tcl", "hls_config.cfg", "design.toml"} <= files.keys()
     assert all((out / name).stat().st_size == size for name, size in files.items())
-    assert json.loads((out / "manifest.json").read_text())["part"] == "xc7z020clg400-1"
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["part"] == "xc7z020clg400-1"
+    assert manifest["simulated"] == ("all sums of 100 images are equal" if ap_types() else None)
+    assert len({row["layer"] for row in told(capsys, "verify", str(out))}) == 3
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,8 @@ import pytest
 import torch
 from torch import nn
 
+from hwdse import vitis_simulation
+from hwdse.build import BuildError
 from hwdse.design import Design, Folding
 from hwdse.equality import input_codes
 from hwdse.folding import fold
@@ -38,12 +39,10 @@ TEMPLATES = {path.stem for path in (ROOT / "hls_templates" / "vitis").glob("*.h"
 
 def ap_types() -> Path:
     """The folder with `ap_int.h`, which the wheel of hls4ml brings, or the test that asks is skipped."""
-    spec = find_spec("hls4ml")
-    if spec is None or spec.origin is None:
-        pytest.skip("no hls4ml, whose wheel brings ap_int.h: pip install --no-deps hls4ml")
-    if shutil.which("g++") is None:
-        pytest.skip("no g++")
-    return Path(spec.origin).parent / "templates" / "vivado" / "ap_types"
+    found = vitis_simulation.ap_types()
+    if found is None or shutil.which("g++") is None:
+        pytest.skip(f"no {vitis_simulation.WANTED}")
+    return found
 
 
 def folded(on: Bench, design: Design, pace: int, **own: str) -> Design:
@@ -104,6 +103,16 @@ def test_small_networks_and_a_wrong_bit(name: str, pace: int, tmp_path: Path) ->
     found = subprocess.run(("./testbench",), cwd=tmp_path, capture_output=True, text=True)
     wrong = f"image {IMAGES - 1} is the first that differs\n1 beats of {IMAGES} images differ\n"
     assert (found.returncode, found.stdout, found.stderr) == (1, wrong, "")
+
+
+def test_a_build_is_told_of_sums_that_differ() -> None:
+    ap_types()
+    made, shown = network("depthwise", 3, SLOWEST), images(2)
+    files = dict(of(made, shown))
+    assert vitis_simulation.simulate(tuple(files.items())) == "all sums of 2 images are equal"
+    wrong = {**files, "sums.bin": files["sums.bin"][:-1] + bytes([files["sums.bin"][-1] ^ 1])}
+    with pytest.raises(BuildError, match=r"^testbench failed with exit status 1: image 1 is the first that differs"):
+        vitis_simulation.simulate(tuple(wrong.items()))
 
 
 def test_all_taps_of_several_channels(tmp_path: Path) -> None:
