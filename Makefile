@@ -9,11 +9,12 @@ READY := $(VENV)/ready-$(shell cksum pyproject.toml | cut -d' ' -f1)
 # One torch thread per test process: two threads on a busy machine cost 5 to 30 times the time of one.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses 2
 
-.PHONY: help setup demo test test-slow verify lint bench clean
+.PHONY: help setup demo bitstream test test-slow verify lint bench clean
 .NOTPARALLEL:
 
 help:
 	@echo "make demo       set up, run studies/digits.toml, write runs/digits/report.html"
+	@echo "make bitstream  make demo, then the design that it recommends as an accelerator in runs/digits/accelerator (minutes)"
 	@echo "make test       set up, lint, run the tests (test-slow: the tests that take minutes)"
 	@echo "make verify     prove the RTL: all codes of all formats, netlists; writes docs/verification.md (half an hour)"
 	@echo "make setup      make .venv with .venv/bin/hwdse in it; PYTHON=... names the interpreter"
@@ -44,6 +45,9 @@ $(BIN)/pip:
 demo: setup
 	@$(BIN)/hwdse run studies/digits.toml --out runs/digits
 	@echo "The report: runs/digits/report.html (open it in a browser)"
+
+bitstream: demo
+	@$(BIN)/hwdse build runs/digits best --out runs/digits/accelerator
 
 test: lint
 	@$(PYTEST) -m "not slow and not verify"
