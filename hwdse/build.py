@@ -1,7 +1,8 @@
 """What is run outside of Python, as a value: files, commands, and the folder in a cache that their digest names.
 
 Planning is pure. A run is complete when `done.json`, written last, is in place; a folder gets its place by one
-rename, so that a kill at any moment leaves either a whole result or none.
+rename, so that a kill at any moment leaves either a whole result or none; the next run goes on behind the last command
+that had finished.
 """
 
 import json
@@ -20,6 +21,7 @@ from shutil import rmtree
 from subprocess import DEVNULL, STDOUT, Popen, TimeoutExpired
 from threading import Lock
 
+from hwdse.progress import abandon, mark, resume
 from hwdse.target import Use
 
 ATTEMPTS = 2  # of a command that crashes; one that hangs is not tried again
@@ -175,9 +177,9 @@ class _Builder:
     def _build(self, plan: BuildPlan, place: Path) -> Path:
         (self.cache / "tmp").mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f"{plan.digest}.{os.getpid()}.", dir=self.cache / "tmp"))
-        taken = list[float]()
         try:
             _write(plan, folder)
+            taken = resume(folder)
             failure = self._commands(plan, folder, taken)
             if failure is not None:
                 failed = self.cache / "failed" / plan.digest
@@ -186,17 +188,23 @@ class _Builder:
             _keep(plan, folder)
             (folder / "done.json").write_text(_done(plan, taken))
             return _settle(folder, place)
+        except BaseException as error:
+            if self.stopped or not isinstance(error, BuildError):
+                abandon(folder)
+            raise
         finally:
             rmtree(folder, ignore_errors=True)
 
     def _commands(self, plan: BuildPlan, folder: Path, taken: list[float]) -> str | None:
-        """What went wrong, in words, or nothing; the seconds of each command go to `taken`."""
-        for command in plan.commands:
+        """What went wrong, in words, or nothing; `taken`: the seconds of the commands that are done."""
+        for command in plan.commands[len(taken) :]:
             begin = time.monotonic()
             failure = self._command(command, folder)
             taken.append(round(time.monotonic() - begin, 3))
             if failure is not None:
                 return failure + _said(folder / command.log)
+            if len(taken) < len(plan.commands):
+                mark(folder, taken)
         for name in plan.results:
             if not (folder / name).exists() or (folder / name).stat().st_size == 0:
                 last = plan.commands[-1]

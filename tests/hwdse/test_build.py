@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 
 from hwdse.build import BuildError, BuildPlan, Command, Programs, beside, run, run_all, seconds
+from hwdse.progress import mark
 
 TOOL = (sys.executable, "-c")
 
@@ -239,6 +241,51 @@ def test_an_interrupt_ends_the_tool(tmp_path: Path) -> None:
     assert "KeyboardInterrupt" in process.communicate(timeout=20)[1]
     wait_for(lambda: not alive(int(pid.read_text())))
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_run_goes_on_behind_its_last_command(tmp_path: Path, how: signal.Signals) -> None:
+    again, began, cache = tmp_path / "again", tmp_path / "began", tmp_path / "cache"
+    first = f"open({str(tmp_path / 'first')!r}, 'a').write('x'); open('one', 'w').write('1')"
+    second = f"""
+import os, time
+open('out', 'w').write('not yet')
+if not os.path.exists({str(again)!r}):
+    open({str(began)!r}, 'w').write(str(os.getpid()))
+    time.sleep(60)
+open('out', 'w').write(open('one').read() + '2')
+"""
+    commands = (Command(("py", first), 60.0, "1.log"), Command(("py", second), 60.0, "2.log"))
+    two = plan(commands=commands)
+    (tmp_path / "plan").write_bytes(pickle.dumps(two))
+    code = f"""
+        import pickle, signal, sys; from pathlib import Path; from hwdse.build import run
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+        two = pickle.loads(Path({str(tmp_path / "plan")!r}).read_bytes())
+        run(two, Path({str(cache)!r}), {{"py": (sys.executable, "-c")}})
+    """
+    process = subprocess.Popen([*TOOL, textwrap.dedent(code)], cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL)
+    wait_for(lambda: began.exists() and began.read_text() != "")
+    process.send_signal(how)
+    process.wait(timeout=20)
+    again.touch()
+    assert len(list((cache / "tmp").iterdir())) == 1
+    folder = run(two, cache, PROGRAMS)
+    assert ((folder / "out").read_text(), (tmp_path / "first").read_text()) == ("12", "x")
+    assert len(seconds(folder)) == 2
+    assert sorted(path.name for path in folder.iterdir()) == ["1.log", "2.log", "done.json", "in", "out"]
+    assert list((cache / "tmp").iterdir()) == []
+    if alive(int(began.read_text())):  # nobody ends the tools of a process that is killed
+        os.kill(int(began.read_text()), signal.SIGKILL)
+
+
+def test_a_run_that_goes_on_elsewhere_is_left_alone(tmp_path: Path) -> None:
+    other = tmp_path / "tmp" / f"{plan().digest}.{os.getpid()}.other"
+    other.mkdir(parents=True)
+    (other / "out").write_text("theirs")
+    mark(other, [1.0])
+    assert (run(plan(), tmp_path, PROGRAMS) / "out").read_text() == "done"
+    assert (other / "out").read_text() == "theirs"
 
 
 # ---- many runs -----------------------------------------------------------------------------------
