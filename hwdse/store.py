@@ -42,6 +42,7 @@ class Store:
     def __init__(self, place: Path | str) -> None:
         """Opens, and makes if it is new, the store in a file or at a `postgresql://` URL."""
         self.database = _file(place) if isinstance(place, Path) else _server(place)
+        self._added = set[str]()  # digests of designs that are there
 
     def close(self) -> None:
         """Ends the connection."""
@@ -54,8 +55,12 @@ class Store:
         self.close()
 
     def add(self, design: Design) -> None:
-        """Remembers what the digest of `design` stands for."""
-        self._write("INSERT INTO @designs VALUES (?, ?) ON CONFLICT DO NOTHING", design.digest, design.text)
+        """Remembers what the digest of `design` stands for; a search that goes on writes nothing again."""
+        if design.digest in self._added:
+            return
+        if self._read("SELECT text FROM @designs WHERE digest = ?", design.digest) is None:
+            self._write("INSERT INTO @designs VALUES (?, ?) ON CONFLICT DO NOTHING", design.digest, design.text)
+        self._added.add(design.digest)
 
     def design(self, digest: str) -> Design:
         """The design with this digest."""

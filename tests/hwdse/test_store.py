@@ -61,6 +61,16 @@ def test_designs(path: Path) -> None:
             store.design("d1")
 
 
+def test_a_design_that_is_known_is_not_written_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Store(path) as store:
+        store.add(DESIGN)
+    with Store(path) as store:
+        monkeypatch.setattr(type(store.database), "write", None)
+        store.add(DESIGN)
+        with pytest.raises(TypeError):
+            store.add(replace(DESIGN, hardware=not DESIGN.hardware))
+
+
 def test_measurements(path: Path) -> None:
     with Store(path) as store:
         for cost in (COST, replace(COST, model="vivado"), replace(COST, clock_mhz=50.0), replace(COST, device="u250")):
