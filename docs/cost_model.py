@@ -7,6 +7,7 @@ synthesised.
 """
 
 import argparse
+import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -80,7 +81,14 @@ def fits(family: str) -> Mapping[str, Fits]:
 
 def missed() -> list[str]:
     """Every bar that is missed, in words."""
-    return [*_units_missed(), *_blocks_missed(), *_placed_missed(), *_clocks_missed(), *_chains_missed()]
+    return [
+        *_units_missed(),
+        *_blocks_missed(),
+        *_placed_missed(),
+        *_clocks_missed(),
+        *_chains_missed(),
+        *_networks_missed(),
+    ]
 
 
 def _units_missed() -> Iterator[str]:
@@ -144,6 +152,60 @@ def _chains_missed() -> Iterator[str]:
             yield f"chain {one.name}: {blocks_}, not {one.dsps} and {one.brams}"
         if said.cycles != one.cycles:
             yield f"chain {one.name}: {said.cycles} cycles, simulated {one.cycles}"
+
+
+def _networks_missed() -> Iterator[str]:
+    for one in networks():
+        name = f"network {one.network} in {one.formats}"
+        if abs(one.error) > CHAIN_BAR:
+            yield f"{name}: {100 * one.error:+.1f} % in placed LUTs"
+        if abs(one.clock_error) > MHZ_BAR:
+            yield f"{name}: {100 * one.clock_error:+.1f} % in its clock"
+        if str(one.cycles) != one.found_cycles:
+            yield f"{name}: {one.cycles} cycles, simulated {one.found_cycles}"
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A whole network on an ECP5: what was predicted, placed and routed, and its cycles from image to image."""
+
+    network: str
+    formats: str
+    luts: int
+    placed_luts: int
+    mhz: float
+    routed_mhz: float
+    cycles: int
+    found_cycles: str  # in Verilator
+
+    @property
+    def error(self) -> float:
+        """Of the predicted LUTs, relative to the placed ones."""
+        return self.luts / self.placed_luts - 1
+
+    @property
+    def clock_error(self) -> float:
+        """Of the predicted clock, relative to the routed one."""
+        return self.mhz / self.routed_mhz - 1
+
+
+def networks() -> list[Network]:
+    """Those that `docs/accelerators.py` has placed."""
+    with (HERE / "accelerators.csv").open(newline="", encoding="utf-8") as file:
+        return [
+            Network(
+                *(row["network"], row["formats"], int(row["luts"]), int(row["placed_luts"])),
+                *(float(row["mhz"]), float(row["routed_mhz"]), int(row["cycles"]), row["found_cycles"]),
+            )
+            for row in csv.DictReader(file)
+            if row["placed_luts"]
+        ]
+
+
+def within(found: Sequence[Network]) -> int:
+    """How many have LUTs, clock and cycles within the bars."""
+    exact = [one for one in found if str(one.cycles) == one.found_cycles]
+    return sum(abs(one.error) <= CHAIN_BAR and abs(one.clock_error) <= MHZ_BAR for one in exact)
 
 
 def clocks() -> Mapping[str, Delays]:
@@ -294,6 +356,8 @@ def page() -> str:
         chain_bar=CHAIN_BAR,
         chain_device=CHAIN_DEVICE,
         chains=layers(),
+        networks=networks(),
+        within=within(networks()),
         delays=clocks(),
         delay_names=(*placement.COUNTS, placement.START, placement.SIZE),
         predicted=FABRICS,
