@@ -52,7 +52,6 @@ class _Generator:
         self.network, self.units, self.depths, self.block = network, units, depths, block
         self.foldings = dict(network.design.folding)
         self.readers = {tensor.name: tuple(network.readers(tensor.name)) for tensor in network.tensors}
-        self.joins = {node.layer.name for node in network.joins}
         self.instances: list[Instance] = []
         self.nets: dict[tuple[str, int], str] = {}  # what each operand of each layer reads
         self.queues: dict[str, int] = {}  # instance -> beats of an image
@@ -109,23 +108,23 @@ class _Generator:
     # ---- between layers ----------------------------------------------------------------------
 
     def _lead(self, tensor: str, net: str, lanes: int, queue: str | None = None) -> None:
-        """Leads a stream of `lanes` elements a beat through a queue to all its readers.
+        """Leads a stream of `lanes` elements a beat to all its readers, each through a queue of its own.
 
-        A reader that takes more elements at a time would wait for a change of width behind a queue, so that it is
-        before it; operands of an add that others read too have queues of their own.
+        Without, a reader that waits would stop the others. A queue is where the stream is widest: a change to more
+        elements a beat behind it would take from it too slowly, one to fewer before it would take too slowly from the
+        layer. What enters the accelerator needs none, unless there are several readers.
         """
         readers, elements = self.readers[tensor], prod(self.network.tensor(tensor).shape)
-        late = len(readers) == 1 and self._lanes(readers[0][0]) > lanes
-        if queue is not None and not late:
-            net = self._queue(queue, net, elements // lanes)
         for i, (node, operand) in enumerate(readers):
-            wanted = self._lanes(node)
+            wanted, name = self._lanes(node), queue
+            if len(readers) > 1:
+                name = f"{node.layer.name} wait{operand}"
             net, own = self._fork(f"{tensor} branch{i}", net) if i < len(readers) - 1 else ("", net)
+            if name is not None and wanted <= lanes:
+                own = self._queue(name, own, elements // lanes)
             own = self._widened(f"{node.layer.name} in{operand}", own, lanes, wanted)
-            if queue is not None and late:
-                own = self._queue(queue, own, elements // wanted)
-            elif len(readers) > 1 and (node.layer.name in self.joins or wanted > lanes):
-                own = self._queue(f"{node.layer.name} wait{operand}", own, elements // wanted)
+            if name is not None and wanted > lanes:
+                own = self._queue(name, own, elements // wanted)
             self.nets[node.layer.name, operand] = own
 
     def _widened(self, name: str, net: str, lanes: int, wanted: int) -> str:
