@@ -13,7 +13,6 @@ from hwdse.target import FpgaTarget
 RATES = (1_000_000, 921_600, 460_800, 230_400, 115_200)  # baud, that systems know by these numbers
 CLOSE = 0.02  # how far a rate may be off: both ends together have 5 %, half a bit in the ten of a byte
 FEWEST_CYCLES = 4  # of a bit: fewer do not find its middle
-OSCILLATOR_MHZ = 450  # of a Nexus. Source: litex/soc/cores/clock/lattice_nx.py of enjoy-digital/litex
 MODULES = ("host", "uart_rx", "uart_tx")
 
 
@@ -114,11 +113,13 @@ def _ports(board: Board) -> Iterator[str]:
 
 
 def _clock(board: Board) -> str:
-    """Nothing, or the oscillator of a Nexus, whose clock is 450 MHz / (HF_CLK_DIV + 1)."""
-    if board.clock_pin is not None:
+    """Nothing, or the oscillator of a Nexus, whose clock is divided by HF_CLK_DIV + 1.
+
+    Source: litex/soc/cores/clock/lattice_nx.py of enjoy-digital/litex.
+    """
+    if board.oscillator_divisor is None:
         return ""
-    divisor = round(OSCILLATOR_MHZ / board.clock_mhz) - 1
-    enabled = f'.HF_OSC_EN("ENABLED"), .HF_CLK_DIV("{divisor}")'
+    enabled = f'.HF_OSC_EN("ENABLED"), .HF_CLK_DIV("{board.oscillator_divisor - 1}")'
     return f"  logic clk;\n  OSCA #({enabled}) oscillator (.HFOUTEN(1'b1), .HFCLKOUT(clk));\n"
 
 

@@ -19,8 +19,9 @@ class Board:
     device: str  # of `cost_models/devices`
     part: str  # with the package that is on the board
     default: bool  # the one that is meant where only the device is named
-    clock_mhz: float
-    clock_pin: str | None  # None: the device's own oscillator, which only a Nexus has here
+    clock_mhz: float  # that the device really has: the serial line is timed by it
+    clock_pin: str | None
+    oscillator_divisor: int | None  # of the device's own oscillator, where no pin has a clock: only on a Nexus
     rx_pin: str  # at which the FPGA receives
     tx_pin: str  # at which it transmits
     high_pins: tuple[str, ...]  # that the board needs at 1
@@ -32,8 +33,12 @@ class Board:
             raise ValueError(f"no device {self.device!r}; known: {', '.join(devices())}")
         if not self.clock_mhz > 0:
             raise ValueError(f"a board's 'clock_mhz' is above 0, unlike {self.clock_mhz:g}")
-        if self.clock_pin is None and fpga(self.device).family != "nexus":
-            raise ValueError("a board without 'clock_pin' is one of family nexus, which has an oscillator")
+        if (self.clock_pin is None) == (self.oscillator_divisor is None):
+            raise ValueError("a board has either a 'clock_pin' or an 'oscillator_divisor'")
+        if self.oscillator_divisor is not None and fpga(self.device).family != "nexus":
+            raise ValueError("a board with an 'oscillator_divisor' is one of family nexus, which has an oscillator")
+        if self.oscillator_divisor is not None and not 2 <= self.oscillator_divisor <= 256:
+            raise ValueError(f"a board's 'oscillator_divisor' is 2 to 256, unlike {self.oscillator_divisor}")
 
     @property
     def family(self) -> str:
@@ -42,6 +47,7 @@ class Board:
 
 
 _KINDS: dict[str, tuple[type, ...]] = {"default": (bool,), "clock_mhz": (int, float), "high_pins": (list,)}
+_KINDS |= {"oscillator_divisor": (int,)}
 
 
 def _made(name: str, values: dict[str, Any]) -> Board:
@@ -50,7 +56,7 @@ def _made(name: str, values: dict[str, Any]) -> Board:
         if type(value) not in kinds:
             raise ValueError(f"a board's {key!r} is of type {kinds[0].__name__}, unlike {value!r}")
     numbers = {"clock_mhz": float(values["clock_mhz"]), "high_pins": tuple(values["high_pins"])}
-    return Board(name, **{"clock_pin": None, **values, **numbers})
+    return Board(name, **{"clock_pin": None, "oscillator_divisor": None, **values, **numbers})
 
 
 _BOARDS = Folder(
@@ -59,7 +65,7 @@ _BOARDS = Folder(
     "board",
     tuple(field.name for field in fields(Board) if field.name != "name"),
     _made,
-    ("clock_pin",),
+    ("clock_pin", "oscillator_divisor"),
 )
 
 

@@ -124,11 +124,14 @@ def test_a_board_without_a_clock_pin_has_an_oscillator() -> None:
     assert pins(one) == (("rx", "F16"), ("tx", "F18"))
     assert text.startswith("module board (\n  input logic rx,\n  output logic tx\n);\n  logic clk;\n")
     assert '  OSCA #(.HF_OSC_EN("ENABLED"), .HF_CLK_DIV("17")) oscillator (' in text
+    real = dict(files(NETLIST, replace(one, clock_mhz=24.0), 2049))["board.sv"].decode()
+    assert '.HF_CLK_DIV("17")' in real
+    assert real != text
 
 
 @pytest.mark.parametrize("name", boards())
 def test_lint(name: str, tmp_path: Path) -> None:
-    own = files(NETLIST, replace(board(name), clock_pin="any"), 2049)
+    own = files(NETLIST, replace(board(name), clock_pin="any", oscillator_divisor=None), 2049)
     names = [file for file, _ in own]
     assert len(set(names)) == len(names)
     for file, content in own:

@@ -41,7 +41,7 @@ def test_pins_are_those_of_the_sources(name: str) -> None:
 def test_every_field_is_written(name: str) -> None:
     text = (files("hwdse.hls_templates") / "boards" / f"{name}.toml").read_text()
     known = {field.name for field in fields(Board)} - {"name"}
-    assert set(tomllib.loads(text)) == (known if board(name).clock_pin else known - {"clock_pin"})
+    assert set(tomllib.loads(text)) == known - {"oscillator_divisor" if board(name).clock_pin else "clock_pin"}
     assert text.startswith("# ")
 
 
@@ -86,7 +86,7 @@ def written(**changes: str | None) -> str:
     return "".join(f"{key} = {value}\n" for key, value in (GOOD | changes).items() if value is not None)
 
 
-KEYS = "device, part, default, clock_mhz, clock_pin, rx_pin, tx_pin, high_pins, io_type, source"
+KEYS = "device, part, default, clock_mhz, clock_pin, oscillator_divisor, rx_pin, tx_pin, high_pins, io_type, source"
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,16 @@ KEYS = "device, part, default, clock_mhz, clock_pin, rx_pin, tx_pin, high_pins, 
         (written(default="1"), "a board's 'default' is of type bool, unlike 1"),
         (written(clock_mhz="0"), "a board's 'clock_mhz' is above 0, unlike 0"),
         (written(device='"x"'), f"no device 'x'; known: {', '.join(devices())}"),
-        (written(clock_pin=None), "a board without 'clock_pin' is one of family nexus, which has an oscillator"),
+        (written(clock_pin=None), "a board has either a 'clock_pin' or an 'oscillator_divisor'"),
+        (written(oscillator_divisor="18"), "a board has either a 'clock_pin' or an 'oscillator_divisor'"),
+        (
+            written(clock_pin=None, oscillator_divisor="18"),
+            "a board with an 'oscillator_divisor' is one of family nexus, which has an oscillator",
+        ),
+        (
+            written(clock_pin=None, oscillator_divisor="1", device='"lifcl40"'),
+            "a board's 'oscillator_divisor' is 2 to 256, unlike 1",
+        ),
     ],
 )
 def test_a_file_that_is_no_board(folder: Path, content: str, message: str) -> None:
