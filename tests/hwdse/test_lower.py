@@ -237,3 +237,19 @@ def test_layers_that_are_quantised_by_themselves() -> None:
         ValueError, match=r"^an accelerator quantises every tensor where it is made, as hardware = true"
     ):
         lower(on, design)
+
+
+# ---- what an average sees -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stride", [1, 4])
+def test_an_average_of_as_many_pixels_as_an_image_has_is_not_of_the_image(stride: int) -> None:
+    """A padded window of 3 x 3 pixels sees less of an image of 3 x 3, even where it is the only one."""
+
+    def pooled(own: Any, x: torch.Tensor) -> torch.Tensor:
+        small = nn.functional.max_pool2d(own.conv(x), 2)
+        y: torch.Tensor = own.same(nn.functional.avg_pool2d(small, 3, stride, 1))
+        return y
+
+    on = on_images(Mixer(pooled))
+    check_equal(on, uniform(on, "int4:channel", "int4"), images(16))
