@@ -119,11 +119,6 @@ def window(layer: Layer, folding: Folding, bits: int = 1) -> Window | None:
     if (kernel, stride, layer.padding) == ((1, 1), (1, 1), (0, 0)):
         return None
     channels, height, width = layer.in_shape
-    if layer.depthwise and layer.rows != channels:
-        raise ValueError(
-            f"a depthwise convolution has an output for each of its {channels} channels, "
-            f"but layer {layer.name!r} has {layer.rows}"
-        )
     lanes = stream_width(layer, folding)
     beats = channels // lanes
     groups = beats if layer.depthwise or not multiplies(layer) else layer.groups

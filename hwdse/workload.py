@@ -77,8 +77,12 @@ class Layer:
 
     @property
     def depthwise(self) -> bool:
-        """Whether every output channel sees one input channel."""
-        return self.kind is Kind.CONV and self.groups > 1 and self.dot == prod(self.kernel)
+        """Whether every output channel sees an input channel of its own.
+
+        Where several see the same one (a channel multiplier), they are a group like any other.
+        """
+        alone = self.groups == self.rows and self.dot == prod(self.kernel)
+        return self.kind is Kind.CONV and self.groups > 1 and alone
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,14 @@ def _depthwise() -> nn.Module:
     )  # fmt: skip
 
 
+def _multiplier() -> nn.Module:
+    """Depthwise layers with two outputs for each channel: with a window and without."""
+    return nn.Sequential(
+        nn.Conv2d(4, 8, 3, 2, 1, groups=4), nn.ReLU(), nn.Conv2d(8, 16, 1, groups=8), nn.ReLU(),
+        nn.Flatten(), nn.Linear(16 * 9, 3),
+    )  # fmt: skip
+
+
 SMALL: dict[str, Callable[[], nn.Module]] = {
     "shortcut": Shortcut,
     "again": Again,
@@ -91,6 +99,7 @@ SMALL: dict[str, Callable[[], nn.Module]] = {
     "pools": _pools,
     "functions": _functions,
     "depthwise": _depthwise,
+    "multiplier": _multiplier,
 }
 
 

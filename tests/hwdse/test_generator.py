@@ -54,6 +54,14 @@ def test_all_taps_of_several_channels(cache: Path) -> None:
     check(made, images(IMAGES), cache)
 
 
+@pytest.mark.parametrize("folding", ["2x9", "1x3"])
+def test_several_taps_of_a_channel_with_several_outputs(folding: str, cache: Path) -> None:
+    on = small("multiplier")
+    made = assembled(on, folded(on, mixed(on, 5), 2_000, **{"0": folding, "2": "2x1"}), cache)
+    assert "window_parallel" in {one.unit.module for one in made.accelerator.netlist.instances}
+    check(made, images(IMAGES), cache)
+
+
 @pytest.mark.parametrize(("name", "seed"), [("mlp", 0), ("cnn", 1), pytest.param("resnet", 2, marks=pytest.mark.slow)])
 def test_networks_on_digits(name: str, seed: int, cache: Path) -> None:
     on = bench(name)
