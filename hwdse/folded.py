@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
-from hwdse.operators import MOVES
+from hwdse.operators import BY_CHANNEL, MOVES
 from hwdse.trace import target_of, tensors
 
 RANKS = {1: (), 2: (), 3: (1, 1)}  # dimensions of a tensor without its batch -> sizes after the channels
@@ -28,13 +28,13 @@ class Folded:
         self._nodes = [node for node in path if not moves(graph, node)]
         moved = [i for i, node in enumerate(path) if moves(graph, node)]
         for node in path[moved[0] :] if moved else ():
-            if node.op == "call_module" and list(self._modules[str(node.target)].parameters()):
+            if target_of(graph, node) in BY_CHANNEL:
                 raise ValueError(f"a norm comes before values are moved, unlike {node.name!r}")
 
     @property
     def by_channel(self) -> bool:
         """Whether channels have numbers of their own."""
-        return any(list(module.parameters()) for module in self._modules.values())
+        return any(type(module) in BY_CHANNEL for module in self._modules.values())
 
     def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Of `n x channels` numbers, as many."""

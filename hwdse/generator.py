@@ -221,4 +221,10 @@ def _coded(element: Element, rule: Rule, node: Node) -> Unit:
     same = len(set(wide.rows)) == 1
     rows = replace(wide, rows=wide.rows[: p["LANES"]]) if same and p["WORDS"] == 1 else wide
     make = rows.search if element.module == "threshold_search" else rows.parallel
-    return make(p["LANES"], block_words=p["BLOCK"] or None)
+    unit = make(p["LANES"], block_words=p["BLOCK"] or None)
+    words = dict(unit.parameters)["WORDS"]
+    if words != p["WORDS"]:
+        raise ValueError(
+            f"thresholds of layer {node.layer.name!r} are priced as {p['WORDS']} a lane, but there are {words}"
+        )
+    return unit

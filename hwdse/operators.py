@@ -26,11 +26,13 @@ MOVES: frozenset[Target] = frozenset(
     | {"view", "reshape", "flatten", "permute", "transpose", "contiguous", "chunk", "split", "unbind", "expand"}
     | {"squeeze", "unsqueeze", "clone", "detach", "repeat", "expand_as", "unflatten"}
 )
+BY_CHANNEL: frozenset[Target] = frozenset({nn.BatchNorm1d, nn.BatchNorm2d})  # functions that differ by channel
 # Monotone per channel, so that they and the quantiser after them are thresholds on what came before.
 FOLDS: frozenset[Target] = frozenset(
     {nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.Hardsigmoid}
-    | {nn.BatchNorm1d, nn.BatchNorm2d, F.relu, F.relu6, F.hardtanh, F.leaky_relu, torch.relu, torch.sigmoid}
+    | {F.relu, F.relu6, F.hardtanh, F.leaky_relu, torch.relu, torch.sigmoid}
     | {torch.tanh, torch.clamp, "relu", "relu_", "sigmoid", "tanh", "clamp"}
+    | BY_CHANNEL
 )
 SCALES: frozenset[Target] = frozenset({operator.mul, operator.truediv, torch.mul, torch.div, "mul", "div"})
 ADDS: frozenset[Target] = frozenset({operator.add, operator.iadd, torch.add, "add", "add_"})
@@ -207,6 +209,8 @@ def refusal(target: Target, node: fx.Node, module: nn.Module | None) -> str:
         return "padding by zeros names its mode and value"
     if isinstance(module, nn.LeakyReLU) and module.negative_slope < 0:
         return "a leaky ReLU has a slope of at least zero"
+    if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) and module.running_mean is None:
+        return "a batch norm has kept its statistics"  # else they are those of whatever is in a batch
     if isinstance(module, nn.MaxPool2d) and module.return_indices:
         return "a max pool gives no indices"
     return ""

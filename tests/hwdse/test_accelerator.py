@@ -332,6 +332,7 @@ def test_channels_that_differ_have_thresholds_of_their_own() -> None:
     assert words == [4, 1]
     assert parameters(CONV, Folding(4, 3), "thresholds", granularity="tensor")["WORDS"] == 4  # of their biases
     assert parameters(ADD, Folding(4), "thresholds")["WORDS"] == 1
+    assert parameters(replace(ADD, by_channel=True), Folding(4), "thresholds")["WORDS"] == 8  # of a norm
 
 
 def test_parallel_thresholds_are_those_of_the_format() -> None:

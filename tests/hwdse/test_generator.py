@@ -1,21 +1,26 @@
 """Accelerators give the sums of their networks, bit for bit, whatever stalls, and at the pace that the model says."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from hwdse.assembly import Assembly, prove
-from hwdse.design import Design, Folding
+from hwdse.cost_models.dataflow import Dataflow
+from hwdse.design import Design, Folding, Step
 from hwdse.equality import input_codes
 from hwdse.folding import fold
+from hwdse.generator import generate
+from hwdse.lower import lower
 from hwdse.quantize import Bench
 from tests.hls_templates.leaves import cache_of
-from tests.hwdse.accelerators import assembled
-from tests.hwdse.networks import bench, split
+from tests.hwdse.accelerators import TARGET, assembled
+from tests.hwdse.networks import bench, split, uniform
 from tests.hwdse.small_networks import SMALL, images, small
-from tests.hwdse.test_lower import mixed
+from tests.hwdse.test_lower import mixed, on_images
 
 IMAGES = 100
 
@@ -52,6 +57,65 @@ def test_all_taps_of_several_channels(cache: Path) -> None:
     made = assembled(on, folded(on, mixed(on, 7), 2_000, **{"2": "2x9"}), cache)
     assert "transpose" in {one.unit.module for one in made.accelerator.netlist.instances}
     check(made, images(IMAGES), cache)
+
+
+def words(units: Iterable[tuple[str, Mapping[str, int]]]) -> list[int]:
+    """Sets of thresholds a lane, of those of modules and their parameters that have some."""
+    return [parameters["WORDS"] for module, parameters in units if module.startswith("threshold")]
+
+
+def without_biases(*between: nn.Module) -> nn.Module:
+    """Layers without a bias, and what is between the first two."""
+    return nn.Sequential(
+        nn.Conv2d(4, 6, 3, bias=False), nn.ReLU(), *between, nn.Conv2d(6, 4, 3, bias=False),
+        nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3, bias=False),
+    )  # fmt: skip
+
+
+def dead(model: nn.Module) -> nn.Module:
+    """A network with a channel whose sums are all zero, and so reach no level that others do."""
+    nn.init.zeros_(model.get_parameter("0.weight")[1])
+    return model
+
+
+def norm(channels: int, *, affine: bool = True) -> nn.Module:
+    """A batch norm whose channels differ."""
+    made = nn.BatchNorm2d(channels, affine=affine)
+    made.running_mean = torch.arange(channels) / channels
+    return made
+
+
+@pytest.mark.parametrize(
+    ("model", "recipe", "expected"),
+    [
+        (without_biases(), (), [1, 1, 1]),
+        (dead(without_biases()), (), [1, 1, 1]),
+        (without_biases(norm(6)), (), [6, 1, 1]),
+        (without_biases(norm(6, affine=False)), (), [6, 1, 1]),
+        (without_biases(nn.AvgPool2d(2, 1, 1), norm(6)), (), [1, 6, 1, 1]),
+        (without_biases(), (Step("bias_correction"),), [6, 4, 1]),
+    ],
+)
+def test_channels_that_differ_have_thresholds_of_their_own_in_the_price_too(
+    model: nn.Module, recipe: tuple[Step, ...], expected: list[int]
+) -> None:
+    on = on_images(model)
+    network = lower(on, folded(on, uniform(on, "int8", "int8", recipe=recipe), 20_000))
+    units = Dataflow().elements(network.workload, network.design, TARGET)
+    priced = [(one.module, dict(one.parameters)) for layer in units.values() for one in layer]
+    made = generate(network, units, {}, block=True).netlist.instances
+    assert words(priced) == expected
+    assert words((one.unit.module, dict(one.unit.parameters)) for one in made) == expected
+
+
+def test_a_price_for_fewer_thresholds_is_refused() -> None:
+    on = on_images(without_biases())
+    network = lower(on, folded(on, uniform(on, "int4:channel", "int4"), 20_000))
+    cheaper = lower(on, folded(on, uniform(on, "int4", "int4"), 20_000))
+    units = Dataflow().elements(cheaper.workload, cheaper.design, TARGET)
+    message = "thresholds of layer '0' are priced as 1 a lane, but there are 6"
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        generate(network, units, {}, block=True)
 
 
 @pytest.mark.parametrize("folding", ["2x9", "1x3"])

@@ -142,6 +142,7 @@ class Mixer(nn.Module):
         super().__init__()
         self.conv, self.same = nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
         self.norm, self.head = nn.BatchNorm2d(4), nn.Linear(4, 3)
+        self.plain = nn.BatchNorm2d(4, affine=False)
         self.function = function
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -178,6 +179,10 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
     "norm again": (
         Mixer(lambda own, x: (y := own.conv(x)) + own.same(own.norm(y))),
         "a table is the same for every channel, but 'norm' comes after a norm",
+    ),
+    "norm without gains": (
+        Mixer(lambda own, x: (y := own.conv(x)) + own.same(own.plain(y))),
+        "a table is the same for every channel, but 'plain' comes after a norm",
     ),
     "padded pool": (
         Mixer(lambda own, x: own.same(nn.functional.max_pool2d(own.conv(x), 3, 1, 1))),

@@ -113,6 +113,11 @@ def test_a_dilated_convolution_is_named() -> None:
         read(Odd(nn.Conv2d(1, 1, 3, dilation=2)))
 
 
+def test_a_norm_of_the_batch_at_hand_is_named() -> None:
+    with pytest.raises(ValueError, match=r"^a batch norm has kept its statistics, unlike at 'up'$"):
+        read(Odd(nn.BatchNorm2d(1, track_running_stats=False)))
+
+
 class Function(nn.Module):
     """A function between a convolution and a linear layer."""
 
@@ -215,6 +220,8 @@ def test_a_max_pool_keeps_the_grid_and_a_norm_after_an_add_folds() -> None:
     assert workload.layer("b").inputs == ("relu",)
     assert workload.layer("add").inputs == ("relu", "relu")
     assert workload.layer("add").outputs == ("norm",)
+    assert [layer.name for layer in workload.layers if layer.by_channel] == ["add"]
+    assert not any(layer.by_channel for layer in read(Pooled().eval(), hardware=False).layers)
 
 
 @pytest.mark.parametrize("hardware", [True, False])
