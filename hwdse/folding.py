@@ -122,7 +122,10 @@ def window(layer: Layer, folding: Folding, bits: int = 1) -> Window | None:
     lanes = stream_width(layer, folding)
     beats = channels // lanes
     groups = beats if layer.depthwise or not multiplies(layer) else layer.groups
-    return Window(height, width, kernel, stride, layer.padding, lanes, bits, beats, groups)
+    try:
+        return Window(height, width, kernel, stride, layer.padding, lanes, bits, beats, groups)
+    except ValueError as error:
+        raise ValueError(f"{error}, in layer {layer.name!r}") from None
 
 
 def kernel_and_stride(layer: Layer) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -30,6 +30,8 @@ from hwdse.trace import tensors
 from hwdse.workload import OUTSIDE, WITH_WEIGHTS, Kind, Layer, Workload
 
 ONE = Quantizer(IntFormat(2))  # of the weights 0 and 1 of a shortcut
+SHAPES = {1: "vectors", 2: "tokens x features", 3: "images of C x H x W"}  # by dimensions
+RANKS = {Kind.LINEAR: (1, 2), Kind.ADD: (1, 2, 3), Kind.TABLE: (1, 2, 3)}  # of what a layer reads; of others 3
 
 
 def lower(bench: Bench, design: Design) -> Network:
@@ -52,8 +54,12 @@ def check(workload: Workload, design: Design) -> None:
     for layer in workload.layers:
         if layer.kind in OUTSIDE or layer.kind is Kind.MATMUL:
             raise ValueError(f"an accelerator has no {layer.kind}, which layer {layer.name!r} is")
-        if layer.kind is not Kind.LINEAR and len(layer.in_shape) != 3:
-            raise ValueError(f"an accelerator reads images of C x H x W, unlike layer {layer.name!r}")
+        ranks = RANKS.get(layer.kind, (3,))
+        if len(layer.in_shape) not in ranks:
+            wanted = " or ".join(SHAPES[rank] for rank in ranks)
+            raise ValueError(f"in an accelerator a layer of kind {layer.kind} reads {wanted}, unlike {layer.name!r}")
+    if not {layer.name for layer in workload.layers} & dict(design.folding).keys():
+        raise ValueError("an accelerator is folded, but this design has no folding")
     for name, quantizer in (*design.weights, *design.activations):
         if quantizer.group is not None:
             raise ValueError(f"an accelerator has no scale for each group, unlike {name!r} with {quantizer.name}")

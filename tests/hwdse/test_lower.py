@@ -151,6 +151,19 @@ class Mixer(nn.Module):
         return logits
 
 
+class Tokens(nn.Module):
+    """The mean of what a linear layer makes of each pixel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.each, self.head = nn.Linear(4, 4), nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits."""
+        logits: torch.Tensor = self.head(self.each(x.flatten(2).transpose(1, 2)).mean(1))
+        return logits
+
+
 REFUSED: dict[str, tuple[nn.Module, str]] = {
     "softmax": (
         nn.Sequential(nn.Conv2d(4, 3, 6), nn.Flatten(), nn.Linear(3, 3), nn.Softmax(1), nn.Linear(3, 3)),
@@ -163,6 +176,14 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
     "sums of pixels": (
         nn.Sequential(nn.Conv2d(4, 3, 3)),
         "an accelerator ends in one sum for each class, unlike layer '0'",
+    ),
+    "mean of tokens": (
+        Tokens(),
+        "in an accelerator a layer of kind avg_pool reads images of C x H x W, unlike 'mean'",
+    ),
+    "linear layer of an image": (
+        nn.Sequential(nn.Linear(SIZE, SIZE), nn.Flatten(), nn.Linear(4 * SIZE * SIZE, 3)),
+        "in an accelerator a layer of kind linear reads vectors or tokens x features, unlike '0'",
     ),
     "joined": (
         Mixer(lambda own, x: own.same(torch.cat([own.conv(x)[:, :2], x[:, :2]], 1))),
@@ -201,6 +222,12 @@ def test_what_no_accelerator_has(name: str) -> None:
     on = on_images(model)
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         lower(on, folded(on, uniform(on, "int4:channel", "int4")))
+
+
+def test_a_design_without_a_folding() -> None:
+    on = small("falling")
+    with pytest.raises(ValueError, match=r"^an accelerator is folded, but this design has no folding$"):
+        lower(on, uniform(on, "int4:channel", "int4"))
 
 
 @pytest.mark.parametrize(
