@@ -49,6 +49,7 @@ def generate(network: Network, units: Mapping[str, Sequence[Element]], depths: D
 
 class _Generator:
     def __init__(self, network: Network, units: Mapping[str, Sequence[Element]], depths: Depths, block: bool) -> None:
+        check_names(network)
         self.network, self.units, self.depths, self.block = network, units, depths, block
         self.foldings = dict(network.design.folding)
         self.readers = {tensor.name: tuple(network.readers(tensor.name)) for tensor in network.tensors}
@@ -179,6 +180,15 @@ class _Generator:
 def identifier(name: str) -> str:
     """A name for Verilog, which has no dots and blanks, and begins with no digit."""
     return re.sub(r"^(?=\d)", "layer", re.sub(r"\W", "_", name))
+
+
+def check_names(network: Network) -> None:
+    """ValueError where two layers have one name in Verilog."""
+    known: dict[str, str] = {}
+    for name in (node.layer.name for node in network.nodes):
+        other = known.setdefault(identifier(name), name)
+        if other != name:
+            raise ValueError(f"layers {other!r} and {name!r} are both {identifier(name)!r} in hardware: rename one")
 
 
 # ---- units with their contents -------------------------------------------------------------------

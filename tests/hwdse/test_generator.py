@@ -14,6 +14,7 @@ from hwdse.design import Design, Folding, Step
 from hwdse.equality import input_codes
 from hwdse.folding import fold
 from hwdse.generator import generate
+from hwdse.hls_calls import calls
 from hwdse.lower import lower
 from hwdse.quantize import Bench
 from tests.hls_templates.leaves import cache_of
@@ -106,6 +107,31 @@ def test_channels_that_differ_have_thresholds_of_their_own_in_the_price_too(
     made = generate(network, units, {}, block=True).netlist.instances
     assert words(priced) == expected
     assert words((one.unit.module, dict(one.unit.parameters)) for one in made) == expected
+
+
+class Alike(nn.Module):
+    """Layers whose names differ in a dot alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.block = nn.Sequential(nn.Conv2d(4, 4, 3))
+        self.block_0, self.head = nn.Conv2d(4, 4, 3), nn.Linear(16, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits."""
+        logits: torch.Tensor = self.head(self.block_0(self.block(x)).flatten(1))
+        return logits
+
+
+def test_layers_with_one_name_in_hardware() -> None:
+    on = on_images(Alike())
+    network = lower(on, folded(on, uniform(on, "int4:channel", "int4"), 20_000))
+    units = Dataflow().elements(network.workload, network.design, TARGET)
+    message = "^layers 'block.0' and 'block_0' are both 'block_0' in hardware: rename one$"
+    with pytest.raises(ValueError, match=message):
+        generate(network, units, {}, block=True)
+    with pytest.raises(ValueError, match=message):
+        calls(network)
 
 
 def test_a_price_for_fewer_thresholds_is_refused() -> None:
