@@ -169,7 +169,8 @@ class _Lowering:
             raise ValueError(f"a sum is compared with rising thresholds, but after layer {layer.name!r} they fall")
         codes = None if weights is None else weights.negated(falling, layer.name)
         rules = tuple((end.name, one.thresholds) for (end, _), one in zip(ends, found, strict=True))
-        meaning = Meaning(tuple((sums.scales / sums.parts).tolist()), tuple(sums.biases.tolist()))
+        scales = sums.scales / sums.parts * np.where(falling, -1, 1)
+        meaning = Meaning(tuple(scales.tolist()), tuple(sums.biases.tolist()))
         self.nodes.append(Node(layer, inputs, rules, codes, meaning))
         for end, path in ends:
             self._stream(end, self.tapped[end], layer.out_shape, self._moved(path, stream(layer.out_shape)))

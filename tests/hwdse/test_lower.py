@@ -16,8 +16,9 @@ from hwdse.design import Design, Quantizer, Step
 from hwdse.equality import compare
 from hwdse.folding import fold
 from hwdse.lower import lower
-from hwdse.network import Network
+from hwdse.network import Network, Rule, Table
 from hwdse.quantize import Bench
+from hwdse.thresholds import Thresholds
 from hwdse.workload import Kind
 from tests.hwdse.networks import bench, fitting, split, uniform
 from tests.hwdse.small_networks import SIZE, SMALL, images, small
@@ -110,6 +111,59 @@ def test_weights_without_a_negative_are_not_negated() -> None:
         ValueError, match=r"^weights that are negated are numbers of their format, unlike those of layer 'conv'$"
     ):
         lower(on, folded(on, uniform(on, "int3:full", "int4")))
+
+
+# ---- what roundings explain -----------------------------------------------------------------------
+
+
+def quantised_twice(outer: str, inner: str, seed: int) -> tuple[Bench, Design]:
+    """`Again`, with a format for the ReLU and one for everything else; half of a code is often right between two."""
+    torch.manual_seed(seed)
+    model = SMALL["again"]()
+    with torch.no_grad():
+        model.get_parameter("first.bias").add_(0.5)
+    shown = images(48)
+    on = Bench.of(model.eval(), Split("calibration", shown, torch.zeros(len(shown), dtype=torch.int64)), "again")
+    design = folded(on, uniform(on, "int4:channel", outer))
+    return on, Design.of(
+        dict(design.weights), dict(design.activations) | {"relu": Quantizer.parse(inner)}, dict(design.folding)
+    )
+
+
+TWICE = [("int8:full", "uint4", 1), ("int8:full", "uint4", 4), ("e4m3", "e2m1", 2)]
+
+
+@pytest.mark.parametrize(("outer", "inner", "seed"), TWICE)
+def test_ties_of_a_table_are_explained(outer: str, inner: str, seed: int) -> None:
+    """A code of one format times its scale over the other's is right between two codes, but in float32 beside it."""
+    on, design = quantised_twice(outer, inner, seed)
+    found = compare(on, design, lower(on, design), images(48))
+    assert (found.in_float64, found.unexplained) == (0, 0)
+    assert found.in_float32 > 50
+
+
+@pytest.mark.parametrize("layer", ["first", "relu"])
+def test_a_wrong_step_is_not_explained(layer: str) -> None:
+    """A table, or thresholds, with one number too high or too low."""
+    on, design = quantised_twice("int8:full", "uint4", 1)
+    network = lower(on, design)
+    before = compare(on, design, network, images(8))
+
+    def wrong(rule: Rule) -> Rule:
+        if isinstance(rule, Table):
+            return Table(tuple(min(code + 1, 15) for code in rule.codes))
+        assert isinstance(rule, Thresholds)
+        return replace(rule, rows=tuple(tuple(sum_ + 1 for sum_ in row) for row in rule.rows))
+
+    nodes = tuple(
+        replace(node, outputs=tuple((name, wrong(rule)) for name, rule in node.outputs))
+        if node.layer.name == layer
+        else node
+        for node in network.nodes
+    )
+    found = compare(on, design, replace(network, nodes=nodes), images(8))
+    assert before.unexplained == 0
+    assert found.unexplained > 0.9 * (found.in_float32 - before.in_float32) > 0
 
 
 # ---- what is refused ------------------------------------------------------------------------------
