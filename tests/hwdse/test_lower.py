@@ -98,8 +98,11 @@ def test_a_shortcut_becomes_a_convolution_of_ones_and_zeros() -> None:
 def test_a_falling_function_negates_weights() -> None:
     on = small("falling")
     design = folded(on, uniform(on, "int4:channel", "int4"))
-    codes, kept = lower(on, design).node("conv").weights, on.quantize(design).get_submodule("conv")
+    node, kept = lower(on, design).node("conv"), on.quantize(design).get_submodule("conv")
+    codes = node.weights
     assert codes is not None
+    assert node.meaning is not None
+    assert max(node.meaning.scales) < 0, "sums stand for what they were before"
     positive = torch.tensor(np.where(codes > 7, codes - 16, codes) > 0)
     weights = kept.get_parameter("weight").permute(0, 2, 3, 1).reshape(5, -1)
     assert not (positive & (weights > 0)).any()
