@@ -72,8 +72,9 @@ class Quantised:
 
     @property
     def own_thresholds(self) -> bool:
-        """Whether channels differ in bias or scale."""
-        return self.layer.bias or (self.layer.weights > 0 and self.operands[1].granularity == "channel")
+        """Whether channels differ in bias or scale, or in the norm that is in their thresholds."""
+        layer = self.layer
+        return layer.bias or layer.by_channel or (layer.weights > 0 and self.operands[1].granularity == "channel")
 
 
 def elements(quantised: Quantised, choice: Choice, role: str | None = None) -> tuple[Element, ...]:

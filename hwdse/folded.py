@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
-from hwdse.operators import MOVES
+from hwdse.operators import BY_CHANNEL, MOVES
+from hwdse.roundings import between
 from hwdse.trace import target_of, tensors
 
 RANKS = {1: (), 2: (), 3: (1, 1)}  # dimensions of a tensor without its batch -> sizes after the channels
@@ -23,26 +24,39 @@ class Folded:
 
     def __init__(self, graph: fx.GraphModule, path: Sequence[fx.Node], shape: tuple[int, ...]) -> None:
         """`shape`: of what enters, without the batch. ValueError where channels would no longer be channels."""
+        self._graph = graph
         self._modules = {str(node.target): _double(graph, node) for node in path if node.op == "call_module"}
         self._shape = (1, -1) if len(shape) == 2 else (-1, *RANKS[len(shape)])
         self._nodes = [node for node in path if not moves(graph, node)]
         moved = [i for i, node in enumerate(path) if moves(graph, node)]
         for node in path[moved[0] :] if moved else ():
-            if node.op == "call_module" and list(self._modules[str(node.target)].parameters()):
+            if target_of(graph, node) in BY_CHANNEL:
                 raise ValueError(f"a norm comes before values are moved, unlike {node.name!r}")
 
     @property
     def by_channel(self) -> bool:
         """Whether channels have numbers of their own."""
-        return any(list(module.parameters()) for module in self._modules.values())
+        return any(type(module) in BY_CHANNEL for module in self._modules.values())
 
     def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Of `n x channels` numbers, as many."""
-        y = torch.from_numpy(np.array(x)).reshape(len(x), *self._shape)
+        y = self._tensor(x)
         with torch.no_grad():
             for node in self._nodes:
                 y = self._run(node, y)
         return np.asarray(y.reshape(x.shape).numpy())
+
+    def rounded(self, low: NDArray[np.float64], high: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+        """What float32 gives at least and at most for `n x channels` numbers from `low` to `high`."""
+        ends = self._tensor(low), self._tensor(high)
+        with torch.no_grad():
+            for node in self._nodes:
+                after = self._run(node, ends[0].clone()), self._run(node, ends[1].clone())
+                ends = between(target_of(self._graph, node), self._modules.get(str(node.target)), ends, after)
+        return tuple(np.asarray(end.reshape(low.shape).numpy()) for end in ends)
+
+    def _tensor(self, x: NDArray[np.float64]) -> Tensor:
+        return torch.from_numpy(np.array(x)).reshape(len(x), *self._shape)
 
     def _run(self, node: fx.Node, x: Tensor) -> Tensor:
         before = tensors(node)[0]

@@ -119,15 +119,13 @@ def window(layer: Layer, folding: Folding, bits: int = 1) -> Window | None:
     if (kernel, stride, layer.padding) == ((1, 1), (1, 1), (0, 0)):
         return None
     channels, height, width = layer.in_shape
-    if layer.depthwise and layer.rows != channels:
-        raise ValueError(
-            f"a depthwise convolution has an output for each of its {channels} channels, "
-            f"but layer {layer.name!r} has {layer.rows}"
-        )
     lanes = stream_width(layer, folding)
     beats = channels // lanes
     groups = beats if layer.depthwise or not multiplies(layer) else layer.groups
-    return Window(height, width, kernel, stride, layer.padding, lanes, bits, beats, groups)
+    try:
+        return Window(height, width, kernel, stride, layer.padding, lanes, bits, beats, groups)
+    except ValueError as error:
+        raise ValueError(f"{error}, in layer {layer.name!r}") from None
 
 
 def kernel_and_stride(layer: Layer) -> tuple[tuple[int, int], tuple[int, int]]:

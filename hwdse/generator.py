@@ -49,6 +49,7 @@ def generate(network: Network, units: Mapping[str, Sequence[Element]], depths: D
 
 class _Generator:
     def __init__(self, network: Network, units: Mapping[str, Sequence[Element]], depths: Depths, block: bool) -> None:
+        check_names(network)
         self.network, self.units, self.depths, self.block = network, units, depths, block
         self.foldings = dict(network.design.folding)
         self.readers = {tensor.name: tuple(network.readers(tensor.name)) for tensor in network.tensors}
@@ -180,6 +181,15 @@ def identifier(name: str) -> str:
     return re.sub(r"^(?=\d)", "layer", re.sub(r"\W", "_", name))
 
 
+def check_names(network: Network) -> None:
+    """ValueError where two layers have one name in Verilog."""
+    known: dict[str, str] = {}
+    for name in (node.layer.name for node in network.nodes):
+        other = known.setdefault(identifier(name), name)
+        if other != name:
+            raise ValueError(f"layers {other!r} and {name!r} are both {identifier(name)!r} in hardware: rename one")
+
+
 # ---- units with their contents -------------------------------------------------------------------
 
 
@@ -220,4 +230,10 @@ def _coded(element: Element, rule: Rule, node: Node) -> Unit:
     same = len(set(wide.rows)) == 1
     rows = replace(wide, rows=wide.rows[: p["LANES"]]) if same and p["WORDS"] == 1 else wide
     make = rows.search if element.module == "threshold_search" else rows.parallel
-    return make(p["LANES"], block_words=p["BLOCK"] or None)
+    unit = make(p["LANES"], block_words=p["BLOCK"] or None)
+    words = dict(unit.parameters)["WORDS"]
+    if words != p["WORDS"]:
+        raise ValueError(
+            f"thresholds of layer {node.layer.name!r} are priced as {p['WORDS']} a lane, but there are {words}"
+        )
+    return unit

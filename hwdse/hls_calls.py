@@ -15,6 +15,7 @@ from hwdse.arithmetic import tight_bits
 from hwdse.design import Folding
 from hwdse.folding import multiplies, stream_width, taps_at_once, window
 from hwdse.formats import Format
+from hwdse.generator import check_names
 from hwdse.hls_tables import Array, Contents, search, thresholds, weights
 from hwdse.hls_wires import Call, Channel, Wires
 from hwdse.network import Network, Node, Rule, Table
@@ -43,7 +44,11 @@ class Calls:
 
 
 def calls(network: Network) -> Calls:
-    """The calls that compute `network`, folded as its design says; ValueError where sums are too wide to leave."""
+    """The calls that compute `network`, folded as its design says.
+
+    ValueError where sums are too wide to leave, or two layers have one name.
+    """
+    check_names(network)
     return _Caller(network).calls()
 
 

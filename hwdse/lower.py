@@ -22,7 +22,7 @@ from hwdse.formats import IntFormat, decode_table, encode, magnitude
 from hwdse.matrix_vector import EXPONENT_BITS
 from hwdse.network import Meaning, Network, Node, Table, Tensor
 from hwdse.operators import OPERANDS
-from hwdse.quantize import Bench, technique
+from hwdse.quantize import Bench, charged, technique
 from hwdse.rearrange import Mover, Positions, selection, stream, walk
 from hwdse.requantise import Steps, steps
 from hwdse.sums import Sums, Weights, sums_of, weights_of
@@ -30,6 +30,8 @@ from hwdse.trace import tensors
 from hwdse.workload import OUTSIDE, WITH_WEIGHTS, Kind, Layer, Workload
 
 ONE = Quantizer(IntFormat(2))  # of the weights 0 and 1 of a shortcut
+SHAPES = {1: "vectors", 2: "tokens x features", 3: "images of C x H x W"}  # by dimensions
+RANKS = {Kind.LINEAR: (1, 2), Kind.ADD: (1, 2, 3), Kind.TABLE: (1, 2, 3)}  # of what a layer reads; of others 3
 
 
 def lower(bench: Bench, design: Design) -> Network:
@@ -42,7 +44,7 @@ def lower(bench: Bench, design: Design) -> Network:
         if technique(step).rebuilds:
             raise ValueError(f"an accelerator has no unit for what step {step.name!r} puts into the network")
     check(inner.workload, design)
-    return _Lowering(inner, bench.quantize(design), design).network()
+    return _Lowering(inner, charged(inner.workload, late), bench.quantize(design), design).network()
 
 
 def check(workload: Workload, design: Design) -> None:
@@ -52,8 +54,12 @@ def check(workload: Workload, design: Design) -> None:
     for layer in workload.layers:
         if layer.kind in OUTSIDE or layer.kind is Kind.MATMUL:
             raise ValueError(f"an accelerator has no {layer.kind}, which layer {layer.name!r} is")
-        if layer.kind is not Kind.LINEAR and len(layer.in_shape) != 3:
-            raise ValueError(f"an accelerator reads images of C x H x W, unlike layer {layer.name!r}")
+        ranks = RANKS.get(layer.kind, (3,))
+        if len(layer.in_shape) not in ranks:
+            wanted = " or ".join(SHAPES[rank] for rank in ranks)
+            raise ValueError(f"in an accelerator a layer of kind {layer.kind} reads {wanted}, unlike {layer.name!r}")
+    if not {layer.name for layer in workload.layers} & dict(design.folding).keys():
+        raise ValueError("an accelerator is folded, but this design has no folding")
     for name, quantizer in (*design.weights, *design.activations):
         if quantizer.group is not None:
             raise ValueError(f"an accelerator has no scale for each group, unlike {name!r} with {quantizer.name}")
@@ -68,11 +74,11 @@ Path = tuple[fx.Node, ...]
 class _Lowering:
     """One network on its way."""
 
-    def __init__(self, bench: Bench, model: fx.GraphModule, design: Design) -> None:
-        traced = bench.traced
+    def __init__(self, bench: Bench, workload: Workload, model: fx.GraphModule, design: Design) -> None:
+        traced, self.workload = bench.traced, workload
         self.bench, self.graph, self.model, self.design = bench, traced.graph, model, design
         self.weights, self.activations = dict(design.weights), dict(design.activations)
-        self.layers = {node: traced.workload.layer(name) for name, node in traced.nodes.items()}
+        self.layers = {node: workload.layer(name) for name, node in traced.nodes.items()}
         self.tapped = {node: site for site, nodes in traced.taps.items() for node in nodes}
         self.image = next(node for node in self.graph.graph.nodes if node.op == "placeholder")
         if self.image not in self.tapped:
@@ -87,7 +93,7 @@ class _Lowering:
 
     def network(self) -> Network:
         """The whole."""
-        shape = self.bench.workload.input_shape
+        shape = self.workload.input_shape
         self._stream(self.image, self.tapped[self.image], shape, stream(shape))
         for node, layer in self.layers.items():
             self._layer(node, layer)
@@ -163,7 +169,8 @@ class _Lowering:
             raise ValueError(f"a sum is compared with rising thresholds, but after layer {layer.name!r} they fall")
         codes = None if weights is None else weights.negated(falling, layer.name)
         rules = tuple((end.name, one.thresholds) for (end, _), one in zip(ends, found, strict=True))
-        meaning = Meaning(tuple((sums.scales / sums.parts).tolist()), tuple(sums.biases.tolist()))
+        scales = sums.scales / sums.parts * np.where(falling, -1, 1)
+        meaning = Meaning(tuple(scales.tolist()), tuple(sums.biases.tolist()))
         self.nodes.append(Node(layer, inputs, rules, codes, meaning))
         for end, path in ends:
             self._stream(end, self.tapped[end], layer.out_shape, self._moved(path, stream(layer.out_shape)))
@@ -171,7 +178,8 @@ class _Lowering:
     def _steps(self, layer: Layer, sums: Sums, end: fx.Node, path: Path) -> Steps:
         """The thresholds from the sums of `layer` to the quantiser after `end`."""
         function, site = Folded(self.graph, path, layer.out_shape), self.tapped[end]
-        return steps(lambda x: function(sums.numbers(x)), self.activations[site], self._scale(site), sums.largest)
+        largest = sums.largest if function.by_channel else sums.largest_alike
+        return steps(lambda x: function(sums.numbers(x)), self.activations[site], self._scale(site), largest)
 
     def _source(self, operand: fx.Node) -> tuple[Tensor, Positions]:
         """The stream in which `operand` is, and where."""
@@ -270,7 +278,7 @@ class _Lowering:
 
     def _as_built(self) -> tuple[Workload, Design]:
         """The workload and the design with what was added to them."""
-        workload, folding = self.bench.workload, dict(self.design.folding)
+        workload, folding = self.workload, dict(self.design.folding)
         layers = tuple(node.layer for node in self.nodes)
         added = [layer for layer in layers if layer.name not in {own.name for own in workload.layers}]
         pace = max(cycles(layer, folding[layer.name]) for layer in layers if layer.name in folding)

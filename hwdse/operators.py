@@ -5,7 +5,7 @@ Adding an operator is adding it to one of these tables.
 
 import operator
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -26,11 +26,13 @@ MOVES: frozenset[Target] = frozenset(
     | {"view", "reshape", "flatten", "permute", "transpose", "contiguous", "chunk", "split", "unbind", "expand"}
     | {"squeeze", "unsqueeze", "clone", "detach", "repeat", "expand_as", "unflatten"}
 )
+BY_CHANNEL: frozenset[Target] = frozenset({nn.BatchNorm1d, nn.BatchNorm2d})  # functions that differ by channel
 # Monotone per channel, so that they and the quantiser after them are thresholds on what came before.
 FOLDS: frozenset[Target] = frozenset(
     {nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.Hardsigmoid}
-    | {nn.BatchNorm1d, nn.BatchNorm2d, F.relu, F.relu6, F.hardtanh, F.leaky_relu, torch.relu, torch.sigmoid}
+    | {F.relu, F.relu6, F.hardtanh, F.leaky_relu, torch.relu, torch.sigmoid}
     | {torch.tanh, torch.clamp, "relu", "relu_", "sigmoid", "tanh", "clamp"}
+    | BY_CHANNEL
 )
 SCALES: frozenset[Target] = frozenset({operator.mul, operator.truediv, torch.mul, torch.div, "mul", "div"})
 ADDS: frozenset[Target] = frozenset({operator.add, operator.iadd, torch.add, "add", "add_"})
@@ -101,24 +103,82 @@ def _matmul(layer: Layer, node: fx.Node, module: nn.Module | None) -> Layer:
     return replace(layer, rows=rows, dot=layer.in_shape[-1], positions=positions, groups=heads)
 
 
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """The window of a pool, as torch is told it."""
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    counts_padding: bool  # whether an average is of the padding too
+    divisor: int | None  # of an average; None: the pixels that it is of
+
+    def size(self, image: tuple[int, ...]) -> tuple[int, ...]:
+        """Whole windows in an image, in each direction."""
+        sides = zip(image, self.kernel, self.stride, self.padding, strict=True)
+        return tuple((size + 2 * pad - taps) // stride + 1 for size, taps, stride, pad in sides)
+
+
 def _pool(layer: Layer, node: fx.Node, module: nn.Module | None) -> Layer:
-    window = _window(node, module)
-    if window is None:  # global or adaptive: each output sees its share
+    pool = _window(node, module)
+    if layer.inputs and (rule := _no_pool(layer, node, pool)):
+        raise ValueError(f"{rule}, unlike {layer.name!r}")
+    if pool is None:  # global or adaptive: each output sees its share
         return replace(layer, dot=max(1, prod(layer.in_shape) // prod(layer.out_shape)))
-    kernel, stride, padding = window
-    return replace(layer, dot=prod(kernel), kernel=kernel, stride=stride, padding=padding)
+    return replace(layer, dot=prod(pool.kernel), kernel=pool.kernel, stride=pool.stride, padding=pool.padding)
 
 
-def _window(node: fx.Node, module: nn.Module | None) -> tuple[tuple[int, int], ...] | None:
-    """Kernel, stride and padding of a pool, if it has them."""
+def _no_pool(layer: Layer, node: fx.Node, pool: _Pool | None) -> str:
+    """The rule of an accelerator's pools that this one breaks, or nothing."""
+    if pool is None:
+        own = node.target not in (torch.mean, "mean") or _over_positions(node, len(layer.in_shape) + 1)
+        return "" if own else "a mean is over all pixels, or all tokens, and nothing else"
+    if pool.dilation != (1, 1):
+        return "a pool has no dilation"
+    if max(pool.padding) > 0 and not pool.counts_padding:
+        return "an average with padding counts it"
+    if pool.divisor not in (None, prod(pool.kernel)):
+        return "an average is divided by the pixels of its window"
+    if pool.size(layer.in_shape[-2:]) != layer.out_shape[-2:]:  # of ceil_mode
+        return "the windows of a pool are whole"
+    return ""
+
+
+def _over_positions(node: fx.Node, rank: int) -> bool:
+    """Whether a mean of a tensor of `rank` dimensions is over its pixels, or its tokens."""
+    given: Any = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", node.kwargs.get("axis"))
+    dims = [given] if isinstance(given, int) else list(given or ())
+    return sorted(dim % rank for dim in dims) == ([2, 3] if rank == 4 else [1])
+
+
+def _window(node: fx.Node, module: nn.Module | None) -> _Pool | None:
+    """The window of a pool, if it has one."""
+    names = _ARGUMENTS.get(node.target)
     if isinstance(module, (nn.MaxPool2d, nn.AvgPool2d)):
-        return _pair(module.kernel_size), _pair(module.stride), _pair(module.padding)
-    if node.target not in (F.max_pool2d, F.avg_pool2d, torch.max_pool2d):
+        given: dict[str, Any] = vars(module)
+    elif names is not None:
+        given = dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
+    else:
         return None
-    names = ("input", "kernel_size", "stride", "padding")
-    given: dict[str, Any] = dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
     kernel = given["kernel_size"]
-    return _pair(kernel), _pair(given.get("stride") or kernel), _pair(given.get("padding", 0))
+    return _Pool(
+        _pair(kernel),
+        _pair(given.get("stride") or kernel),
+        _pair(given.get("padding", 0)),
+        _pair(given.get("dilation", 1)),
+        given.get("count_include_pad", True),
+        given.get("divisor_override"),
+    )
+
+
+_ARGUMENTS: dict[Target, tuple[str, ...]] = {
+    F.max_pool2d: ("input", "kernel_size", "stride", "padding", "dilation"),
+    F.avg_pool2d: (
+        *("input", "kernel_size", "stride", "padding"),
+        *("ceil_mode", "count_include_pad", "divisor_override"),
+    ),
+}
 
 
 def _elementwise(layer: Layer, node: fx.Node, module: nn.Module | None) -> Layer:
@@ -149,4 +209,8 @@ def refusal(target: Target, node: fx.Node, module: nn.Module | None) -> str:
         return "padding by zeros names its mode and value"
     if isinstance(module, nn.LeakyReLU) and module.negative_slope < 0:
         return "a leaky ReLU has a slope of at least zero"
+    if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) and module.running_mean is None:
+        return "a batch norm has kept its statistics"  # else they are those of whatever is in a batch
+    if isinstance(module, nn.MaxPool2d) and module.return_indices:
+        return "a max pool gives no indices"
     return ""

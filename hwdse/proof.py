@@ -11,7 +11,7 @@ class Compared:
     codes: int = 0  # of all tensors, and as many again in float32
     in_float64: int = 0  # that differ from the model's in float64
     in_float32: int = 0  # that differ from the model's in float32, each layer on the model's own codes
-    unexplained: int = 0  # of those, that the roundings of a float32 sum cannot explain
+    unexplained: int = 0  # of those, that the roundings of float32 cannot explain
     logits: float = 0.0  # the largest difference of a logit from the model's in float64
 
     def __add__(self, other: "Compared") -> "Compared":

@@ -132,7 +132,7 @@ def _taps(layer: Layer, x: Numbers, padding: int = 0) -> Numbers:
     if not moved:
         return x.reshape(len(x), layer.positions, 1, -1)
     channels, height, width = layer.in_shape
-    if layer.kind is Kind.AVG_POOL and layer.dot == height * width:
+    if layer.kind is Kind.AVG_POOL and layer.dot == height * width and max(layer.padding) == 0:
         return x.reshape(len(x), 1, height * width, channels)
     kernel, stride = kernel_and_stride(layer)
     image = x.reshape(len(x), height, width, channels)

@@ -41,6 +41,12 @@ class Sums:
     largest: NDArray[np.object_]  # what no sum exceeds, up or down
     parts: int = 1  # of a mean
 
+    @property
+    def largest_alike(self) -> NDArray[np.object_]:
+        """`largest`, and the same for all channels where they stand for the same, so that they share thresholds."""
+        same = len(set(self.scales)) == len(set(self.biases)) == 1
+        return np.full(len(self.largest), max(self.largest), object) if same else self.largest
+
     def numbers(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
         """Of `n x channels` sums."""
         return np.asarray(sums * self.scales / self.parts + self.biases)

@@ -3,7 +3,8 @@
 A cost model needs nothing else of a network, so pricing a design never loads one.
 """
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import prod
 from typing import TypeVar
@@ -59,6 +60,7 @@ class Layer:
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int] = (0, 0)
     bias: bool = False
+    by_channel: bool = False  # whether a norm that no layer has taken in lies between its sums and its codes
 
     @property
     def macs(self) -> int:
@@ -77,8 +79,12 @@ class Layer:
 
     @property
     def depthwise(self) -> bool:
-        """Whether every output channel sees one input channel."""
-        return self.kind is Kind.CONV and self.groups > 1 and self.dot == prod(self.kernel)
+        """Whether every output channel sees an input channel of its own.
+
+        Where several see the same one (a channel multiplier), they are a group like any other.
+        """
+        alone = self.groups == self.rows and self.dot == prod(self.kernel)
+        return self.kind is Kind.CONV and self.groups > 1 and alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +132,11 @@ class Workload:
             raise ValueError(f"the design has hardware = {design.hardware}, the network was traced with the opposite")
         _cover("layer", [name for name, _ in design.weights], [layer.name for layer in self.weighted])
         _cover("activation site", [name for name, _ in design.activations], [site.name for site in self.sites])
+
+    def biased(self, names: Collection[str]) -> "Workload":
+        """With a bias in each of the layers called `names`."""
+        layers = (replace(layer, bias=layer.bias or layer.name in names) for layer in self.layers)
+        return replace(self, layers=tuple(layers))
 
     def layer(self, name: str) -> Layer:
         """The layer called `name`."""

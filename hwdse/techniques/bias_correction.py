@@ -5,7 +5,7 @@ Nagel et al. 2019, 'Data-Free Quantization Through Weight Equalization and Bias 
 inputs of the float-weight network before it, whichever layers are corrected.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -17,6 +17,7 @@ from torch import Tensor, fx, nn
 from hwdse.layer_inputs import original_weights
 from hwdse.quantize import CALIBRATION_BATCH, Bench
 from hwdse.technique import Sees, Technique
+from hwdse.workload import Workload
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,10 @@ class BiasCorrection(Technique):
     """Corrects the biases of the layers in scope; a layer without a bias gets one."""
 
     sees: ClassVar[Sees] = Sees.QUANTIZED_INPUTS
+
+    def charged(self, workload: Workload, layers: Collection[str]) -> Workload:
+        """With a bias in every layer."""
+        return workload.biased(layers)
 
     def apply(self, graph: fx.GraphModule, bench: Bench, layers: Mapping[str, str]) -> None:
         """One pass over the calibration data."""

@@ -12,7 +12,7 @@ Brevitas's `norm_correction_mode` (0.13.4) needs norms that are not merged. Wher
 ours; its variance is not: it ends at sqrt(old * new) where `old / a` should read `old / a**2`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -22,7 +22,7 @@ from torch import Tensor, fx, nn
 from hwdse.design import Quantizer
 from hwdse.quantize import CALIBRATION_BATCH, Bench
 from hwdse.technique import Sees, Technique
-from hwdse.workload import Layer
+from hwdse.workload import Layer, Workload
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,10 @@ class NormReestimation(Technique):
     def supports(self, layer: Layer, weights: Quantizer | None) -> bool:
         """Layers whose scales, one for each channel, take any gain: not a shared one, not a power of two."""
         return layer.weights > 0 and (weights is None or (weights.granularity, weights.scale) == ("channel", "float"))
+
+    def charged(self, workload: Workload, layers: Collection[str]) -> Workload:
+        """With a bias in every layer."""
+        return workload.biased(layers)
 
     def apply(self, graph: fx.GraphModule, bench: Bench, layers: Mapping[str, str]) -> None:
         """One pass of the float network, and one of the quantised network per layer."""

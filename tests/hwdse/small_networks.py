@@ -84,6 +84,33 @@ def _depthwise() -> nn.Module:
     )  # fmt: skip
 
 
+def _multiplier() -> nn.Module:
+    """Depthwise layers with two outputs for each channel: with a window and without."""
+    return nn.Sequential(
+        nn.Conv2d(4, 8, 3, 2, 1, groups=4), nn.ReLU(), nn.Conv2d(8, 16, 1, groups=8), nn.ReLU(),
+        nn.Flatten(), nn.Linear(16 * 9, 3),
+    )  # fmt: skip
+
+
+class Vectors(nn.Module):
+    """A shortcut and a function that is no threshold, first for the pixels of an image and then for a vector."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 6, 3, 3)
+        self.each, self.every = nn.Linear(6, 6), nn.Linear(24, 8)
+        self.last, self.head = nn.Linear(8, 8), nn.Linear(8, 3)
+        self.gelu, self.silu = nn.GELU(), nn.SiLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits."""
+        tokens = self.conv(x).flatten(2).transpose(1, 2)
+        tokens = tokens + self.gelu(self.each(tokens))
+        vector = self.every(tokens.flatten(1))
+        logits: Tensor = self.head((vector + self.last(self.silu(vector))).relu())
+        return logits
+
+
 SMALL: dict[str, Callable[[], nn.Module]] = {
     "shortcut": Shortcut,
     "again": Again,
@@ -91,6 +118,8 @@ SMALL: dict[str, Callable[[], nn.Module]] = {
     "pools": _pools,
     "functions": _functions,
     "depthwise": _depthwise,
+    "multiplier": _multiplier,
+    "vectors": Vectors,
 }
 
 

@@ -42,11 +42,12 @@ WINDOWED = replace(AVG_POOL, name="windowed", dot=4, positions=16, out_shape=(32
 ADAPTIVE = replace(AVG_POOL, name="adaptive", dot=16, positions=4, out_shape=(32, 2, 2))
 TOKENS = Layer("tokens", Kind.AVG_POOL, ("e",), ("f",), 32, 64, 1, in_shape=(64, 32), out_shape=(32,))
 HEADS = matmul("heads", ("e", "f"), ("e", "f"), 2, 6, 8, 4)
+MULTIPLIER = conv("multiplier", "a", ("b",), (16, 32), 32, groups=16)
 FORKED = replace(CONV, name="forked", outputs=("a", "b", "c"))
 TABLES = replace(TABLE, name="tables", outputs=("e", "f"))
 BARE = replace(CONV, name="bare", outputs=())
 INSIDE = [layer for layer in LAYERS if layer.inputs]
-EVERY = [*INSIDE, WIDE, WINDOWED, ADAPTIVE, TOKENS, HEADS, FORKED, TABLES, BARE]
+EVERY = [*INSIDE, WIDE, WINDOWED, ADAPTIVE, TOKENS, HEADS, MULTIPLIER, FORKED, TABLES, BARE]
 ENDINGS = ("uint4", "e2m1", "int5", "ue3m1")  # formats of the outputs
 PAIRS = ("int4 uint4", "e2m1 ue2m2", "int3 int8", "e3m2 e3m2", "int8:full int4:full")
 
@@ -300,6 +301,13 @@ def test_the_channels_of_a_depthwise_layer_stand_alone() -> None:
     assert parameters(CONV, Folding(4, 1), "window")["GROUPS"] == 1
 
 
+def test_outputs_of_one_channel_are_a_group() -> None:
+    found = parameters(MULTIPLIER, Folding(2, 3), "matrix")
+    assert (found["GROUPS"], found["SHARED"], found["ROWS"], found["DOT"]) == (16, 1, 2, 9)
+    serial = parameters(MULTIPLIER, Folding(2, 1), "window")
+    assert (serial["LANES"], serial["CF"], serial["GROUPS"]) == (1, 16, 16)
+
+
 def test_heads_have_operands_of_their_own() -> None:
     found = matrix_vector(quantised(HEADS, "int4 uint4", Folding(2, 4)), Choice())
     assert (found.groups, found.rows, found.dot, found.streamed) == (2, 4, 8, True)
@@ -324,6 +332,7 @@ def test_channels_that_differ_have_thresholds_of_their_own() -> None:
     assert words == [4, 1]
     assert parameters(CONV, Folding(4, 3), "thresholds", granularity="tensor")["WORDS"] == 4  # of their biases
     assert parameters(ADD, Folding(4), "thresholds")["WORDS"] == 1
+    assert parameters(replace(ADD, by_channel=True), Folding(4), "thresholds")["WORDS"] == 8  # of a norm
 
 
 def test_parallel_thresholds_are_those_of_the_format() -> None:
@@ -377,11 +386,6 @@ def window_cycles(element: Element) -> int:
 @pytest.mark.parametrize(
     ("layer", "folding", "message"),
     [
-        (
-            replace(DEPTHWISE, rows=32, out_shape=(32, 32, 32)),
-            Folding(1, 1),
-            "a depthwise convolution has an output for each of its 16 channels, but layer 'depthwise' has 32",
-        ),
         (
             replace(AVG_POOL, dot=10, positions=9, out_shape=(32, 3, 3)),
             Folding(1, 1),

@@ -123,6 +123,13 @@ def test_several_taps_at_once_have_little_padding() -> None:
     assert {folding.simd for folding in legal(padded)} == {1, 2, 4}
 
 
+def test_padding_of_whole_windows_names_the_layer() -> None:
+    padded = replace(conv("padded", "a", ("b",), (4, 4), 8, kernel=1), padding=(1, 1))
+    message = "padding is less than the 1 taps of the kernel, unlike 1, in layer 'padded'"
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        cycles(padded, Folding())
+
+
 def test_stream_widths() -> None:
     assert [stream_width(CONV, Folding(1, simd)) for simd in (1, 3, 27)] == [1, 3, 3]
     assert stream_width(DEPTHWISE, Folding(4, 9)) == 4

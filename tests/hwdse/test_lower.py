@@ -16,8 +16,9 @@ from hwdse.design import Design, Quantizer, Step
 from hwdse.equality import compare
 from hwdse.folding import fold
 from hwdse.lower import lower
-from hwdse.network import Network
+from hwdse.network import Network, Rule, Table
 from hwdse.quantize import Bench
+from hwdse.thresholds import Thresholds
 from hwdse.workload import Kind
 from tests.hwdse.networks import bench, fitting, split, uniform
 from tests.hwdse.small_networks import SIZE, SMALL, images, small
@@ -97,8 +98,11 @@ def test_a_shortcut_becomes_a_convolution_of_ones_and_zeros() -> None:
 def test_a_falling_function_negates_weights() -> None:
     on = small("falling")
     design = folded(on, uniform(on, "int4:channel", "int4"))
-    codes, kept = lower(on, design).node("conv").weights, on.quantize(design).get_submodule("conv")
+    node, kept = lower(on, design).node("conv"), on.quantize(design).get_submodule("conv")
+    codes = node.weights
     assert codes is not None
+    assert node.meaning is not None
+    assert max(node.meaning.scales) < 0, "sums stand for what they were before"
     positive = torch.tensor(np.where(codes > 7, codes - 16, codes) > 0)
     weights = kept.get_parameter("weight").permute(0, 2, 3, 1).reshape(5, -1)
     assert not (positive & (weights > 0)).any()
@@ -110,6 +114,59 @@ def test_weights_without_a_negative_are_not_negated() -> None:
         ValueError, match=r"^weights that are negated are numbers of their format, unlike those of layer 'conv'$"
     ):
         lower(on, folded(on, uniform(on, "int3:full", "int4")))
+
+
+# ---- what roundings explain -----------------------------------------------------------------------
+
+
+def quantised_twice(outer: str, inner: str, seed: int) -> tuple[Bench, Design]:
+    """`Again`, with a format for the ReLU and one for everything else; half of a code is often right between two."""
+    torch.manual_seed(seed)
+    model = SMALL["again"]()
+    with torch.no_grad():
+        model.get_parameter("first.bias").add_(0.5)
+    shown = images(48)
+    on = Bench.of(model.eval(), Split("calibration", shown, torch.zeros(len(shown), dtype=torch.int64)), "again")
+    design = folded(on, uniform(on, "int4:channel", outer))
+    return on, Design.of(
+        dict(design.weights), dict(design.activations) | {"relu": Quantizer.parse(inner)}, dict(design.folding)
+    )
+
+
+TWICE = [("int8:full", "uint4", 1), ("int8:full", "uint4", 4), ("e4m3", "e2m1", 2)]
+
+
+@pytest.mark.parametrize(("outer", "inner", "seed"), TWICE)
+def test_ties_of_a_table_are_explained(outer: str, inner: str, seed: int) -> None:
+    """A code of one format times its scale over the other's is right between two codes, but in float32 beside it."""
+    on, design = quantised_twice(outer, inner, seed)
+    found = compare(on, design, lower(on, design), images(48))
+    assert (found.in_float64, found.unexplained) == (0, 0)
+    assert found.in_float32 > 50
+
+
+@pytest.mark.parametrize("layer", ["first", "relu"])
+def test_a_wrong_step_is_not_explained(layer: str) -> None:
+    """A table, or thresholds, with one number too high or too low."""
+    on, design = quantised_twice("int8:full", "uint4", 1)
+    network = lower(on, design)
+    before = compare(on, design, network, images(8))
+
+    def wrong(rule: Rule) -> Rule:
+        if isinstance(rule, Table):
+            return Table(tuple(min(code + 1, 15) for code in rule.codes))
+        assert isinstance(rule, Thresholds)
+        return replace(rule, rows=tuple(tuple(sum_ + 1 for sum_ in row) for row in rule.rows))
+
+    nodes = tuple(
+        replace(node, outputs=tuple((name, wrong(rule)) for name, rule in node.outputs))
+        if node.layer.name == layer
+        else node
+        for node in network.nodes
+    )
+    found = compare(on, design, replace(network, nodes=nodes), images(8))
+    assert before.unexplained == 0
+    assert found.unexplained > 0.9 * (found.in_float32 - before.in_float32) > 0
 
 
 # ---- what is refused ------------------------------------------------------------------------------
@@ -142,11 +199,25 @@ class Mixer(nn.Module):
         super().__init__()
         self.conv, self.same = nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
         self.norm, self.head = nn.BatchNorm2d(4), nn.Linear(4, 3)
+        self.plain = nn.BatchNorm2d(4, affine=False)
         self.function = function
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits."""
         logits: torch.Tensor = self.head(self.function(self, x).mean((2, 3)))
+        return logits
+
+
+class Tokens(nn.Module):
+    """The mean of what a linear layer makes of each pixel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.each, self.head = nn.Linear(4, 4), nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits."""
+        logits: torch.Tensor = self.head(self.each(x.flatten(2).transpose(1, 2)).mean(1))
         return logits
 
 
@@ -163,6 +234,14 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
         nn.Sequential(nn.Conv2d(4, 3, 3)),
         "an accelerator ends in one sum for each class, unlike layer '0'",
     ),
+    "mean of tokens": (
+        Tokens(),
+        "in an accelerator a layer of kind avg_pool reads images of C x H x W, unlike 'mean'",
+    ),
+    "linear layer of an image": (
+        nn.Sequential(nn.Linear(SIZE, SIZE), nn.Flatten(), nn.Linear(4 * SIZE * SIZE, 3)),
+        "in an accelerator a layer of kind linear reads vectors or tokens x features, unlike '0'",
+    ),
     "joined": (
         Mixer(lambda own, x: own.same(torch.cat([own.conv(x)[:, :2], x[:, :2]], 1))),
         "an accelerator joins no streams but by adding them, unlike 'cat'",
@@ -178,6 +257,10 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
     "norm again": (
         Mixer(lambda own, x: (y := own.conv(x)) + own.same(own.norm(y))),
         "a table is the same for every channel, but 'norm' comes after a norm",
+    ),
+    "norm without gains": (
+        Mixer(lambda own, x: (y := own.conv(x)) + own.same(own.plain(y))),
+        "a table is the same for every channel, but 'plain' comes after a norm",
     ),
     "padded pool": (
         Mixer(lambda own, x: own.same(nn.functional.max_pool2d(own.conv(x), 3, 1, 1))),
@@ -196,6 +279,12 @@ def test_what_no_accelerator_has(name: str) -> None:
     on = on_images(model)
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         lower(on, folded(on, uniform(on, "int4:channel", "int4")))
+
+
+def test_a_design_without_a_folding() -> None:
+    on = small("falling")
+    with pytest.raises(ValueError, match=r"^an accelerator is folded, but this design has no folding$"):
+        lower(on, uniform(on, "int4:channel", "int4"))
 
 
 @pytest.mark.parametrize(
@@ -237,3 +326,19 @@ def test_layers_that_are_quantised_by_themselves() -> None:
         ValueError, match=r"^an accelerator quantises every tensor where it is made, as hardware = true"
     ):
         lower(on, design)
+
+
+# ---- what an average sees -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stride", [1, 4])
+def test_an_average_of_as_many_pixels_as_an_image_has_is_not_of_the_image(stride: int) -> None:
+    """A padded window of 3 x 3 pixels sees less of an image of 3 x 3, even where it is the only one."""
+
+    def pooled(own: Any, x: torch.Tensor) -> torch.Tensor:
+        small = nn.functional.max_pool2d(own.conv(x), 2)
+        y: torch.Tensor = own.same(nn.functional.avg_pool2d(small, 3, stride, 1))
+        return y
+
+    on = on_images(Mixer(pooled))
+    check_equal(on, uniform(on, "int4:channel", "int4"), images(16))

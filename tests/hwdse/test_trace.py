@@ -1,10 +1,15 @@
 """The workload of a traced network, against hand counts."""
 
+import re
+from collections.abc import Callable
+
 import pytest
 import torch
-from torch import Tensor, nn
+import torch.nn.functional as F  # noqa: N812 -- torch's own convention
+from torch import Tensor, fx, nn
 
 from hwdse.graphs import copied
+from hwdse.operators import refusal
 from hwdse.trace import read_again, trace
 from hwdse.workload import Kind, Workload
 from tests.hwdse.networks import NETWORKS, bench, network
@@ -108,6 +113,89 @@ def test_a_dilated_convolution_is_named() -> None:
         read(Odd(nn.Conv2d(1, 1, 3, dilation=2)))
 
 
+def test_a_norm_of_the_batch_at_hand_is_named() -> None:
+    with pytest.raises(ValueError, match=r"^a batch norm has kept its statistics, unlike at 'up'$"):
+        read(Odd(nn.BatchNorm2d(1, track_running_stats=False)))
+
+
+class Function(nn.Module):
+    """A function between a convolution and a linear layer."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(1, 2, 3, padding=1), nn.LazyLinear(3)
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.head(self.function(self.conv(x)).flatten(1))
+        return y
+
+
+POOLS: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
+    "ceil": (lambda x: F.max_pool2d(x, 3, 2, ceil_mode=True), "the windows of a pool are whole, unlike 'max_pool2d'"),
+    "ceil of a module": (nn.AvgPool2d(3, 2, 0, True), "the windows of a pool are whole, unlike 'function'"),
+    "dilation": (lambda x: F.max_pool2d(x, 2, 1, 0, 2), "a pool has no dilation, unlike 'max_pool2d'"),
+    "dilation of a module": (nn.MaxPool2d(2, dilation=(1, 2)), "a pool has no dilation, unlike 'function'"),
+    "without padding": (
+        lambda x: F.avg_pool2d(x, 3, 1, 1, False, False),
+        "an average with padding counts it, unlike 'avg_pool2d'",
+    ),
+    "without padding, of a module": (
+        nn.AvgPool2d(3, 1, (0, 1), count_include_pad=False),
+        "an average with padding counts it, unlike 'function'",
+    ),
+    "divisor": (
+        lambda x: F.avg_pool2d(x, 2, divisor_override=3),
+        "an average is divided by the pixels of its window, unlike 'avg_pool2d'",
+    ),
+    "channels": (lambda x: x.mean(1), "a mean is over all pixels, or all tokens, and nothing else, unlike 'mean'"),
+    "columns": (lambda x: x.mean(-1), "a mean is over all pixels, or all tokens, and nothing else, unlike 'mean'"),
+    "rows of channels": (
+        lambda x: torch.mean(x, dim=(1, 2)),
+        "a mean is over all pixels, or all tokens, and nothing else, unlike 'mean'",
+    ),
+}
+
+
+def around(function: Callable[[Tensor], Tensor]) -> nn.Module:
+    """A network with `function`, and with as many inputs of its last layer as that leaves."""
+    model = Function(function)
+    model(torch.zeros(1, 1, 8, 8))
+    return model
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_a_pool_that_no_unit_computes_is_named(name: str) -> None:
+    function, message = POOLS[name]
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        read(around(function))
+
+
+def test_pools_beside_an_accelerator_are_what_they_are() -> None:
+    for function, _ in POOLS.values():
+        assert [layer.inputs for layer in read(around(function), hardware=False).layers][1] == ()
+
+
+def test_where_a_maximum_was_is_not_known() -> None:
+    pool = nn.MaxPool2d(2, return_indices=True)
+    node = fx.Graph().placeholder("x")
+    assert refusal(nn.MaxPool2d, node, pool) == "a max pool gives no indices"
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        nn.AvgPool2d(2, ceil_mode=True),
+        nn.AvgPool2d(2, count_include_pad=False),
+        nn.AvgPool2d(2, divisor_override=4),
+        nn.MaxPool2d(2, ceil_mode=True),
+    ],
+)
+def test_what_makes_no_difference_is_not_refused(pool: nn.Module) -> None:
+    layer = read(around(pool)).layer("function")
+    assert (layer.dot, layer.kernel, layer.out_shape) == (4, (2, 2), (2, 4, 4))
+
+
 class Pooled(nn.Module):
     """A max pool between two convolutions, and an unmerged batch norm after an add."""
 
@@ -132,6 +220,8 @@ def test_a_max_pool_keeps_the_grid_and_a_norm_after_an_add_folds() -> None:
     assert workload.layer("b").inputs == ("relu",)
     assert workload.layer("add").inputs == ("relu", "relu")
     assert workload.layer("add").outputs == ("norm",)
+    assert [layer.name for layer in workload.layers if layer.by_channel] == ["add"]
+    assert not any(layer.by_channel for layer in read(Pooled().eval(), hardware=False).layers)
 
 
 @pytest.mark.parametrize("hardware", [True, False])

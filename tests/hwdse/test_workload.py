@@ -41,6 +41,8 @@ def test_depthwise() -> None:
     """One input channel is not enough: a first layer on grey images has groups of one, too, but one of them."""
     grey = Layer("grey", Kind.CONV, ("input",), (), rows=16, dot=9, positions=64, kernel=(3, 3))
     assert not grey.depthwise
+    twice = Layer("twice", Kind.CONV, ("input",), (), rows=16, dot=9, positions=64, groups=8, kernel=(3, 3))
+    assert not twice.depthwise
     assert [layer.name for layer in LAYERS if layer.depthwise] == ["dw"]
 
 
