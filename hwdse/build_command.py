@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hwdse import board_top, host, study, tables, vitis, vitis_simulation
 from hwdse import run as runs
-from hwdse.artifact import CALLS, DESIGN, places
+from hwdse.artifact import DESIGN, places
 from hwdse.artifact import verify as verify_folder
 from hwdse.assembly import assemble, prove
 from hwdse.boards import Board, board, board_of
@@ -17,6 +17,7 @@ from hwdse.cost_models.dataflow import Dataflow
 from hwdse.delivery import deliver
 from hwdse.equality import compare, input_codes
 from hwdse.flows.bitstream import Bitstream
+from hwdse.instances import CALLS
 from hwdse.lower import lower
 from hwdse.proof import Compared, Proof
 from hwdse.report import write as write_report

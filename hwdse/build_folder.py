@@ -8,7 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hwdse import host
-from hwdse.artifact import DESIGN, NETLIST, places
+from hwdse.artifact import DESIGN, places
 from hwdse.assembly import STALLS, Assembly, patience
 from hwdse.beats import Beats
 from hwdse.boards import Board
@@ -19,6 +19,7 @@ from hwdse.evaluation import Accuracy
 from hwdse.flow import Measured
 from hwdse.flows.bitstream import Bitstream, bitstream, wheels
 from hwdse.flows.yosys import RUN as YOSYS_RUN
+from hwdse.instances import NETLIST
 from hwdse.network import Codes
 from hwdse.proof import Compared, Proof
 from hwdse.simulation import COMPILE, program_plan, stimulus, toolbox
