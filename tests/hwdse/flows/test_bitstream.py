@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hwdse.boards import board, boards
-from hwdse.build import BuildError, overfull, run, seconds
+from hwdse.build import OverfullError, overfull, run, seconds
 from hwdse.flows.bitstream import Bitstream, bitstream
 from hwdse.netlist import Netlist
 from hwdse.target import Use, fpga
@@ -142,7 +142,7 @@ def test_a_netlist_with_two_outputs() -> None:
 def test_a_design_that_does_not_fit_names_the_resource(tmp_path: Path) -> None:
     flow, target = Bitstream(), fpga("ice40_up5k")
     plan = flow.plan(Netlist.of(fifo(64, 4096, block=True)), target)
-    with pytest.raises(BuildError) as caught:
+    with pytest.raises(OverfullError) as caught:
         run(plan, tmp_path / "cache", flow.programs())
     message = r"nextpnr-ice40 failed with exit status \d+, 2 times \(ERROR: .*; ICESTORM_RAM: 68 of 30\); see \S+"
     assert re.fullmatch(message, str(caught.value))
