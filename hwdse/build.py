@@ -35,6 +35,10 @@ class BuildError(ValueError):
     """One sentence: which tool, what happened, and where its log lies."""
 
 
+class OverfullError(BuildError):
+    """What was placed needs more than the device has."""
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """A tool's name and its arguments; `log` keeps what it prints."""
@@ -81,8 +85,8 @@ class BuildPlan:
 def run(plan: BuildPlan, cache: Path, programs: Programs) -> Path:
     """The folder with the results of `plan`: a finished one from `cache`, or a new one.
 
-    BuildError where a tool is missing, crashes twice, hangs or leaves no result, or where the disk is full; a failed
-    folder is kept in `cache / "failed"`.
+    BuildError where a tool is missing, crashes twice, hangs or leaves no result, or where the disk is full, and
+    OverfullError where a log says that the device is; a failed folder is kept in `cache / "failed"`.
     """
     return _Builder(cache, programs).run(plan)
 
@@ -184,7 +188,8 @@ class _Builder:
             if failure is not None:
                 failed = self.cache / "failed" / plan.digest
                 _replace(folder, failed)
-                raise BuildError(f"{failure}; see {failed}")
+                full = any(overfull(failed / command.log) for command in plan.commands)
+                raise (OverfullError if full else BuildError)(f"{failure}; see {failed}")
             _keep(plan, folder)
             (folder / "done.json").write_text(_done(plan, taken))
             return _settle(folder, place)

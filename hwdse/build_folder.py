@@ -8,21 +8,21 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hwdse import host
-from hwdse.artifact import DESIGN, NETLIST, places
+from hwdse.artifact import DESIGN, places
 from hwdse.assembly import STALLS, Assembly, patience
 from hwdse.beats import Beats
 from hwdse.boards import Board
 from hwdse.build import BuildPlan, seconds
-from hwdse.cost import FpgaCost
+from hwdse.cost import FpgaCost, Resources
 from hwdse.design import Design
 from hwdse.evaluation import Accuracy
-from hwdse.flow import Measured
-from hwdse.flows.bitstream import Bitstream, bitstream, wheels
+from hwdse.flows.bitstream import Bitstream, between, bitstream, wheels
 from hwdse.flows.yosys import RUN as YOSYS_RUN
-from hwdse.network import Codes
+from hwdse.instances import NETLIST
+from hwdse.network import Codes, Network
 from hwdse.proof import Compared, Proof
 from hwdse.simulation import COMPILE, program_plan, stimulus, toolbox
-from hwdse.target import fpga, uses
+from hwdse.target import fpga, side_by_side
 
 SYNTH, SIM = "synth", "sim"
 CONSOLE = {  # tool of a plan -> what a shell calls it, once its wheel is installed
@@ -42,21 +42,29 @@ _ENVIRONMENT = Environment(
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """All that a build has made and found."""
+class Chosen:
+    """What any build is of: a trial of a study, in whole numbers."""
 
     study: str
     trial: int
-    network: str
-    chosen: Design
+    design: Design
+    network: Network  # the design lowered
+    equality: Compared  # with Brevitas
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """All that a build has made and found."""
+
+    of: Chosen
     assembly: Assembly
     board: Board
     flow: Bitstream
     plan: BuildPlan
     folder: Path  # with the results of the plan
-    measured: Measured
+    area: Resources  # as placed
+    mhz: float  # as routed
     predicted: FpgaCost
-    equality: Compared
     proof: Proof
     accuracy: Accuracy  # of the quantised model
     images: tuple[tuple[float, ...], ...]  # channels x rows x columns
@@ -67,12 +75,23 @@ class Made:
     @property
     def met(self) -> bool:
         """Whether the clock of the board is met."""
-        return self.measured.mhz is not None and self.measured.mhz >= self.board.clock_mhz
+        return self.mhz >= self.board.clock_mhz
 
     @property
     def bitstream(self) -> str:
         """The name of its file."""
         return bitstream(self.folder).name
+
+    @property
+    def cycles(self) -> int:
+        """From image to image, as found: the most, should they differ."""
+        return max(self.proof.cycles)
+
+    @property
+    def seconds(self) -> tuple[tuple[str, float], ...]:
+        """Of the wall clock, by tool; nothing where they were not measured."""
+        taken = seconds(self.folder)
+        return tuple(zip((command.argv[0] for command in self.plan.commands), taken, strict=True)) if taken else ()
 
 
 def contents(made: Made, cache: Path) -> dict[str, bytes]:
@@ -92,27 +111,32 @@ def contents(made: Made, cache: Path) -> dict[str, bytes]:
 
 def facts(made: Made) -> dict[str, object]:
     """What the manifest says beside the digests."""
-    taken = zip((command.argv[0] for command in made.plan.commands), seconds(made.folder), strict=False)
-    return {
-        "hwdse": version("hwdse"),
-        "study": made.study,
-        "trial": made.trial,
-        "network": made.network,
-        "chosen": made.chosen.digest,
-        "design": made.assembly.network.design.digest,
-        "layers": [asdict(place) for place in places(made.assembly.network, made.chosen)],
-        "hardware": f"{SYNTH}/{NETLIST}",
+    return origin(made.of, f"{SYNTH}/{NETLIST}", made.board.device) | {
         "board": made.board.name,
-        "device": made.board.device,
         "tools": dict(made.plan.tools),
         "plan": made.plan.digest,
-        "seconds": {tool: round(wall, 1) for tool, wall in taken},
+        "seconds": {tool: round(taken, 1) for tool, taken in made.seconds},
         "queues": dict(made.assembly.depths),
         "predicted": asdict(made.predicted.area),
-        "placed": asdict(made.measured.area),
-        "mhz": made.measured.mhz,
-        "equality": asdict(made.equality),
+        "placed": asdict(made.area),
+        "mhz": made.mhz,
         "proof": asdict(made.proof),
+    }
+
+
+def origin(of: Chosen, hardware: str, device: str) -> dict[str, object]:
+    """What the manifest of any build says; `hardware`: the file with its units."""
+    return {
+        "hwdse": version("hwdse"),
+        "study": of.study,
+        "trial": of.trial,
+        "network": of.network.workload.name,
+        "chosen": of.design.digest,
+        "design": of.network.design.digest,
+        "layers": [asdict(place) for place in places(of.network, of.design)],
+        "hardware": hardware,
+        "device": device,
+        "equality": asdict(of.equality),
     }
 
 
@@ -149,11 +173,14 @@ def _render(name: str, values: Mapping[str, object]) -> bytes:
 
 def _make(made: Made, program: BuildPlan) -> dict[str, object]:
     limit, idle = patience(made.assembly.cycles, made.proof.images)
+    logs = [command.log for command in made.plan.commands]  # which only hwdse writes
     verilate = next(command.argv for command in program.commands if command.argv[0] == "verilator")
     return {
         "bitstream": made.bitstream,
         "sources": " ".join(f"{SYNTH}/{name}" for name, _ in made.plan.files),
         "commands": [" ".join((CONSOLE[argv[0]], *argv[1:])) for argv in (c.argv for c in made.plan.commands)],
+        "made": " ".join(name for name in made.plan.results if name not in logs),
+        "between": " ".join(between(fpga(made.board.device))),
         "images": made.proof.images,
         "sums": made.proof.sums,
         "runs": [f"0 {int(stall * 2**32)} {limit} {idle} 1 0 1" for stall in STALLS],
@@ -165,23 +192,23 @@ def _make(made: Made, program: BuildPlan) -> dict[str, object]:
 
 def _readme(made: Made) -> dict[str, object]:
     target, clock = fpga(made.board.device), made.predicted.clock
-    pairs = zip(uses(made.predicted.area, target), uses(made.measured.area, target), strict=False)
+    pairs = side_by_side((made.predicted.area, made.area), target)
     return {
-        "network": made.network,
+        "network": made.of.network.workload.name,
         "board": made.board.name,
         "board_mhz": made.board.clock_mhz,
         "board_source": made.board.source,
-        "chosen": made.chosen.digest,
-        "study": made.study,
-        "trial": made.trial,
+        "chosen": made.of.design.digest,
+        "study": made.of.study,
+        "trial": made.of.trial,
         "version": version("hwdse"),
         "areas": [(f"{one.name} of {one.available:,}", f"{one.used:,}", f"{two.used:,}") for one, two in pairs],
         "clock_predicted": "unknown" if clock is None else f"{clock.mhz:.1f}",
-        "clock_routed": "none" if made.measured.mhz is None else f"{made.measured.mhz:.1f}",
+        "clock_routed": f"{made.mhz:.1f}",
         "met": made.met,
-        "cycles": made.assembly.cycles,
-        "rate": round(made.board.clock_mhz * 1e6 / made.assembly.cycles),
-        "equality": made.equality,
+        "cycles": made.cycles,
+        "rate": round(made.board.clock_mhz * 1e6 / made.cycles),
+        "equality": made.of.equality,
         "proof": made.proof,
         "deepest": made.assembly.deepest,
         "accuracy": made.accuracy,

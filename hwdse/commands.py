@@ -1,6 +1,7 @@
 """What the commands of the command line do, each giving a table or a path."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -16,6 +17,7 @@ from hwdse.export import export as export_model
 from hwdse.metrics import Metric, metric
 from hwdse.pricing import Question, price, read_design
 from hwdse.report import write as write_report
+from hwdse.report.built import in_words as built_in_words
 from hwdse.report.describe import clock_in_words, energy_in_words
 from hwdse.result import Result, Trial
 from hwdse.search import Progress as Step
@@ -90,10 +92,11 @@ def _front_row(result: Result, trial: Trial) -> tuple[tables.Cell, ...]:
 
 
 def layers(path: Path, design: str) -> tables.Table:
-    """What one design of a run costs, layer by layer."""
+    """What one design of a run costs, layer by layer, and what it took on the boards that it was built for."""
     result = runs.load(path)
-    trial = runs.pick(result, design)
-    return layers_of(trial.evaluation.predicted, trial.evaluation.design, result.workload)
+    evaluation = runs.pick(result, design).evaluation
+    table = layers_of(evaluation.predicted, evaluation.design, result.workload)
+    return replace(table, note="\n".join([table.note, *map(built_in_words, evaluation.built)]))
 
 
 def layers_of(cost: FpgaCost, design: Design, workload: Workload) -> tables.Table:

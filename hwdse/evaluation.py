@@ -1,13 +1,13 @@
 """What is known of one design: its accuracy with the data that shows it, its predicted and its measured cost."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwdse.cost import FpgaCost
+from hwdse.cost import LATER, FpgaCost
 from hwdse.design import Design
 
 Z95 = 1.959963984540054  # the 97.5 % point of the normal distribution
@@ -92,14 +92,26 @@ def paired(a: Accuracy, b: Accuracy) -> Difference:
 
 
 @dataclass(frozen=True, slots=True)
+class Built:
+    """A design as the bitstream of a board, whose device may be another one than that of the study."""
+
+    board: str
+    board_mhz: float  # that it needs
+    predicted: FpgaCost  # for the device of the board
+    measured: FpgaCost  # as placed and routed, and the cycles as simulated
+    seconds: tuple[tuple[str, float], ...]  # of the wall clock, by tool
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """One design with everything that was paid for."""
 
     design: Design
     accuracies: tuple[Accuracy, ...]  # one per split
     predicted: FpgaCost
-    measured: tuple[FpgaCost, ...]
+    measured: tuple[FpgaCost, ...]  # on the device of the study
     weight_bits: int  # of all stored weights
+    built: tuple[Built, ...] = field(default=(), metadata=LATER)  # one per board
 
     def accuracy(self, split: str) -> Accuracy:
         """The accuracy on `split`."""

@@ -4,6 +4,7 @@ Every number of a device comes from the data sheet its file cites.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 
@@ -59,14 +60,23 @@ class Use:
 
 def uses(area: Resources, target: FpgaTarget) -> tuple[Use, ...]:
     """Of every resource that the device has or the design needs."""
-    all_ = (
+    return tuple(use for use in _all_uses(area, target) if use.used or use.available)
+
+
+def side_by_side(areas: Sequence[Resources], target: FpgaTarget) -> tuple[tuple[Use, ...], ...]:
+    """For every resource that the device has or one of `areas` needs: how much each of them takes."""
+    rows = zip(*(_all_uses(area, target) for area in areas), strict=True)
+    return tuple(row for row in rows if any(use.used or use.available for use in row))
+
+
+def _all_uses(area: Resources, target: FpgaTarget) -> tuple[Use, ...]:
+    return (
         Use("LUT", area.luts, target.luts),
         Use("FF", area.ffs, target.ffs),
         Use("DSP", area.dsps, target.dsps),
         Use(f"BRAM{target.bram_kib}", area.brams, target.brams),
         Use("URAM", area.urams, target.urams),
     )
-    return tuple(use for use in all_ if use.used or use.available)
 
 
 _DEVICES = Folder(

@@ -5,6 +5,7 @@ They are Apache-2.0, and the wheel of hls4ml has them.
 
 import subprocess
 from collections.abc import Sequence
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
@@ -23,6 +24,15 @@ def ap_types() -> Path | None:
     spec = find_spec("hls4ml")
     folder = None if spec is None or spec.origin is None else Path(spec.origin).parent / "templates/vivado/ap_types"
     return folder if folder is not None and (folder / "ap_int.h").is_file() else None
+
+
+def tools() -> dict[str, str]:
+    """What `simulate` uses, with versions; nothing where it has nothing to compile with."""
+    compiler = which("g++")
+    if ap_types() is None or compiler is None:
+        return {}
+    said = subprocess.run((compiler, "-dumpfullversion"), capture_output=True, text=True, check=True)
+    return {"g++": said.stdout.strip(), "hls4ml": version("hls4ml")}
 
 
 def simulate(project: Files) -> str | None:

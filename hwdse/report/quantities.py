@@ -19,6 +19,11 @@ def points(difference: float) -> str:
     return f"{100 * abs(difference):.2f} points"
 
 
+def error(predicted: float, measured: float) -> str:
+    """Predicted minus measured, relative to measured; '' where that is nothing."""
+    return f"{100 * (predicted / measured - 1):+.1f} %" if measured else ""
+
+
 def seconds(value: float) -> str:
     """A duration in the unit that suits it."""
     unit, size = time_unit(value)

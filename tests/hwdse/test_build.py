@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from hwdse.build import BuildError, BuildPlan, Command, Programs, beside, run, run_all, seconds
+from hwdse.build import BuildError, BuildPlan, Command, OverfullError, Programs, beside, run, run_all, seconds
 from hwdse.progress import mark
 
 TOOL = (sys.executable, "-c")
@@ -175,6 +175,13 @@ def test_a_tool_that_prints_garbage(tmp_path: Path) -> None:
     bad = plan("import sys; sys.stdout.buffer.write(bytes(range(128, 256)) * 9); exit(1)")
     with pytest.raises(BuildError, match=r"^py failed with exit status 1, 2 times \(\ufffd{200}\); see \S+$"):
         run(bad, tmp_path, PROGRAMS)
+
+
+@pytest.mark.parametrize(("used", "kind"), [(5, OverfullError), (3, BuildError)])
+def test_a_device_that_is_too_small_is_an_error_of_its_own(used: int, kind: type[BuildError], tmp_path: Path) -> None:
+    with pytest.raises(BuildError) as caught:
+        run(plan(f"print('Info: DP16KD: {used}/ 4 125%'); exit(1)"), tmp_path, PROGRAMS)
+    assert type(caught.value) is kind
 
 
 def test_a_tool_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:

@@ -83,12 +83,12 @@ def test_missing_things_are_errors() -> None:
         RESULT.float_accuracy("test")
 
 
-def test_results_from_before_there_were_sensitivities_races_and_times_can_be_read() -> None:
+def test_results_from_before_there_were_sensitivities_races_times_and_builds_can_be_read() -> None:
     text = encode(RESULT)
-    for new in ('"sensitivities":[],', '"racing":null', '"seconds":null'):
+    for new in ('"sensitivities":[],', '"racing":null', '"seconds":null', '"built":[]'):
         assert new in text
-    old = re.sub(r',"(sensitivities":\[\]|racing":null|seconds":null)', "", text)
-    assert not any(name in old for name in ("sensitivities", "racing", 'seconds":null'))
+    old = re.sub(r',"(sensitivities":\[\]|racing":null|seconds":null|built":\[\])', "", text)
+    assert not any(name in old for name in ("sensitivities", "racing", 'seconds":null', "built"))
     assert decode(Result, old) == RESULT
 
 

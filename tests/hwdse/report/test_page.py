@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from hwdse.cost import Clock, LayerCost, Resources, Term
+from hwdse.evaluation import Built
 from hwdse.report import write
 from hwdse.report.breakdown import breakdown, made_of
+from hwdse.report.built import in_words, lines
 from hwdse.report.convergence import hypervolume
 from hwdse.report.figures import plots
 from hwdse.report.interactive import library
@@ -187,6 +189,59 @@ def test_measured_costs_stand_beside_the_predicted(result: Result) -> None:
         ("BRAM18", 2, 0, ""),
     ]
     assert "Predicted and measured trial measured by" in words(rendered(changed))
+
+
+def test_labels_are_those_of_the_device(result: Result) -> None:
+    trial, target = result.trial(2), replace(result.target, bram_kib=4)
+    trial = replace(trial, evaluation=replace(trial.evaluation, measured=(trial.evaluation.predicted,)))
+    changed = replace(result, target=target, trials=tuple(trial if t.number == 2 else t for t in result.trials))
+    assert [check.resource for check in checks(changed)] == ["LUT", "FF", "BRAM4"]
+
+
+def on_board(result: Result, luts: int, mhz: float, board_mhz: float) -> Built:
+    """Trial 2 as it might be built for a board with other block RAMs than the device of the study."""
+    predicted = replace(result.trial(2).evaluation.predicted, device="ice40_hx8k")
+    area = Resources(luts=luts, ffs=650, brams=8)
+    layer = LayerCost("whole", (Term("placed", area),), 2304, 0)
+    measured = replace(predicted, layers=(layer,), clock_mhz=mhz, interval_cycles=2304)
+    taken = (("yosys", 12.34), ("nextpnr-ice40", 1800.0))
+    return Built("hx8k_breakout", board_mhz, replace(predicted, interval_cycles=2300), measured, taken)
+
+
+def test_a_build_stands_beside_the_prediction_for_its_board(result: Result) -> None:
+    clock = Clock(40.0, 30.0, 50.0)
+    built = on_board(result, 3000, 44.44, 12.0)
+    layers = tuple(replace(layer, clock=clock) for layer in built.predicted.layers)
+    built = replace(built, predicted=replace(built.predicted, layers=layers))
+    trial = result.trial(2)
+    trial = replace(trial, evaluation=replace(trial.evaluation, built=(built,)))
+    changed = replace(result, trials=tuple(trial if t.number == 2 else t for t in result.trials))
+    assert checks(changed) == ()
+    text = words(rendered(changed))
+    title = "Built trial board what predicted built error available used"
+    of = "2 hx8k_breakout (ice40_hx8k)"
+    said = (
+        f"{title} {of} LUT 2,880 3,000 -4.0 % 7,680 39.06 % {of} FF 520 650 -20.0 % 7,680 8.46 % "
+        f"{of} BRAM4 2 8 -75.0 % 32 25.00 % {of} clock, MHz 40.0 44.4 -10.0 % 12 needed met "
+        f"{of} cycles from image to image 2,300 2,304 -0.2 % {of} wall time of yosys, s 12.3 "
+        f"{of} wall time of nextpnr-ice40, s 1,800.0 Predicted for the device of the board"
+    )
+    assert said in text
+    assert title not in words(rendered(result))
+
+
+def test_a_build_in_words(result: Result) -> None:
+    built = on_board(result, 3000, 44.44, 48.0)
+    area = "3,000 of 7,680 LUT (39.06 %), 650 of 7,680 FF (8.46 %), 8 of 32 BRAM4 (25.00 %)"
+    pace = "44.4 MHz of 48, 2,304 cycles from image to image"
+    took = " Wall time: yosys 12.3 s, nextpnr-ice40 1,800.0 s."
+    assert in_words(built) == f"Built for hx8k_breakout: {area}; {pace}.{took}"
+    assert in_words(replace(built, seconds=())) == f"Built for hx8k_breakout: {area}; {pace}."
+
+
+def test_a_clock_that_is_missed_and_was_not_predicted(result: Result) -> None:
+    (line,) = (line for line in lines(on_board(result, 3000, 44.44, 48.0)) if line.what == "clock, MHz")
+    assert (line.predicted, line.built, line.error, line.limit, line.share) == ("", "44.4", "", "48 needed", "MISSED")
 
 
 def test_many_layers_outside_are_counted_and_listed(result: Result) -> None:
