@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from random import Random
-from time import perf_counter
 from typing import TypeVar
 
 from jinja2 import Environment, StrictUndefined
@@ -25,7 +24,7 @@ from jinja2 import Environment, StrictUndefined
 from hwdse import board_top, host, models
 from hwdse.assembly import Assembly, assemble, prove
 from hwdse.boards import board, boards
-from hwdse.build import run
+from hwdse.build import run, seconds
 from hwdse.calibration.command import CACHE
 from hwdse.cost_models.dataflow import Dataflow
 from hwdse.data import DataSpec, load
@@ -173,8 +172,9 @@ def make(one: tuple[str, str], cache: Path, cifar: Path | None) -> Row:
 
 def placed(row: Row, made: Assembly, cache: Path) -> Row:
     """The row with what nextpnr makes of the accelerator alone, without a serial line."""
-    flow, start = Nextpnr(), perf_counter()
-    found = flow.read(run(flow.plan(made.accelerator.netlist, DEVICE), cache, flow.programs()))
+    flow = Nextpnr()
+    folder = run(flow.plan(made.accelerator.netlist, DEVICE), cache, flow.programs())
+    found = flow.read(folder)
     area = found.area
     return replace(
         row,
@@ -183,7 +183,7 @@ def placed(row: Row, made: Assembly, cache: Path) -> Row:
         placed_dsps=area.dsps,
         placed_brams=area.brams,
         routed_mhz=None if found.mhz is None else round(found.mhz, 2),
-        seconds=round(perf_counter() - start),
+        seconds=round(sum(seconds(folder))),
     )
 
 
@@ -214,7 +214,7 @@ def on_board(name: str, cache: Path) -> OnBoard:
     """Synthesises, places, routes and packs for one board."""
     one, (bench, _) = board(name), trained(ON_BOARD, None)
     target, formats = fpga(one.device), "int3" if one.device == "ice40_up5k" else "e2m1"
-    lowered, model, start = lower(bench, design(bench, formats, ON_BOARD_PACE)), Dataflow(), perf_counter()
+    lowered, model = lower(bench, design(bench, formats, ON_BOARD_PACE)), Dataflow()
     made = assemble(lowered, model.elements(lowered.workload, lowered.design, target), target, cache)
     flow = Bitstream(name, board_top.queue_bytes(host.image_bytes(lowered, made.accelerator), target))
     folder = run(flow.plan(made.accelerator.netlist, target), cache, flow.programs())
@@ -226,7 +226,7 @@ def on_board(name: str, cache: Path) -> OnBoard:
     return OnBoard(
         *(name, one.device, formats, area.luts, found.area.luts, available["LUT"], used[memory], available[memory]),
         *(found.area.dsps, one.clock_mhz, round(found.mhz, 2), round(one.clock_mhz * 1e6 / made.cycles)),
-        *(bitstream(folder).stat().st_size, round(perf_counter() - start)),
+        *(bitstream(folder).stat().st_size, round(sum(seconds(folder)))),
     )
 
 
@@ -269,7 +269,7 @@ def page(rows: Sequence[Row], on_boards: Sequence[OnBoard]) -> str:
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    environment.filters |= {"whole": "{:,}".format, "percent": "{:+.1%}".format}
+    environment.filters |= {"whole": "{:,}".format, "percent": "{:+.1f} %".format}
     template = environment.from_string((HERE / "accelerators.md.j2").read_text(encoding="utf-8"))
     built = [row for row in rows if row.placed_luts is not None]
     words = {"rows": rows, "built": built, "boards": on_boards, "device": DEVICE, "cases": CASES}
