@@ -313,6 +313,17 @@ def techniques(as_json: Json = False) -> None:
 
 
 @app.command()
+def setup(
+    part: Annotated[str, typer.Argument(metavar="PART", help="finn: FINN+ in a Python environment of its own.")],
+    at: Annotated[Path | None, typer.Option(help="Its folder; $HWDSE_FINN or one in ~/.cache/hwdse otherwise.")] = None,
+) -> None:
+    """Install a tool beside hwdse that cannot be in its environment; does nothing where it is ready."""
+    from hwdse import setup_command
+
+    print(setup_command.setup(part, at))
+
+
+@app.command()
 def doctor(as_json: Json = False) -> None:
     """Say what is installed here and what it is for."""
     from hwdse import doctor as checks
