@@ -1,0 +1,97 @@
+"""What is asked of the worker and what it answers: frozen dataclasses on both sides, JSON lines between them.
+
+A line that is not what its dataclass says is an error: nothing is filled in.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from types import NoneType, UnionType
+from typing import Generic, TypeVar, get_args, get_origin, get_type_hints
+
+Answer = TypeVar("Answer", covariant=True)
+Made = TypeVar("Made")
+
+
+class Request(Generic[Answer]):
+    """A question; the type that answers it is its argument."""
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """What the environment has."""
+
+    finn: str
+    qonnx: str
+    onnx: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hello(Request[Versions]):
+    """Imports FINN, which takes seconds, once."""
+
+
+KINDS: Mapping[str, type] = {kind.__name__: kind for kind in (Hello,)}  # of requests
+
+
+def answer_of(kind: type) -> type:
+    """The type of the answers to requests of `kind`."""
+    base = next(base for base in kind.__orig_bases__ if get_origin(base) is Request)  # type: ignore[attr-defined]
+    found: type = get_args(base)[0]
+    return found
+
+
+def dump(request: Request[object]) -> str:
+    """The line of a request."""
+    return json.dumps({"kind": type(request).__name__, "request": plain(request)})
+
+
+def plain(value: object) -> dict[str, object]:
+    """A dataclass as JSON has it."""
+    assert is_dataclass(value)
+    assert not isinstance(value, type)
+    return asdict(value)
+
+
+def parse(line: str) -> Request[object]:
+    """The request of a line."""
+    data = json.loads(line)
+    made: Request[object] = read(KINDS[data["kind"]], data["request"])
+    return made
+
+
+def read(kind: type[Made], data: object) -> Made:
+    """The dataclass `kind` of what JSON gave; ValueError where it is not."""
+    if not isinstance(data, dict):
+        raise ValueError(f"a {kind.__name__} is an object of JSON, not {_short(data)}")
+    assert is_dataclass(kind)
+    names = [field.name for field in fields(kind)]
+    if sorted(data) != sorted(names):
+        raise ValueError(f"a {kind.__name__} has {', '.join(names) or 'nothing'}, not {', '.join(data) or 'nothing'}")
+    hints = get_type_hints(kind)
+    return kind(**{name: _value(hints[name], data[name], name) for name in names})
+
+
+def _value(hint: object, data: object, name: str) -> object:
+    """`data`, which JSON gave, as `hint` says: tuples are its lists."""
+    if isinstance(hint, UnionType):
+        if data is None and NoneType in get_args(hint):
+            return None
+        return _value(next(inner for inner in get_args(hint) if inner is not NoneType), data, name)
+    if get_origin(hint) is tuple and isinstance(data, list):
+        inner = get_args(hint)
+        kinds = [inner[0]] * len(data) if inner[-1] is Ellipsis else list(inner)
+        if len(kinds) == len(data):
+            return tuple(_value(kind, one, name) for kind, one in zip(kinds, data, strict=True))
+    elif isinstance(hint, type) and is_dataclass(hint):
+        return read(hint, data)
+    elif hint is float and type(data) is int:
+        return float(data)
+    elif type(data) is hint:
+        return data
+    raise ValueError(f"{name} is {getattr(hint, '__name__', hint)}, not {_short(data)}")
+
+
+def _short(data: object) -> str:
+    text = json.dumps(data)
+    return text if len(text) <= 60 else f"{text[:57]}..."
