@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Generic, TypeVar, get_args, get_origin, get_type_hints
 
+from hwdse.onnx_graph import LayerGrids
+
 Answer = TypeVar("Answer", covariant=True)
 Made = TypeVar("Made")
 
@@ -31,7 +33,42 @@ class Hello(Request[Versions]):
     """Imports FINN, which takes seconds, once."""
 
 
-KINDS: Mapping[str, type] = {kind.__name__: kind for kind in (Hello,)}  # of requests
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a QONNX file says, read back from it."""
+
+    layers: tuple[LayerGrids, ...]
+    output: str  # the tensor that leaves
+
+
+@dataclass(frozen=True, slots=True)
+class Write(Request[Written]):
+    """Writes a graph as a QONNX file and reads it again."""
+
+    graph: str  # a file of `onnx_graph.Graph`
+    out: str
+    layers: tuple[str, ...]  # to read back
+    top1: bool  # the number of the class instead of the logits
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """The tensors of a file that came out."""
+
+    tensors: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Execute(Request[Executed]):
+    """Runs a QONNX file on images, node by node as QONNX defines it."""
+
+    model: str
+    images: str  # a file of numpy: n x ...
+    out: str  # a file of numpy with the tensors that are asked for
+    tensors: tuple[str, ...]
+
+
+KINDS: Mapping[str, type] = {kind.__name__: kind for kind in (Hello, Write, Execute)}  # of requests
 
 
 def answer_of(kind: type) -> type:

@@ -7,6 +7,7 @@ from typing import Any
 import finn.builder.build_dataflow  # noqa: F401 -- takes seconds, once
 
 from hwdse.finn import messages
+from hwdse.finn_worker import models
 
 
 def hello(request: messages.Hello) -> messages.Versions:
@@ -14,7 +15,11 @@ def hello(request: messages.Hello) -> messages.Versions:
     return messages.Versions(version("finn-plus"), version("qonnx"), version("onnx"))
 
 
-HANDLERS: Mapping[type, Callable[[Any], object]] = {messages.Hello: hello}
+HANDLERS: Mapping[type, Callable[[Any], object]] = {
+    messages.Hello: hello,
+    messages.Write: models.write,
+    messages.Execute: models.execute,
+}
 
 
 def answer(request: messages.Request[object]) -> object:
