@@ -72,7 +72,7 @@ def compare(model: fx.GraphModule, images: Tensor, others: Mapping[str, NDArray[
         source = str(node.args[0])
         equal = np.ones_like(runner.values[source].numpy(), bool)
         if source != _input(model):
-            equal = _within(runner, source, others[source], clean, str(node.target))
+            equal = _within(runner, source, others[source], clean)
         differ = runner.values[node.name].numpy() != others[node.name]
         if (differ & equal)[clean].any():
             raise ValueError(f"the quantiser after {source!r} gives other codes for equal numbers")
@@ -81,15 +81,45 @@ def compare(model: fx.GraphModule, images: Tensor, others: Mapping[str, NDArray[
     if not clean.any():
         raise ValueError(f"none of {len(images)} images has equal codes up to the logits")
     logits = _logits(model)
-    _within(runner, logits, others[logits], clean, logits)
+    _within(runner, logits, others[logits], clean)
     apart = abs(runner.values[logits].numpy() - others[logits])[clean]
     bound = float(runner.errors[logits].numpy()[clean].max())
     return Agreement(len(images), codes, moved, int(clean.sum()), float(apart.max()), bound)
 
 
-def _within(
-    runner: "_Runner", name: str, other: NDArray[np.float32], clean: NDArray[np.bool_], where: str
-) -> NDArray[np.bool_]:
+def decided(model: fx.GraphModule, images: Tensor) -> NDArray[np.bool_]:
+    """The images of which no number is so near to a threshold that another order of additions may move its code."""
+    runner = _Runner(model)
+    found = torch.ones(len(images), dtype=torch.bool)
+    with torch.no_grad():
+        runner.run(images.clone())
+        for node in _quantisers(model):
+            number, error = runner.values[str(node.args[0])].double(), runner.errors[str(node.args[0])]
+            if bool((error > 0).any()):
+                quantiser = model.get_submodule(str(node.target))
+                low, high = (value(quantiser(_beyond(number, sign * error))) for sign in (-1, 1))
+                found &= (low == high).flatten(1).all(1)
+    return found.numpy()
+
+
+def _beyond(number: Tensor, error: Tensor) -> Tensor:
+    """The float32 numbers that lie one further than `number + error`, in its direction."""
+    far = (number + error).float()
+    return torch.nextafter(far, torch.copysign(torch.full_like(far, torch.inf), error.float()))
+
+
+def agreeing(model: fx.GraphModule, images: Tensor, logits: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """The images for which `logits` are those of `model` within the bound of their roundings."""
+    runner = _Runner(model)
+    with torch.no_grad():
+        runner.run(images.clone())
+    own, bound = runner.values[_logits(model)].numpy(), runner.errors[_logits(model)].numpy()
+    if own.shape != logits.shape:
+        raise ValueError(f"the logits are {own.shape}, not {logits.shape}")
+    return np.asarray((abs(own.astype(np.float64) - logits) <= bound).all(1))
+
+
+def _within(runner: "_Runner", name: str, other: NDArray[np.float32], clean: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Where the numbers are equal; ValueError where they are further apart than they can be."""
     own, bound = runner.values[name].numpy(), runner.errors[name].numpy()
     if own.shape != other.shape:

@@ -68,7 +68,65 @@ class Execute(Request[Executed]):
     tensors: tuple[str, ...]
 
 
-KINDS: Mapping[str, type] = {kind.__name__: kind for kind in (Hello, Write, Execute)}  # of requests
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What is worked on in one cycle by a node of FINN, named as after its specialisation: `MVAU_rtl_0`."""
+
+    node: str
+    pe: int | None  # None where the node has no such attribute
+    simd: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A node of the accelerator as FINN estimates it; `layer` of the design where it has weights."""
+
+    folded: Folded
+    layer: str | None
+    operation: str
+    cycles: int
+    luts: int
+    bram18s: int
+    urams: int
+    dsps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of FINN that was done, and what the network is made of after it."""
+
+    name: str
+    seconds: float
+    operations: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimated:
+    """FINN's own numbers for a network."""
+
+    steps: tuple[Step, ...]
+    outside: tuple[str, ...]  # operations before and behind the accelerator
+    units: tuple[Unit, ...]
+    interval_cycles: int  # of the slowest unit
+    latency_cycles: int  # the sum along the longest path
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate(Request[Estimated]):
+    """Takes a QONNX file through FINN's steps up to its estimates, and executes what each step gives."""
+
+    model: str
+    layers: tuple[str, ...]  # with weights
+    images: str  # a file of numpy: n x ...
+    out: str  # a file of numpy: what leaves after each step, by its name
+    folder: str  # for FINN's files; new
+    part: str  # of AMD: xczu3eg-sbva484-1-e
+    clock_ns: float
+    target_fps: int | None  # FINN chooses the folding,
+    folding: tuple[Folded, ...]  # or it is given
+
+
+KINDS: Mapping[str, type] = {kind.__name__: kind for kind in (Hello, Write, Execute, Estimate)}  # of requests
 
 
 def answer_of(kind: type) -> type:

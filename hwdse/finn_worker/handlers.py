@@ -7,7 +7,7 @@ from typing import Any
 import finn.builder.build_dataflow  # noqa: F401 -- takes seconds, once
 
 from hwdse.finn import messages
-from hwdse.finn_worker import models
+from hwdse.finn_worker import models, steps
 
 
 def hello(request: messages.Hello) -> messages.Versions:
@@ -19,6 +19,7 @@ HANDLERS: Mapping[type, Callable[[Any], object]] = {
     messages.Hello: hello,
     messages.Write: models.write,
     messages.Execute: models.execute,
+    messages.Estimate: steps.estimate,
 }
 
 

@@ -1,6 +1,7 @@
 """Two evaluations of a model agree as far as roundings explain, and no further."""
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from torch import fx
 
 from hwdse.equality import in_float64
-from hwdse.roundings import Agreement, compare, tensors
+from hwdse.roundings import Agreement, agreeing, compare, decided, tensors
 from tests.hwdse.networks import bench, split, uniform
 
 Values = dict[str, NDArray[np.float32]]
@@ -87,6 +88,29 @@ def test_a_code_that_roundings_move_is_counted_and_its_image_not_followed() -> N
     found["relu2"][2] = found["quant_2"][2] = found["fc3"][2] = 99
     agreement = compare(model("mlp"), IMAGES, found)
     assert (agreement.moved, agreement.followed, agreement.difference) == (1, len(IMAGES) - 1, 0.0)
+
+
+def test_an_image_near_a_threshold_is_not_decided() -> None:
+    """One number is put on a threshold by the bias of its row."""
+    whole = model("mlp")
+    before = decided(whole, IMAGES)
+    assert before.sum() > len(IMAGES) / 2
+    image = int(np.flatnonzero(before)[0])
+    quantiser: Any = whole.get_submodule("quant_1")
+    found, scale = recorded(whole)["relu1"][image], float(quantiser.act_quant.scale().detach())
+    row = int(np.argmax(found))
+    with torch.no_grad():
+        whole.get_submodule("fc1").bias[row] += 3.5 * scale - float(found[row])  # type: ignore[index, operator]
+    assert not decided(whole, IMAGES)[image]
+
+
+def test_images_with_other_logits_do_not_agree() -> None:
+    logits = recorded(model("mlp"))["fc3"]
+    assert agreeing(model("mlp"), IMAGES, logits).all()
+    logits[3, 7] += 0.001
+    assert np.flatnonzero(~agreeing(model("mlp"), IMAGES, logits)).tolist() == [3]
+    with pytest.raises(ValueError, match=r"^the logits are \(20, 10\), not \(20, 9\)$"):
+        agreeing(model("mlp"), IMAGES, logits[:, :9])
 
 
 def test_agreements_add_up() -> None:
