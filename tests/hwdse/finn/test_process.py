@@ -1,5 +1,8 @@
 """The process of FINN+: what it answers is typed, and whatever else it does is one sentence."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +14,7 @@ from hwdse.finn.messages import Hello, Versions, dump, parse, read
 from hwdse.finn.process import Worker
 from tests.hwdse.finn.fakes import alive, empty_environment, real_environment, script
 
+ROOT = Path(__file__).parents[3]
 PRINTED = r" \(this is no part of the protocol\)$"
 
 
@@ -86,6 +90,31 @@ def test_closing_ends_it_and_removes_its_files(environment: Environment, tmp_pat
         assert alive(process)
     assert not alive(process)
     assert not folder.exists()
+
+
+PARENT = """
+import os, sys
+from pathlib import Path
+from hwdse.finn.environment import Environment
+from hwdse.finn.messages import Hello
+from hwdse.finn.process import Worker
+worker = Worker(Environment(Path(sys.argv[1])), Path(sys.argv[2]))
+worker.ask(Hello(), 20.0)
+print(worker._running.process.pid, flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_it_ends_with_whoever_asks(environment: Environment, tmp_path: Path) -> None:
+    good = script(tmp_path, 'answers.write(f"{number} {json.dumps(good)}\\n")')
+    command = [sys.executable, "-c", PARENT, str(environment.folder), str(good)]
+    here = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT, env=here)
+    assert done.returncode == -9, done.stderr
+    until = time.monotonic() + 20
+    while alive(int(done.stdout)) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not alive(int(done.stdout))
 
 
 def test_an_environment_that_is_not_ready(tmp_path: Path) -> None:
