@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwdse.finn.files import Tensor
-from hwdse.finn.messages import Estimate, Estimated, Folded
+from hwdse.finn.messages import Estimate, Estimated, Folded, Priced, Refold
 from hwdse.finn.process import Worker
 
 SECONDS = 600.0
@@ -55,3 +55,9 @@ def estimate(
     estimated = worker.ask(request, SECONDS)
     with np.load(received, allow_pickle=False) as file:
         return estimated, {step.name: file[step.name] for step in estimated.steps}
+
+
+def refold(worker: Worker, estimated: Estimated, part: str, folding: tuple[Folded, ...]) -> Priced:
+    """FINN's numbers for the same network with another folding of some nodes, in some hundredths of a second."""
+    layers = tuple((unit.folded.node, unit.layer) for unit in estimated.priced.units if unit.layer is not None)
+    return worker.ask(Refold(estimated.model, layers, part, folding), SECONDS)

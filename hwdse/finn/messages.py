@@ -101,14 +101,32 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimated:
-    """FINN's own numbers for a network."""
+class Priced:
+    """FINN's own numbers for a folded network."""
 
-    steps: tuple[Step, ...]
-    outside: tuple[str, ...]  # operations before and behind the accelerator
     units: tuple[Unit, ...]
     interval_cycles: int  # of the slowest unit
     latency_cycles: int  # the sum along the longest path
+
+
+@dataclass(frozen=True, slots=True)
+class Refold(Request[Priced]):
+    """Prices a network that has been through all steps with another folding."""
+
+    model: str  # `Estimated.model`
+    layers: tuple[tuple[str, str], ...]  # node -> layer, for messages and units
+    part: str
+    folding: tuple[Folded, ...]  # of the nodes that are another one
+
+
+@dataclass(frozen=True, slots=True)
+class Estimated:
+    """What FINN's steps made of a network."""
+
+    steps: tuple[Step, ...]
+    outside: tuple[str, ...]  # operations before and behind the accelerator
+    model: str  # a file, as long as its worker is there
+    priced: Priced
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +144,7 @@ class Estimate(Request[Estimated]):
     folding: tuple[Folded, ...]  # or it is given
 
 
-KINDS: Mapping[str, type] = {kind.__name__: kind for kind in (Hello, Write, Execute, Estimate)}  # of requests
+KINDS: Mapping[str, type] = {kind.__name__: kind for kind in (Hello, Write, Execute, Estimate, Refold)}  # of requests
 
 
 def answer_of(kind: type) -> type:

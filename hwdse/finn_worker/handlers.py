@@ -7,7 +7,7 @@ from typing import Any
 import finn.builder.build_dataflow  # noqa: F401 -- takes seconds, once
 
 from hwdse.finn import messages
-from hwdse.finn_worker import models, steps
+from hwdse.finn_worker import folding, models, steps
 
 
 def hello(request: messages.Hello) -> messages.Versions:
@@ -20,6 +20,7 @@ HANDLERS: Mapping[type, Callable[[Any], object]] = {
     messages.Write: models.write,
     messages.Execute: models.execute,
     messages.Estimate: steps.estimate,
+    messages.Refold: folding.refold,
 }
 
 

@@ -6,43 +6,32 @@ and some of what goes wrong is not said at all (a node left outside, a folding t
 
 import time
 from collections import Counter
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import finn.builder.build_dataflow_config as config
 import numpy as np
-from finn.analysis.fpgadataflow.dataflow_performance import dataflow_performance
-from finn.analysis.fpgadataflow.exp_cycles_per_layer import exp_cycles_per_layer
-from finn.analysis.fpgadataflow.res_estimation import res_estimation
 from finn.builder.build_dataflow_steps import build_dataflow_step_lookup
 from finn.builder.custom_step_library.resnet import step_resnet_streamline
 from finn.core.onnx_exec import execute_onnx
-from finn.transformation.fpgadataflow.annotate_cycles import AnnotateCycles
 from finn.transformation.fpgadataflow.convert_to_hw.global_acc_pool import InferGlobalAccPoolLayer
 from finn.transformation.streamline.absorb import AbsorbMulIntoMultiThreshold, AbsorbTransposeIntoMultiThreshold
 from finn.transformation.streamline.round_thresholds import RoundAndClipThresholds
-from finn.util.basic import part_map
 from finn.util.verification import despecialize_model
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.general import GiveUniqueNodeNames
 from qonnx.transformation.infer_datatypes import InferDataTypes
 
-from hwdse.finn.messages import Estimate, Estimated, Folded, Step, Unit
+from hwdse.finn.messages import Estimate, Estimated, Step
+from hwdse.finn_worker import folding
+from hwdse.finn_worker.folding import kind
 
 PREFIX = "step_"
 RELUS, RESIDUAL, SUMS = "unsigned_behind_relu", "resnet_streamline", "sums_for_average_pools"
 PARTITION, FOLDING, REPORTS = "create_dataflow_partition", "target_fps_parallelization", "generate_estimate_reports"
 MOVING = ("Transpose", "Flatten", "Reshape")  # what may stay outside: it computes nothing
 WEIGHTED = ("MatMul", "Conv", "MVAU", "VVAU")
-DIVIDED = {  # PE and SIMD of a node, and the attribute whose product they divide
-    "MVAU": (("PE", "MH"), ("SIMD", "MW")),
-    "VVAU": (("PE", "Channels"), ("SIMD", "Kernel")),
-    "Thresholding": (("PE", "NumChannels"),),
-    "ConvolutionInputGenerator": (("SIMD", "IFMChannels"),),
-    "FMPadding": (("SIMD", "NumChannels"),),
-}
 
 Array = np.ndarray[Any, Any]
 
@@ -51,9 +40,7 @@ def estimate(request: Estimate) -> Estimated:
     """FINN's estimates, and a file with what the network gives after each step."""
     if (request.target_fps is None) == (not request.folding):
         raise ValueError("an estimate has a target rate or a folding, and not both")
-    parts = sorted(set(part_map.values()))
-    if request.part not in parts:
-        raise ValueError(f"no part {request.part!r} of a board that FINN knows; known: {', '.join(parts)}")
+    folding.check_part(request.part)
     build, images = _config(request), np.load(request.images, allow_pickle=False)
     model = ModelWrapper(request.model)
     codes = {layer: _codes(_stored(model, layer)) for layer in request.layers}
@@ -62,8 +49,8 @@ def estimate(request: Estimate) -> Estimated:
     outside: tuple[str, ...] = ()
     for name in _names(_joins(model)):
         if name == FOLDING and request.folding:
-            _fold(model, request.folding)
-            _check_divisors(model, codes)
+            folding.fold(model, request.folding)
+            folding.check(model, _layers(model, codes))
             continue
         start = time.monotonic()
         model = _stepped(name, model, build, codes)
@@ -74,8 +61,12 @@ def estimate(request: Estimate) -> Estimated:
             images = _entering(parent, images)
         results[name] = _executed(model, images)
     np.savez(request.out, allow_pickle=False, **results)
-    _check_divisors(model, codes)
-    return _priced(model, build, codes, tuple(done), outside)
+    layers, file = _layers(model, codes), Path(request.folder) / "folded.onnx"
+    if missing := sorted(set(codes) - set(layers.values())):
+        raise ValueError(f"FINN has no unit with the weights of {missing[0]!r}")
+    folding.check(model, layers)
+    model.save(str(file))
+    return Estimated(tuple(done), outside, str(file), folding.price(model, request.part, layers))
 
 
 def _config(request: Estimate) -> Any:
@@ -162,7 +153,7 @@ def _operations(model: Any) -> tuple[tuple[str, int], ...]:
 
 def _executed(model: Any, images: Array) -> Array:
     """What leaves, image by image: nodes of the accelerator work on one."""
-    special = any(node.op_type != _kind(node) for node in model.graph.node)
+    special = any(node.op_type != kind(node) for node in model.graph.node)
     runs = despecialize_model(model) if special else model
     entering, leaving = runs.graph.input[0].name, runs.graph.output[0].name
     return np.concatenate([execute_onnx(runs, {entering: image[None]})[leaving] for image in images])
@@ -210,7 +201,7 @@ def _layers(model: Any, codes: dict[str, bytes]) -> dict[str, str]:
     """Node -> layer, by weights: FINN renames all nodes. Layers with equal weights follow in order."""
     left, found = dict(codes), {}
     for node in model.graph.node:
-        weights = model.get_initializer(node.input[1]) if _kind(node) in WEIGHTED else None
+        weights = model.get_initializer(node.input[1]) if kind(node) in WEIGHTED else None
         if weights is not None:
             own = _codes(weights)
             layer = next((layer for layer, other in left.items() if other == own), None)
@@ -218,63 +209,3 @@ def _layers(model: Any, codes: dict[str, bytes]) -> dict[str, str]:
                 found[str(node.name)] = layer
                 del left[layer]
     return found
-
-
-# ---- folding -------------------------------------------------------------------------------------
-
-
-def _fold(model: Any, folding: tuple[Folded, ...]) -> None:
-    nodes = {str(node.name): getCustomOp(node) for node in model.graph.node}
-    for one in folding:
-        if one.node not in nodes:
-            raise ValueError(f"no node {one.node!r} to fold; known: {', '.join(nodes)}")
-        for attribute, value in (("PE", one.pe), ("SIMD", one.simd)):
-            if value is None:
-                continue
-            if attribute not in nodes[one.node].get_nodeattr_types():
-                raise ValueError(f"node {one.node!r} has no {attribute}")
-            nodes[one.node].set_nodeattr(attribute, value)
-
-
-def _check_divisors(model: Any, codes: dict[str, bytes]) -> None:
-    """ValueError for a folding that FINN would price although it cannot be built."""
-    layers = _layers(model, codes)
-    for node in model.graph.node:
-        op = getCustomOp(node)
-        of = f" of layer {layers[node.name]!r}" if node.name in layers else ""
-        for attribute, size in DIVIDED.get(_kind(node), ()):
-            value, whole = op.get_nodeattr(attribute), int(np.prod(op.get_nodeattr(size)))
-            if value < 1 or whole % value:
-                raise ValueError(f"{attribute}{of} divides {size} = {whole}, unlike {value} of {node.name!r}")
-
-
-def _priced(
-    model: Any, build: Any, codes: dict[str, bytes], done: tuple[Step, ...], outside: tuple[str, ...]
-) -> Estimated:
-    layers = _layers(model, codes)
-    if missing := sorted(set(codes) - set(layers.values())):
-        raise ValueError(f"FINN has no unit with the weights of {missing[0]!r}")
-    cycles = model.analysis(exp_cycles_per_layer)
-    area = model.analysis(partial(res_estimation, fpgapart=build._resolve_fpga_part()))
-    total = model.transform(AnnotateCycles()).analysis(dataflow_performance)
-    units = tuple(
-        Unit(
-            Folded(node.name, _attribute(node, "PE"), _attribute(node, "SIMD")),
-            layers.get(node.name),
-            node.op_type,
-            int(cycles[node.name]),
-            *(int(area[node.name][key]) for key in ("LUT", "BRAM_18K", "URAM", "DSP")),
-        )
-        for node in model.graph.node
-    )
-    return Estimated(done, outside, units, int(total["max_cycles"]), int(total["critical_path_cycles"]))
-
-
-def _kind(node: Any) -> str:
-    """Its operation, whichever way it is built."""
-    return str(node.op_type).removesuffix("_rtl").removesuffix("_hls")
-
-
-def _attribute(node: Any, name: str) -> int | None:
-    op = getCustomOp(node)
-    return int(op.get_nodeattr(name)) if name in op.get_nodeattr_types() else None

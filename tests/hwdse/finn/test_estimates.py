@@ -1,5 +1,6 @@
 """FINN's steps keep what a network computes, its numbers come per layer, and what it would pass over is an error."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -72,9 +73,9 @@ def test_a_residual_network(worker: Worker) -> None:
     found = estimate(worker, on, uniform(on, "int4:channel", "int4"), SLOW, split("test"))
     assert found.images > 0
     assert found.estimated.outside == ("Transpose",)
-    layers = [unit.layer for unit in found.estimated.units if unit.layer is not None]
+    layers = [unit.layer for unit in found.estimated.priced.units if unit.layer is not None]
     assert sorted(layers) == sorted(layer.name for layer in on.workload.weighted)
-    assert "Thresholding_hls" not in [unit.operation for unit in found.estimated.units], "none works on floats"
+    assert "Thresholding_hls" not in [unit.operation for unit in found.estimated.priced.units], "none works on floats"
 
 
 @pytest.mark.parametrize(
@@ -94,14 +95,14 @@ def test_every_step_computes_the_network(
     assert found.images > 0
     assert found.estimated.outside == outside
     assert tuple(step.name for step in found.estimated.steps) == STEPS
-    units = {unit.layer: unit for unit in found.estimated.units if unit.layer is not None}
+    units = {unit.layer: unit for unit in found.estimated.priced.units if unit.layer is not None}
     assert list(units) == [layer.name for layer in on.workload.weighted]
     for layer in on.workload.weighted:
         pe, simd = units[layer.name].folded.pe, units[layer.name].folded.simd
         assert pe is not None
         assert simd is not None
         assert units[layer.name].cycles == layer.rows // pe * (layer.dot // simd) * layer.positions
-    assert found.estimated.interval_cycles == max(unit.cycles for unit in found.estimated.units)
+    assert found.estimated.priced.interval_cycles == max(unit.cycles for unit in found.estimated.priced.units)
 
 
 @pytest.mark.parametrize("activations", ["int4", "int2", "int5:full"])
@@ -115,12 +116,30 @@ def test_a_sign_behind_a_relu_is_dropped(worker: Worker, activations: str) -> No
 
 
 def test_a_folding_is_taken_as_it_is(worker: Worker, mlp: Path) -> None:
-    units = of_mlp(worker, mlp, FAST).units
+    units = of_mlp(worker, mlp, FAST).priced.units
     assert [unit.folded for unit in units if unit.layer == "fc1"] == [Folded("MVAU_rtl_0", 1, 4)]
     folding = (*(unit.folded for unit in units[1:]), Folded("MVAU_rtl_0", 8, 16))
     found = of_mlp(worker, mlp, Wish(PART, 200.0, folding=folding))
-    assert [(unit.folded, unit.cycles, unit.dsps) for unit in found.units[:1]] == [(folding[-1], 32, 32)]
+    assert [(unit.folded, unit.cycles, unit.dsps) for unit in found.priced.units[:1]] == [(folding[-1], 32, 32)]
     assert "target_fps_parallelization" not in [step.name for step in found.steps]
+    again = estimates.refold(worker, found, PART, tuple(unit.folded for unit in units))
+    assert again.units == units
+    assert estimates.refold(worker, found, PART, ()) == found.priced, "nothing stays from the request before"
+
+
+def test_another_folding_takes_a_moment(worker: Worker) -> None:
+    on = bench("cnn")
+    found = estimate(worker, on, uniform(on, "int4", "int4"), FAST, split("test")).estimated
+    seconds = []
+    for pe in (1, 2, 4, 8, 16):
+        start = time.monotonic()
+        units = estimates.refold(worker, found, PART, (Folded("MVAU_rtl_1", pe, 1),)).units
+        seconds.append(time.monotonic() - start)
+        assert [unit.cycles for unit in units if unit.layer == "conv2"] == [32 // pe * 144 * 16]
+    assert min(seconds) < 0.5, "50 ms on an idle machine"
+    rule = r"^FINN\+ refuses Refold: ValueError: PE of layer 'conv2' divides MH = 32, unlike 3 of 'MVAU_rtl_1'$"
+    with pytest.raises(FinnError, match=rule):
+        estimates.refold(worker, found, PART, (Folded("MVAU_rtl_1", 3, 1),))
 
 
 @pytest.mark.parametrize(
@@ -130,6 +149,7 @@ def test_a_folding_is_taken_as_it_is(worker: Worker, mlp: Path) -> None:
         (Folded("MVAU_rtl_2", 2, 3), "SIMD of layer 'fc3' divides MW = 64, unlike 3 of 'MVAU_rtl_2'"),
         (Folded("Thresholding_rtl_1", 7, None), "PE divides NumChannels = 64, unlike 7 of 'Thresholding_rtl_1'"),
         (Folded("MVAU_rtl_0", 0, 1), "PE of layer 'fc1' divides MH = 64, unlike 0 of 'MVAU_rtl_0'"),
+        (Folded("ElementwiseAdd_hls_0", 3, None), "PE divides the channels = 10, unlike 3 of 'ElementwiseAdd_hls_0'"),
         (Folded("Thresholding_rtl_1", 1, 2), "node 'Thresholding_rtl_1' has no SIMD"),
         (Folded("MVAU_hls_0", 1, 1), "no node 'MVAU_hls_0' to fold; known: MVAU_rtl_0, .*, ElementwiseAdd_hls_0"),
     ],
