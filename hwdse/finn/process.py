@@ -81,8 +81,15 @@ class Worker:
         if self._running is None:
             self._running = self._start()
             if not isinstance(request, messages.Hello):
-                self._exchange(messages.Hello(), START_SECONDS)
+                self._import()
         return self._exchange(request, timeout_seconds)
+
+    def _import(self) -> None:
+        try:
+            self._exchange(messages.Hello(), START_SECONDS)
+        except FinnError as error:
+            how = f"remove {self.environment.folder} and run `{self.environment.command}`"
+            raise FinnError(f"{error}; where its environment is broken, {how}") from None
 
     def _start(self) -> _Running:
         requests, to_worker = os.pipe()

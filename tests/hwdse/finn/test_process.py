@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hwdse.finn.environment import Environment, FinnError
-from hwdse.finn.messages import Hello, Versions, dump, parse, read
+from hwdse.finn.messages import Execute, Hello, Versions, dump, parse, read
 from hwdse.finn.process import Worker
 from tests.hwdse.finn.fakes import alive, empty_environment, real_environment, script
 
@@ -79,6 +79,14 @@ def test_an_error_of_finn_does_not_end_it(environment: Environment, tmp_path: Pa
                 worker.ask(Hello(), 20.0)
         assert worker._running is not None
         assert worker._running.process.poll() is None
+
+
+def test_an_environment_that_does_not_work_says_how_it_is_mended(environment: Environment, tmp_path: Path) -> None:
+    request = Execute("model", "images", "out", ())
+    how = rf"remove {environment.folder} and run `hwdse setup finn --at {environment.folder}`"
+    rule = rf"^the process of FINN\+ ended with status 1 at Hello \(.*\); where its environment is broken, {how}$"
+    with Worker(environment) as worker, pytest.raises(FinnError, match=rule):  # a Python without FINN
+        worker.ask(request, 20.0)
 
 
 def test_closing_ends_it_and_removes_its_files(environment: Environment, tmp_path: Path) -> None:
