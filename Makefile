@@ -9,7 +9,7 @@ READY := $(VENV)/ready-$(shell cksum pyproject.toml | cut -d' ' -f1)
 # One torch thread per test process: two threads on a busy machine cost 5 to 30 times the time of one.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses 2
 
-.PHONY: help setup demo bitstream test test-slow verify lint bench clean
+.PHONY: help setup finn demo bitstream test test-slow verify lint bench clean
 .NOTPARALLEL:
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make test       set up, lint, run the tests (test-slow: the tests that take minutes)"
 	@echo "make verify     prove the RTL: all codes of all formats, netlists; writes docs/verification.md (half an hour)"
 	@echo "make setup      make .venv with .venv/bin/hwdse in it; PYTHON=... names the interpreter"
+	@echo "make finn       make the environment of FINN+ (two minutes, once), as demo and test do"
 	@echo "make lint       ruff and mypy --strict"
 	@echo "make bench      run every benchmarks/*.py"
 	@echo "make clean      remove caches and build products; .venv and runs are kept"
@@ -42,17 +43,22 @@ $(BIN)/pip:
 	@echo "set-up: $(VENV), from $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV)
 
-demo: setup
+# FINN+ in an environment of its own below ~/.cache/hwdse or at $HWDSE_FINN, which knows by itself whether it is ready.
+# Without it all else works, and its tests say that they are skipped.
+finn: setup
+	@$(BIN)/hwdse setup finn || echo "going on without FINN+"
+
+demo: setup finn
 	@$(BIN)/hwdse run studies/digits.toml --out runs/digits
 	@echo "The report: runs/digits/report.html (open it in a browser)"
 
 bitstream: demo
 	@$(BIN)/hwdse build runs/digits best --out runs/digits/accelerator
 
-test: lint
+test: lint finn
 	@$(PYTEST) -m "not slow and not verify"
 
-test-slow: setup
+test-slow: setup finn
 	@$(PYTEST) -m "slow and not verify"
 
 verify: setup

@@ -235,11 +235,24 @@ def calibrate(
 def export(
     path: RunPath,
     design: DesignName,
-    out: Annotated[Path, typer.Option(help="A new folder.")],
+    out: Annotated[Path, typer.Option(help="A new folder, or a new file NAME.onnx for qonnx.")],
+    to: Annotated[
+        str, typer.Option(help="brevitas, as torch source; qonnx, for FINN (hwdse setup finn).")
+    ] = "brevitas",
+    top1: Annotated[bool, typer.Option("--top1", help="qonnx: the number of the class instead of logits.")] = False,
+    images: Annotated[int, typer.Option(help="qonnx: at most so many of the test split are compared.")] = 1000,
+    as_json: Json = False,
 ) -> None:
-    """Write the quantised Brevitas model of a design, to load without hwdse."""
+    """Write the quantised model of a design, to load without hwdse: as a Brevitas model, or in QONNX."""
     from hwdse import commands
 
+    if to == "qonnx":
+        from hwdse import qonnx_command
+
+        qonnx_command.export(path, design, out, images, top1=top1).print(as_json=as_json)
+        return
+    if to != "brevitas":
+        raise ValueError(f"no export to {to!r}; known: brevitas, qonnx")
     print(commands.export(path, design, out))
 
 
@@ -310,6 +323,17 @@ def techniques(as_json: Json = False) -> None:
         for name, kind in found.items()
     ]
     tables.of("Techniques", ("technique", "sees", "settings", "what it does"), rows).print(as_json=as_json)
+
+
+@app.command()
+def setup(
+    part: Annotated[str, typer.Argument(metavar="PART", help="finn: FINN+ in a Python environment of its own.")],
+    at: Annotated[Path | None, typer.Option(help="Its folder; $HWDSE_FINN or one in ~/.cache/hwdse otherwise.")] = None,
+) -> None:
+    """Install a tool beside hwdse that cannot be in its environment; does nothing where it is ready."""
+    from hwdse import setup_command
+
+    print(setup_command.setup(part, at))
 
 
 @app.command()

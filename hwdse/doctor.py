@@ -5,6 +5,7 @@ import shutil
 from importlib.metadata import PackageNotFoundError, version
 
 from hwdse import tables
+from hwdse.finn import Environment
 
 PACKAGES = {
     "torch": "the networks",
@@ -35,6 +36,7 @@ def table() -> tables.Table:
     rows = [("python", platform.python_version(), "runs all of it")]
     rows += [(name, _version(name), what) for name, what in PACKAGES.items()]
     rows += [(name, "found" if shutil.which(name) else "absent", what) for name, what in PROGRAMS.items()]
+    rows.append(("finn", Environment.default().state, "optional: FINN+ for AMD devices (hwdse setup finn)"))
     rows.append(("cuda", _cuda(), "optional: GPUs"))
     return tables.of("hwdse on this machine", ("part", "version", "for"), rows)
 

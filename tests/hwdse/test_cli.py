@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hwdse.cli import main
+from tests.hwdse.finn.fakes import real_environment
 
 STUDY = """
 question = "Does it run?"
@@ -76,6 +77,34 @@ def test_show_one_design_layer_by_layer(finished: Path, capsys: pytest.CaptureFi
     assert [row["layer"] for row in rows] == ["fc1", "fc2", "fc3", "total"]
     assert rows[0]["weights"] == "int8:channel"
     assert sum(row["LUT"] for row in rows[:-1]) == rows[-1]["LUT"]
+
+
+def test_export_to_qonnx(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    real_environment()
+    file = tmp_path / "m.onnx"
+    rows = printed(capsys, "export", str(finished), "baseline", "--to", "qonnx", "--out", str(file), "--top1")
+    grids = [{"layer": f"fc{i}", "weights": "INT8 narrow up to 127"} for i in (1, 2, 3)]
+    assert isinstance(rows, list)
+    assert [{key: row[key] for key in ("layer", "weights")} for row in rows] == grids
+    assert file.stat().st_size > 0
+    again = ("export", str(finished), "baseline", "--to", "qonnx", "--out")
+    assert refused(capsys, *again, str(file)) == f"a QONNX file is a new one, unlike {file}"
+    assert refused(capsys, *again, str(tmp_path / "m")) == "a QONNX file is called NAME.onnx, not m"
+    none = tmp_path / "none" / "m.onnx"
+    rule = f"a QONNX file goes into a folder that exists, not {none.parent}"
+    assert refused(capsys, *again, str(none)) == rule
+    rule = "an export is compared on at least one image, not 0"
+    assert refused(capsys, *again, str(tmp_path / "n.onnx"), "--images", "0") == rule
+
+
+def test_an_export_that_needs_finn_says_how_to_get_it(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HWDSE_FINN", str(tmp_path / "none"))
+    command = ("export", str(finished), "best", "--to", "qonnx", "--out", str(tmp_path / "m.onnx"))
+    assert refused(capsys, *command) == "FINN+ is absent: run `hwdse setup finn`"
+    command = ("export", str(finished), "best", "--to", "onnx", "--out", str(tmp_path / "m.onnx"))
+    assert refused(capsys, *command) == "no export to 'onnx'; known: brevitas, qonnx"
 
 
 def test_export_gives_a_model_and_a_design_that_can_be_priced(

@@ -1,0 +1,63 @@
+"""A design through FINN's steps, each of which is checked against its Brevitas model."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, fx
+
+from hwdse import qonnx, qonnx_command
+from hwdse.agreement import agreeing, decided
+from hwdse.design import Design
+from hwdse.finn import FinnError, estimates
+from hwdse.finn.estimates import Wish
+from hwdse.finn.messages import Estimated
+from hwdse.finn.process import Worker
+from hwdse.formats import IntFormat
+from hwdse.quantize import Bench, Images
+
+Array = NDArray[np.float32]
+
+IMAGES = 4  # FINN executes its nodes one image at a time, after every step
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """FINN's numbers for a design whose network is the same before and after every step."""
+
+    estimated: Estimated
+    images: int  # with equal logits behind every step; of others roundings have moved codes
+
+
+def estimate(worker: Worker, bench: Bench, design: Design, wish: Wish, test: Images, images: int = IMAGES) -> Verified:
+    """What FINN estimates for `design`; FinnError or ValueError names the layer or step that is not as it should be."""
+    _refuse(design)
+    with TemporaryDirectory(dir=worker.folder) as folder:
+        file = Path(folder) / "model.onnx"
+        qonnx_command.write(worker, bench, design, file, test, images)
+        model = bench.quantize(design)
+        part, _ = next(iter(test.batches(images)))
+        codes = qonnx.input_codes(model, part).numpy()
+        estimated, results = estimates.estimate(worker, file, [layer for layer, _ in design.weights], codes, wish)
+    return Verified(estimated, min(_agreeing(model, part, step, logits) for step, logits in results.items()))
+
+
+def _agreeing(model: fx.GraphModule, images: Tensor, step: str, logits: Array) -> int:
+    """How many images have the logits of `model`; FinnError if others differ by anything but roundings, or too many."""
+    rule = f"step {step} of FINN+ changes what the network computes"
+    near = agreeing(model, images, logits)
+    if wrong := int((decided(model, images) & ~near).sum()):
+        raise FinnError(f"{rule}: the logits of {wrong} of {len(images)} images differ by more than roundings")
+    if 2 * near.sum() < len(images):
+        raise FinnError(f"{rule}: only {int(near.sum())} of {len(images)} images have the same logits")
+    return int(near.sum())
+
+
+def _refuse(design: Design) -> None:
+    """FinnError for what FINN would leave to software without an error."""
+    for kind, pairs in (("weights", design.weights), ("activations", design.activations)):
+        for name, quantizer in pairs:
+            if not isinstance(quantizer.format, IntFormat):
+                raise FinnError(f"FINN maps integers, unlike the {kind} {quantizer.name} of {name!r}")

@@ -1,0 +1,58 @@
+"""Environments without FINN, and processes that do not answer as they should."""
+
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from hwdse.finn.environment import READY, STARTED, Environment, digest
+
+# The part of a worker that is as it should be: a test adds what `answers` writes, and for which request.
+FAKE = """
+import json, os, sys, time
+requests, answers = os.fdopen(int(sys.argv[1])), os.fdopen(int(sys.argv[2]), "w", buffering=1)
+print("this is no part of the protocol", flush=True)
+for line in requests:
+    number, text = line.split(" ", 1)
+    good = {"answer": {"finn": "1", "qonnx": "2", "onnx": "3"}}
+    ANSWER
+"""
+
+
+def empty_environment(folder: Path) -> Environment:
+    """One that says that it is ready, with this very Python and nothing of FINN."""
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "python").symlink_to(sys.executable)
+    (folder / STARTED).touch()
+    (folder / READY).write_text(digest())
+    return Environment(folder)
+
+
+def script(folder: Path, answer: str) -> Path:
+    """The fake worker with one statement for each request."""
+    path = folder / "fake.py"
+    path.write_text(FAKE.replace("ANSWER", answer))
+    return path
+
+
+@cache
+def real_environment() -> Environment:
+    """FINN's own, which `make test` makes; the test is skipped where it is absent."""
+    environment = Environment.default()
+    if not environment.ready:
+        pytest.skip(f"FINN+ is {environment.state}")
+    return environment
+
+
+def silent(what: str) -> None:
+    """Says nothing."""
+
+
+def alive(process: int) -> bool:
+    """Whether the process of this number runs: it may have ended without anybody having asked for its status."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
