@@ -68,7 +68,7 @@ class Shift(nn.Module):
 
 
 def test_what_torch_does_not_show_is_written_too(tmp_path: Path) -> None:
-    on = Bench.of(Nested().eval(), split("calibration"), "nested")
+    on = Bench.of(Nested().eval(), split("calibration"), "nested", hardware=False)
     folder = export(on, uniform(on, "int8", "int8"), tmp_path / "model", title='A """title""" of three')
     text = (folder / "model.py").read_text()
     assert "count_include_pad=False" in text
