@@ -1,6 +1,5 @@
 """The page of `docs/accelerators.py` follows from its tables, and what they say was predicted is still predicted."""
 
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
@@ -9,19 +8,13 @@ import pytest
 from hwdse.boards import boards
 from hwdse.cost_models.dataflow import Dataflow
 from hwdse.lower import lower
-
-DOCS = Path(__file__).parents[1] / "docs"
+from tests.page_scripts import DOCS, load
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
     """The script, as a module."""
-    spec = spec_from_file_location("accelerators_page", DOCS / "accelerators.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("accelerators")
 
 
 def test_the_page_is_made_of_its_tables(script: ModuleType) -> None:

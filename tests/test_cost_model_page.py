@@ -1,25 +1,17 @@
 """docs/cost-model.md is what its command makes of the fits and tables that ship."""
 
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from hwdse.formats import parse
-
-DOCS = Path(__file__).parents[1] / "docs"
+from tests.page_scripts import DOCS, load
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
     """The script, as a module."""
-    spec = spec_from_file_location("cost_model_page", DOCS / "cost_model.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("cost_model")
 
 
 def test_the_page_is_made_of_what_ships(script: ModuleType) -> None:

@@ -1,15 +1,13 @@
 """The page of `docs/finn_comparison.py`: FINN's formula, what is done to FINN's RTL, and the committed numbers."""
 
-import importlib.util
 import re
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from hwdse.design import Folding
+from tests.page_scripts import load
 
 DOCS = Path(__file__).parents[1] / "docs"
 TABLE = DOCS / "finn-comparison.csv"
@@ -36,18 +34,7 @@ SOURCES = {
 }
 
 
-def load() -> ModuleType:
-    """The script as a module."""
-    spec = importlib.util.spec_from_file_location("finn_comparison", DOCS / "finn_comparison.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-script = load()
+script = load("finn_comparison")
 
 
 def unit(row: Any) -> tuple[Any, ...]:

@@ -1,11 +1,9 @@
 """The page of `docs/minifloat_vs_int.py`: its words follow from its numbers, here from made-up ones."""
 
 import csv
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,6 +12,7 @@ import pytest
 from hwdse.evaluation import Accuracy, pack
 from hwdse.formats import parse
 from hwdse.models import ModelSpec
+from tests.page_scripts import load
 
 SCRIPT = Path(__file__).parents[1] / "docs" / "minifloat_vs_int.py"
 IMAGES = 100
@@ -31,17 +30,7 @@ MIXED = {**EVEN, 3: (90, 50), 4: (50, 90), 5: (50, 90), 6: (90, 50), 7: (80, 82)
 NOT_RUN = "cifar-resnet20 was not run: its checkpoint and images were not given."
 
 
-def load() -> ModuleType:
-    """The script as a module."""
-    spec = importlib.util.spec_from_file_location("minifloat_vs_int", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-script = load()
+script = load("minifloat_vs_int")
 
 
 def accuracy(split: str, right: int, loss: float) -> Accuracy:

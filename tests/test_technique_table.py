@@ -1,28 +1,17 @@
 """The page of `docs/techniques.py` follows from its table, here from made-up runs and as it is committed."""
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from hwdse.plugins import names
+from tests.page_scripts import load
 
 SCRIPT = Path(__file__).parents[1] / "docs" / "techniques.py"
 
 
-def load() -> ModuleType:
-    """The script as a module."""
-    spec = importlib.util.spec_from_file_location("techniques_table", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-script = load()
+script = load("techniques")
 
 
 def runs(network: str, technique: str, fmt: str, *sqnr: float) -> list[Any]:
