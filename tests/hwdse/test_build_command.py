@@ -27,6 +27,7 @@ from hwdse.network import Codes
 from hwdse.proof import Proof
 from hwdse.run import load
 from hwdse.vitis_simulation import ap_types
+from tests.hwdse.test_cli import ran
 from tests.hwdse.test_hardware_commands import refused, told
 
 STUDY = """
@@ -54,10 +55,7 @@ SMALL, LARGE = "1", "0"  # the trials of the front: 3 bits, and 8 bits
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run with a small and a large design on its front."""
-    folder = tmp_path_factory.mktemp("run")
-    (folder / "small.toml").write_text(STUDY)
-    assert main(["run", str(folder / "small.toml"), "--out", str(folder / "out")]) == 0
-    return folder / "out"
+    return ran(STUDY, tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture(scope="module")

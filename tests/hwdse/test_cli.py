@@ -30,13 +30,17 @@ sampler = "grid"
 """
 
 
+def ran(study: str, folder: Path) -> Path:
+    """The folder of a real run of `study`, below `folder`."""
+    (folder / "small.toml").write_text(study)
+    assert main(["run", str(folder / "small.toml"), "--out", str(folder / "out")]) == 0
+    return folder / "out"
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small real run."""
-    folder = tmp_path_factory.mktemp("run")
-    (folder / "small.toml").write_text(STUDY)
-    assert main(["run", str(folder / "small.toml"), "--out", str(folder / "out")]) == 0
-    return folder / "out"
+    return ran(STUDY, tmp_path_factory.mktemp("run"))
 
 
 def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> object:
