@@ -7,27 +7,24 @@ again by the designs that agree on everything upstream of them.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property, partial
 from hashlib import blake2b
 from importlib.metadata import version
-from math import inf
 from time import perf_counter
 from typing import Protocol
 
-import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 -- torch's own convention
 from torch import Tensor
 
 from hwdse.bounded import Bounded
 from hwdse.design import Design
-from hwdse.evaluation import Accuracy, pack
+from hwdse.evaluation import Accuracy
 from hwdse.fused import available
 from hwdse.plugins import load
 from hwdse.program import Key, Traces
 from hwdse.quantize import Bench, Shell, technique
 from hwdse.racing import Penalties, Race, looks
+from hwdse.scores import Known, penalties, score, scores
 from hwdse.sources import code
 from hwdse.technique import Sees, Technique
 from hwdse.workload import Workload
@@ -55,15 +52,6 @@ class Split(Protocol):
         """Images (float32, n x C x H x W) and labels (int64, n), in order."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What every evaluation on a split is compared to."""
-
-    labels: Tensor  # int64, n
-    logits: Tensor  # float64, n x classes, of the float network
-    power: Tensor  # float64, of all logits
-
-
 class Evaluator:
     """Evaluates designs of one network on its data splits; the float logits are computed once."""
 
@@ -75,8 +63,8 @@ class Evaluator:
         self.seconds = 0.0
         self.count = 0
         self.tensors = 0  # that all of these would compute if they shared nothing, of those that can be shared
-        self._known: dict[str, _Known] = {}
-        self._logits: Bounded[tuple[str, str], Tensor] = Bounded(LOGIT_BYTES)
+        self._known: dict[str, Known] = {}
+        self._logits: Bounded[tuple[Design, str], Tensor] = Bounded(LOGIT_BYTES)
 
     @cached_property  # a protocol that is asked whether this is one of its kind may read it
     def context(self) -> str:
@@ -90,11 +78,11 @@ class Evaluator:
 
     def accuracy(self, design: Design, split: str) -> Accuracy:
         """Of `design` on `split`."""
-        return _measure(split, self._seen(design, split, None), self._reference(split), reference=True)
+        return score(split, self._seen(design, split, None), self._reference(split))
 
     def raced(self, design: Design, split: str, race: Race) -> Accuracy:
         """Of `design` on `split`; of its first images alone, if they lose `race`."""
-        return _measure(split, self._seen(design, split, race), self._reference(split), reference=True)
+        return score(split, self._seen(design, split, race), self._reference(split))
 
     def _seen(self, design: Design, split: str, race: Race | None) -> Tensor:
         """The logits (float64) of all images, or of the first ones that lose `race`."""
@@ -102,7 +90,7 @@ class Evaluator:
         logits = self._run_race(self._outputs(design, split), split, race)
         self.count, self.seconds = self.count + 1, self.seconds + perf_counter() - start
         if len(logits) == len(self.splits[split]):
-            self._logits.put((design.numerics.digest, split), logits)
+            self._logits.put((design.numerics, split), logits)
         return logits
 
     def accuracies(self, designs: Sequence[Design], split: str) -> Iterator[tuple[int, Accuracy | ValueError]]:
@@ -122,21 +110,22 @@ class Evaluator:
             except ValueError as error:
                 yield i, error
         order = sorted(shells, key=lambda i: shells[i].keys)
-        for i, logits in zip(order, self._together([shells[i] for i in order], split), strict=True):
-            self._logits.put((designs[i].numerics.digest, split), logits)
-            yield i, _measure(split, logits, self._reference(split), reference=True)
+        logits = self._together([shells[i] for i in order], split)
+        for i, own, found in zip(order, logits, scores(split, logits, self._reference(split)), strict=True):
+            self._logits.put((designs[i].numerics, split), own)
+            yield i, found
 
     def float_accuracy(self, split: str) -> Accuracy:
         """Of the network before quantisation on `split`."""
         known = self._reference(split)
-        return _measure(split, known.logits, known, reference=False)
+        return score(split, known.logits, known, reference=True)
 
     def penalties(self, design: Design, split: str, metric: str) -> Penalties:
         """What a race compares: of each image of `split`, in order; `metric` is one of `RACED`."""
-        logits = self._logits.get((design.numerics.digest, split))
+        logits = self._logits.get((design.numerics, split))
         if logits is None:
             logits = self._seen(design, split, None)
-        return _penalties(logits, self._reference(split), metric)
+        return penalties(logits, self._reference(split), metric)
 
     def notes(self) -> str:
         """What this process evaluated, and what its memory held and let go, in words."""
@@ -160,7 +149,7 @@ class Evaluator:
         stops = looks(self.batch, len(known.labels))
         for output in outputs:
             found = torch.cat((found, output.double()))
-            if len(found) in stops and race.lost(_penalties(found, known, race.metric), len(stops)):
+            if len(found) in stops and race.lost(penalties(found, known, race.metric), len(stops)):
                 break
         return found
 
@@ -206,16 +195,14 @@ class Evaluator:
             raise ValueError(f"no data split {name!r}; known: {', '.join(self.splits)}")
         return self.splits[name].batches(self.batch)
 
-    def _reference(self, name: str) -> _Known:
+    def _reference(self, name: str) -> Known:
         if name not in self._known:
             graph, outputs, labels = self.bench.traced.graph, [], []
             with torch.inference_mode():
                 for images, right in self._batches(name):
                     outputs.append(graph(images.clone()).double())
                     labels.append(right)
-            logits = torch.cat(outputs)
-            _check(logits, torch.cat(labels))
-            self._known[name] = _Known(torch.cat(labels), logits, (logits**2).sum())
+            self._known[name] = Known(torch.cat(labels), torch.cat(outputs))
         return self._known[name]
 
 
@@ -223,38 +210,3 @@ def batch_size(workload: Workload) -> int:
     """Images in a batch: a function of the network alone, because a float sum may depend on it."""
     largest = max([site.elements for site in workload.sites], default=1)
     return max(LEAST_IMAGES, min(MOST_IMAGES, TENSOR_BYTES // (4 * largest)))
-
-
-def _measure(split: str, logits: Tensor, known: _Known, *, reference: bool) -> Accuracy:
-    """Of the first images, as many as there are logits."""
-    labels = known.labels[: len(logits)]
-    right = (logits.argmax(1) == labels).numpy()
-    loss = float(F.cross_entropy(logits, labels))
-    return Accuracy(split, len(labels), pack(right), loss, _sqnr(logits, known) if reference else None)
-
-
-def _penalties(logits: Tensor, known: _Known, metric: str) -> Penalties:
-    """Of each image: wrong or not, its cross entropy, or the power of its error."""
-    labels = known.labels[: len(logits)]
-    found = {
-        "top1": lambda: (logits.argmax(1) != labels).double(),
-        "loss": lambda: F.cross_entropy(logits, labels, reduction="none"),
-        "sqnr": lambda: ((logits - known.logits[: len(logits)]) ** 2).sum(1),
-    }[metric]()
-    return np.asarray(found.numpy(), np.float64)
-
-
-def _check(logits: Tensor, labels: Tensor) -> None:
-    if logits.dim() != 2 or not 0 <= int(labels.min()) <= int(labels.max()) < logits.shape[1]:
-        shape = " x ".join(str(size) for size in logits.shape[1:])
-        raise ValueError(f"labels are 0 to {int(labels.max())}, but the network gives {shape} logits an image")
-
-
-def _sqnr(logits: Tensor, known: _Known) -> float:
-    """10 log10 of signal over error power; equal logits have no finite one and are an error of the caller."""
-    signal = known.logits[: len(logits)]
-    error = ((logits - signal) ** 2).sum()
-    if float(error) == 0:
-        return inf
-    power = known.power if len(signal) == len(known.logits) else (signal**2).sum()
-    return float(10 * torch.log10(power / error))
