@@ -16,6 +16,7 @@ import platform
 import random
 import sys
 import warnings
+from collections import defaultdict
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 from time import process_time
+from typing import Any
 
 warnings.filterwarnings("ignore", category=DeprecationWarning)  # Brevitas imports its own deprecated modules
 warnings.filterwarnings("ignore", category=FutureWarning, module="brevitas")
@@ -38,7 +40,7 @@ from jinja2 import Environment, StrictUndefined  # noqa: E402
 from optuna.samplers import NSGAIISampler  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
-from hwdse import pareto, plugins  # noqa: E402
+from hwdse import heap, pareto, plugins  # noqa: E402
 from hwdse.accuracy import Evaluator  # noqa: E402
 from hwdse.cost_model import CostModel  # noqa: E402
 from hwdse.data import Data, DataSpec, Split, load  # noqa: E402
@@ -47,6 +49,7 @@ from hwdse.folding import fold  # noqa: E402
 from hwdse.formats import parse  # noqa: E402
 from hwdse.models import ModelSpec  # noqa: E402
 from hwdse.models import load as load_model  # noqa: E402
+from hwdse.program import Call, Choice  # noqa: E402
 from hwdse.quantize import CALIBRATION_BATCH, Bench, Shell  # noqa: E402
 from hwdse.quantizers import activation_recipe, weight_recipe  # noqa: E402
 from hwdse.racing import Race  # noqa: E402
@@ -59,6 +62,7 @@ LOOP_BATCH = 500  # images, where that is faster for the loop
 CLASSES = 10
 CHANGED = 60  # designs of a sweep of sensitivities, about, or one for each layer
 FORWARDS = 5  # of which the fastest counts
+ROUNDS = 5  # of a sweep of sensitivities
 RACES, CONFIDENCE = 80, 0.99
 # Output channels, stride and expansion of each block of MobileNetV2 (Sandler et al. 2018, arXiv 1801.04381, table 2).
 MOBILENET_V2 = ((16, 1, 1),) + ((24, 2, 6), (24, 1, 6)) + ((32, 2, 6),) + 2 * ((32, 1, 6),) + ((64, 2, 6),) + (
@@ -279,16 +283,22 @@ def forward_ratio(bench: Bench, data: Data, of: Design) -> float:
 
 
 def prefix_gain(bench: Bench, data: Data) -> tuple[float, float]:
-    """What a sweep of sensitivities gains by sharing, and what it can gain at most."""
+    """What a sweep of sensitivities gains by sharing, and what it can gain at most; medians of some rounds."""
     designs = one_by_one(bench)
+    shells = [bench.shell(each) for each in designs]  # so that no weights are quantised below
+    apart, shared, allowed = zip(*(prefix_round(bench, data, designs, shells) for _ in range(ROUNDS)), strict=True)
+    return median(apart) / median(shared), median(allowed)
+
+
+def prefix_round(bench: Bench, data: Data, designs: list[Design], shells: list[Shell]) -> tuple[float, float, float]:
+    """Seconds of the sweep without sharing and with it, and the gain that its steps allow."""
     alone = Evaluator(bench, {"search": data.search}, trace_bytes=0)
     together = Evaluator(bench, {"search": data.search})
     for evaluator in (alone, together):
         evaluator.float_accuracy("search")
-    shells = [bench.shell(each) for each in designs]  # so that no weights are quantised below
     apart = seconds(lambda: [alone.accuracy(each, "search") for each in designs])
     shared = seconds(lambda: list(together.accuracies(designs, "search")))
-    return apart / shared, step_bound(shells, data, alone.batch)
+    return apart, shared, step_bound(shells, data, alone.batch)
 
 
 @dataclass(frozen=True)
@@ -364,22 +374,26 @@ def pricer(bench: Bench) -> Callable[[Design], float]:
 
 def step_bound(shells: list[Shell], data: Data, batch: int) -> float:
     """All steps of all designs over the different ones, in measured seconds of each step."""
-    spent: dict[int, float] = {}
-    program = shells[0].program
+    program, spent = shells[0].program, defaultdict[int, float](float)
+    calls = [step.call for step in program.steps]
     for number, step in enumerate(program.steps):
-
-        def timed(values, choice, number=number, call=step.call):  # type: ignore[no-untyped-def]
-            start = process_time()
-            result = call(values, choice)
-            spent[number] = spent.get(number, 0.0) + process_time() - start
-            return result
-
-        step.call = timed
+        step.call = partial(timed, step.call, number, spent)
     with torch.inference_mode():
-        for images, _ in data.search.batches(batch):
-            shells[0](images)
+        for shell in shells:
+            for images, _ in data.search.batches(batch):
+                shell(images)
+    for step, call in zip(program.steps, calls, strict=True):
+        step.call = call
     different = {(number, key) for shell in shells for number, key in enumerate(shell.keys)}
-    return len(shells) * sum(spent.values()) / sum(spent.get(number, 0.0) for number, _ in different)
+    return len(shells) * sum(spent.values()) / sum(spent[number] for number, _ in different)
+
+
+def timed(call: Call, number: int, spent: dict[int, float], values: list[Any], choice: Choice) -> Any:
+    """What a step gives, with its processor time added to that of its number."""
+    start = process_time()
+    result = call(values, choice)
+    spent[number] += process_time() - start
+    return result
 
 
 @dataclass(frozen=True)
@@ -429,6 +443,7 @@ def main() -> None:
     parser.add_argument("--page", action="store_true", help="write docs/sweep.md")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    heap.keep()
     torch.manual_seed(0)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     chosen = {name: make for name, make in cases(arguments.cifar).items() if arguments.only in (None, name)}

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hwdse import heap
 from hwdse import study as studies
 from hwdse.claims import Claims, beating
 from hwdse.cost_models.dataflow import Dataflow
@@ -184,6 +185,7 @@ def one_thread_evaluator(study: Study, shared: Path | None) -> Evaluator:
 def _evaluator(study: Study, shared: Path | None = None) -> "tuple[Evaluator, Bench]":
     from hwdse.accuracy import Evaluator as BrevitasEvaluator  # torch and brevitas take seconds to import
 
+    heap.keep()
     made, data = _bench(study, shared)
     return BrevitasEvaluator(made, {"search": data.search, "test": data.test}), made
 
