@@ -173,13 +173,16 @@ def build(
     design: DesignName,
     out: Annotated[Path, typer.Option(help="The folder; new, or an older build that is replaced.")],
     flow: Annotated[
-        str, typer.Option(help="open: to a bitstream; vitis: a project for Vitis HLS; finn: a folder for FINN's builder.")
+        str,
+        typer.Option(help="open: to a bitstream; vitis: a project for Vitis HLS; finn: a folder for FINN's builder."),
     ] = "open",
     device: Annotated[str | None, typer.Option(help="See `hwdse devices`; that of the run otherwise.")] = None,
     board: Annotated[
         str | None, typer.Option(help="The usual one for the device otherwise; finn: Pynq-Z1, ZCU104, ...")
     ] = None,
-    images: Annotated[int, typer.Option(help="Of the test split, that are simulated.")] = 100,
+    images: Annotated[
+        int | None, typer.Option(help="Of the test split, that are simulated: 100; finn: that it verifies, 4.")
+    ] = None,
     frames_per_second: Annotated[
         float | None, typer.Option("--fps", help="finn: the rate it folds for; that of the study otherwise.")
     ] = None,
@@ -206,6 +209,20 @@ def verify(
     from hwdse import build_command as command
 
     command.verify(folder).print(as_json=as_json)
+
+
+@app.command(name="import")
+def import_(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="What `hwdse build --flow finn` has written.")],
+    run: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="The run; the one it was made from otherwise.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Read what Vivado and a board found of a build into its run, as a measured cost of its design."""
+    from hwdse import import_command
+
+    import_command.import_(folder, run).print(as_json=as_json)
 
 
 @app.command()
