@@ -253,7 +253,8 @@ def _summary(of: Delivered, out: Path, images: int) -> tables.Table:
         f"{f'{other}{chr(10)}' * bool(other)}"
         f"FINN's estimates, folded {of.folded}. Done without a tool of AMD: {images} images verified by FINN after "
         f"{', '.join(WITHOUT_VIVADO)}; its builder's estimates of this folder are these, node by node.\n"
-        f"What remains is all that makes hardware, with Vivado and Vitis HLS: sh {out / builder.RUN}, hwdse import {out}"
+        f"What remains is all that makes hardware, with Vivado and Vitis HLS: "
+        f"sh {out / builder.RUN}, then hwdse import {out}"
     )
     title = f"trial {of.trial} of {of.study} for FINN on {of.board.name} ({of.board.part}): {out}"
     return tables.of(title, COLUMNS, _rows(of.priced), note)
