@@ -187,7 +187,8 @@ def build(
         float | None, typer.Option("--fps", help="finn: the rate it folds for; that of the study otherwise.")
     ] = None,
     folding: Annotated[
-        str | None, typer.Option(help="finn: by its heuristic (as without it); design: weights as in the design.")
+        str | None,
+        typer.Option(help="finn: by its heuristic (as without it); design: matrix-vector units as in the design."),
     ] = None,
     cache: Annotated[Path | None, typer.Option(help="What was built, to use again; ~/.cache/hwdse otherwise.")] = None,
     as_json: Json = False,

@@ -151,18 +151,15 @@ def _folded(
     if wish.folding == "finn":
         return found.priced, heuristic
     own = dict(design.folding)
-    changed = []
-    for unit in found.priced.units:
-        if unit.layer in own:
-            if not unit.operation.startswith("MVAU"):
-                raise FinnError(
-                    f"layer {unit.layer!r} is a {unit.operation} of FINN, which only FINN's heuristic folds"
-                )
-            folding_of = own[unit.layer]
-            changed.append(Folded(unit.folded.node, folding_of.pe, folding_of.simd))
-    return refold(
-        worker, found, board.part, tuple(changed)
-    ), f"of layers with weights as in the design, else {heuristic}"
+    changed = tuple(
+        Folded(unit.folded.node, own[unit.layer].pe, own[unit.layer].simd)
+        for unit in found.priced.units
+        if unit.operation.startswith("MVAU") and unit.layer in own
+    )
+    if not changed:
+        raise FinnError(f"design {design.digest} says no folding of a matrix-vector unit; fold by FINN's heuristic")
+    priced = refold(worker, found, board.part, changed)
+    return priced, f"matrix-vector units as in the design, all else {heuristic}"
 
 
 def _verification(
@@ -251,8 +248,8 @@ def _summary(of: Delivered, out: Path, images: int) -> tables.Table:
     other = finn_folder.other_device(of)
     note = (
         f"{f'{other}{chr(10)}' * bool(other)}"
-        f"FINN's estimates, folded {of.folded}. Done without a tool of AMD: {images} images verified by FINN after "
-        f"{', '.join(WITHOUT_VIVADO)}; its builder's estimates of this folder are these, node by node.\n"
+        f"FINN's estimates; the folding: {of.folded}. Done without a tool of AMD: {images} images verified by FINN "
+        f"after {', '.join(WITHOUT_VIVADO)}; its builder's estimates of this folder are these, node by node.\n"
         f"What remains is all that makes hardware, with Vivado and Vitis HLS: "
         f"sh {out / builder.RUN}, then hwdse import {out}"
     )

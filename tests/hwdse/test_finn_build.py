@@ -275,3 +275,47 @@ def test_a_format_that_finn_does_not_map_is_named_before_finn_runs(
     (floats,) = {str(trial.number) for trial in load(finished).trials} - {integers}
     asked = ("build", str(finished), floats, "--flow", "finn", "--board", "Pynq-Z1", "--out", str(tmp_path / "x"))
     assert refused(capsys, *asked) == "hwdse: FINN maps integers, unlike the weights e2m1:channel of 'fc1'"
+
+
+# ---- other networks ------------------------------------------------------------------------------
+
+
+def built_of(network: str, rate: int, wish: finn_build.FinnWish, folder: Path) -> finn_folder.FinnManifest:
+    """The manifest of a build of the best of two designs of `network`."""
+    real_environment()
+    study = STUDY.replace("digits-mlp", network).replace("100000", str(rate)).replace("e2m1", "int4")
+    run = ran(study, folder)
+    finn_build.build(run, "best", wish, folder / "build")
+    return finn_folder.manifest_of(folder / "build")
+
+
+@pytest.mark.slow  # a minute: FINN's streamlining of residual networks, twice
+def test_a_residual_network(tmp_path: Path) -> None:
+    found = built_of("digits-resnet", 10000, finn_build.FinnWish("ZCU104"), tmp_path)
+    assert {unit.operation for unit in found.estimate.units} >= {"GlobalAccPool_hls", "DuplicateStreams_hls"}
+    steps = (tmp_path / "build" / "build.yaml").read_text()
+    assert "  - hwdse_steps.resnet_streamline\n" in steps
+    assert "  - step_streamline\n" not in steps
+
+
+@pytest.mark.slow  # half a minute
+def test_windows_that_give_all_taps_at_once(tmp_path: Path) -> None:
+    found = built_of("digits-cnn", 20000, finn_build.FinnWish("U250", frames_per_second=1e6), tmp_path)
+    assert found.estimate.interval_cycles <= 256
+    folding = folding_file.settings((tmp_path / "build" / "folding_config.json").read_text())
+    assert folding["ConvolutionInputGenerator_rtl_0"]["parallel_window"] == 1
+
+
+@pytest.mark.slow  # half a minute
+def test_the_folding_of_the_design(tmp_path: Path) -> None:
+    found = built_of("digits-cnn", 20000, finn_build.FinnWish("KV260_SOM", folding="design"), tmp_path)
+    own = dict(load(tmp_path / "out").trial(load(tmp_path / "out").best).evaluation.design.folding)
+    folded = {unit.layer: unit.folded for unit in found.estimate.units if unit.operation.startswith("MVAU")}
+    assert {"conv1", "conv2", "conv3", "fc1", "fc2"} == set(folded)
+    for layer, one in folded.items():
+        assert layer is not None
+        assert (one.pe, one.simd) == (own[layer].pe, own[layer].simd)
+    page = (tmp_path / "build" / "README.md").read_text()
+    assert (
+        "`folding_config.json`: matrix-vector units as in the design, all else by FINN's heuristic for 20,000" in page
+    )
