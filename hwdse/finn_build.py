@@ -6,6 +6,7 @@ What needs a tool of AMD remains, and is said; everything before it is checked, 
 import os
 import sys
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -60,9 +61,10 @@ def build(path: Path, name: str, wish: FinnWish, out: Path) -> tables.Table:
         bench, data = bench_and_data(part)
         finn_estimate.check(bench, trial.evaluation.design)
         asked = part.target.frames_per_second if wish.frames_per_second is None else wish.frames_per_second
+        wish = replace(wish, frames_per_second=asked)
         _say("FINN+ takes the network through its steps, each of which is compared with Brevitas")
         with TemporaryDirectory(dir=worker.folder) as folder:
-            made = _made(worker, bench, data, _Chosen(result, trial, path, out), wish, int(asked), Path(folder))
+            made = _made(worker, bench, data, _Chosen(result, trial, path, out), wish, ceil(asked), Path(folder))
     return made
 
 
