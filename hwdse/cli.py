@@ -212,6 +212,14 @@ def verify(
     command.verify(folder).print(as_json=as_json)
 
 
+@app.command()
+def estimate(path: RunPath, design: DesignName, as_json: Json = False) -> None:
+    """Ask FINN for its own estimate of a design of a run, show it beside the prediction, and keep it in the run."""
+    from hwdse import estimate_command
+
+    estimate_command.estimate(path, design).print(as_json=as_json)
+
+
 @app.command(name="import")
 def import_(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="What `hwdse build --flow finn` has written.")],
