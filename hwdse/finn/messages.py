@@ -144,7 +144,29 @@ class Estimate(Request[Estimated]):
     folding: tuple[Folded, ...]  # or it is given
 
 
-KINDS: Mapping[str, type] = {kind.__name__: kind for kind in (Hello, Write, Execute, Estimate, Refold)}  # of requests
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """Files of RTL, by name."""
+
+    files: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Generate(Request[Generated]):
+    """Has FINN's generator make the RTL of a node that has no weights."""
+
+    name: str  # of the node and its module
+    operation: str  # ConvolutionInputGenerator_rtl
+    numbers: tuple[tuple[str, int], ...]  # attributes
+    lists: tuple[tuple[str, tuple[int, ...]], ...]
+    texts: tuple[tuple[str, str], ...]
+    part: str  # of AMD
+    clock_ns: float
+
+
+KINDS: Mapping[str, type] = {  # of requests
+    kind.__name__: kind for kind in (Hello, Write, Execute, Estimate, Refold, Generate)
+}
 
 
 def answer_of(kind: type) -> type:

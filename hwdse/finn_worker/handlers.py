@@ -7,7 +7,7 @@ from typing import Any
 import finn.builder.build_dataflow  # noqa: F401 -- takes seconds, once
 
 from hwdse.finn import messages
-from hwdse.finn_worker import folding, models, steps
+from hwdse.finn_worker import folding, models, rtl, steps
 
 
 def hello(request: messages.Hello) -> messages.Versions:
@@ -21,6 +21,7 @@ HANDLERS: Mapping[type, Callable[[Any], object]] = {
     messages.Execute: models.execute,
     messages.Estimate: steps.estimate,
     messages.Refold: folding.refold,
+    messages.Generate: rtl.generate,
 }
 
 
