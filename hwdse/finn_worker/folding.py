@@ -14,6 +14,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
 from hwdse.finn.messages import Folded, Priced, Refold, Unit
+from hwdse.finn_worker import nodes
 
 DIVIDED = {  # PE and SIMD of a node, and the attribute whose product they divide
     "MVAU": (("PE", "MH"), ("SIMD", "MW")),
@@ -86,6 +87,8 @@ def price(model: Any, part: str, layers: Mapping[str, str]) -> Priced:
             Folded(node.name, _attribute(node, "PE"), _attribute(node, "SIMD")),
             layers.get(node.name),
             node.op_type,
+            _producers(model, node),
+            nodes.of(node, part),
             int(cycles[node.name]),
             *(int(area[node.name][key]) for key in ("LUT", "BRAM_18K", "URAM", "DSP")),
         )
@@ -97,6 +100,12 @@ def price(model: Any, part: str, layers: Mapping[str, str]) -> Priced:
 def kind(node: Any) -> str:
     """The operation of a node, whichever way it is built."""
     return str(node.op_type).removesuffix("_rtl").removesuffix("_hls")
+
+
+def _producers(model: Any, node: Any) -> tuple[str, ...]:
+    """The nodes whose streams it reads."""
+    found = (model.find_producer(name) for name in node.input)
+    return tuple(str(one.name) for one in found if one is not None)
 
 
 def _attribute(node: Any, name: str) -> int | None:
