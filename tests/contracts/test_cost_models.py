@@ -63,7 +63,12 @@ def test_it_is_a_frozen_dataclass(name: str) -> None:
 
 @each
 def test_its_name_begins_with_the_files(name: str) -> None:
-    assert model(name).name.split("(")[0] == name
+    assert model(name).name.split("(")[0].replace("-", "_") == name
+
+
+@each
+def test_it_is_found_by_the_name_that_it_has(name: str) -> None:
+    assert named("hwdse.cost_models", CostModel, model(name).name.split("(")[0]) is MODELS[name]  # type: ignore[type-abstract]
 
 
 @each

@@ -1,0 +1,88 @@
+"""What FINN's RTL really takes: the structure of its units times coefficients fitted to synthesis, with an interval.
+
+`cost_models/data/finn.json` holds the coefficients as `hwdse calibrate --finn` wrote it, `hwdse.finn_parts` the
+structure. The measured numbers are yosys LUT sites, on no account Vivado's.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.resources import files
+
+from hwdse.finn_parts import KINDS
+from hwdse.finn_parts.part import Parameters
+
+FILE = "finn.json"
+COUNTS = ("luts", "ffs")
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Coefficients of the LUTs or the flip-flops of one kind of unit, and how well they predict."""
+
+    coefficients: Mapping[str, float]  # part -> factor on its structural count
+    # |predicted - measured| / measured of units whose formats, or whose sizes, were left out, of those the worse.
+    median_error: float
+    ninth_decile_error: float
+    low: float  # measured / predicted of units that were left out: 90 % lie between `low` and `high`
+    high: float
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fits:
+    """One kind of unit."""
+
+    luts: Fit
+    ffs: Fit
+    rtl: str  # the digest of the RTL that was measured
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Predicted LUTs and flip-flops of a unit, with the bounds of a 90 % interval."""
+
+    luts: float
+    luts_between: tuple[float, float]
+    ffs: float
+    ffs_between: tuple[float, float]
+
+
+def price(kind: str, parameters: Parameters) -> Price:
+    """What a unit takes; ValueError where its kind has not been measured."""
+    fits, parts = of(kind), KINDS[kind](parameters)
+    luts = sum(factor * parts[name].luts for name, factor in fits.luts.coefficients.items() if name in parts)
+    ffs = sum(factor * parts[name].ffs for name, factor in fits.ffs.coefficients.items() if name in parts)
+    return Price(luts, (luts * fits.luts.low, luts * fits.luts.high), ffs, (ffs * fits.ffs.low, ffs * fits.ffs.high))
+
+
+def of(kind: str) -> Fits:
+    """The fits of a kind of unit; ValueError lists what there is."""
+    known = _file()
+    if kind not in known:
+        raise ValueError(f"{kind!r} of FINN has not been measured; known: {', '.join(known) or 'nothing'}")
+    return known[kind]
+
+
+def content() -> str:
+    """The file of the fits."""
+    return (files("hwdse.cost_models") / "data" / FILE).read_text(encoding="utf-8")
+
+
+@cache
+def _file() -> Mapping[str, Fits]:
+    return parse(content())
+
+
+def parse(content: str) -> dict[str, Fits]:
+    """The fits in a file, by kind of unit."""
+    return {
+        kind: Fits(Fit(**entry["luts"]), Fit(**entry["ffs"]), entry["rtl"])
+        for kind, entry in json.loads(content).items()
+    }
+
+
+def text(fits: Mapping[str, Fits]) -> str:
+    """The file of `fits`: `parse(text(fits)) == fits`."""
+    return json.dumps({kind: asdict(one) for kind, one in fits.items()}, indent=1, sort_keys=True) + "\n"

@@ -1,0 +1,39 @@
+"""Parts of units: their LUTs and flip-flops by structure."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from hwdse.structure import blocks
+from hwdse.structure.blocks import FABRICS
+from hwdse.structure.memories import ram as _ram
+
+Parameters = Mapping[str, int]
+
+
+class Part(NamedTuple):
+    """LUTs and flip-flops of a part."""
+
+    luts: float = 0.0
+    ffs: float = 0.0
+
+
+Parts = Mapping[str, Part]
+
+
+def bits_for(states: int) -> int:
+    """$clog2 of SystemVerilog: bits that count `states` states."""
+    return max(states - 1, 0).bit_length()
+
+
+@lru_cache(maxsize=4096)
+def ram(words: int, bits: int, family: str = "xcup") -> float:
+    """LUTs of a RAM in LUTs, with what chooses between its rows."""
+    cells, multiplexers = _ram(words, bits, FABRICS[family])
+    return float(cells) + float(multiplexers)
+
+
+@lru_cache(maxsize=4096)
+def rom(words: int, bits: int) -> float:
+    """LUTs of a ROM of random bits in LUTs, with what chooses between its rows."""
+    return sum(float(one) for one in blocks.rom(words, bits, FABRICS["xcup"]))
