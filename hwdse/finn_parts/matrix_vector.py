@@ -148,6 +148,8 @@ def _lanes(p: Parameters, packing: Packing) -> dict[str, Part]:
         "carries out": Part(groups * simd, groups * simd),
         "sums": Part(*(sum(n * one[i] for n, one in zip(counts, sums, strict=True)) for i in (0, 1))),
         "sums of carries": Part(*(sum(n * (bits + carried[i]) for n, bits in highs) for i in (0, 1))),
-        "results": Part(sum(n * (p["ACC"] - bits) for n, bits in zip(counts, low, strict=True) if bits < p["ACC"]), pe * p["ACC"]),
+        "results": Part(
+            sum(n * (p["ACC"] - bits) for n, bits in zip(counts, low, strict=True) if bits < p["ACC"]), pe * p["ACC"]
+        ),
         "between neighbours": Part(neighbours * p["ACC"], 0),
     }

@@ -1,4 +1,7 @@
-"""FINN's memory of weights and its queue, as they lie in LUTs. Sources: memstream/hdl/memstream.sv, fifo/hdl/fifo.sv."""
+"""FINN's memory of weights and its queue, as they lie in LUTs.
+
+Sources: memstream/hdl/memstream.sv, fifo/hdl/fifo.sv.
+"""
 
 from hwdse.finn_parts.part import Parameters, Part, Parts, bits_for, ram, rom
 

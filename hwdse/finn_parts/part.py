@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from hwdse.structure import blocks
 from hwdse.structure.blocks import FABRICS
+from hwdse.structure.blocks import rom as _rom
 from hwdse.structure.memories import ram as _ram
 
 Parameters = Mapping[str, int]
@@ -36,4 +36,4 @@ def ram(words: int, bits: int, family: str = "xcup") -> float:
 @lru_cache(maxsize=4096)
 def rom(words: int, bits: int) -> float:
     """LUTs of a ROM of random bits in LUTs, with what chooses between its rows."""
-    return sum(float(one) for one in blocks.rom(words, bits, FABRICS["xcup"]))
+    return sum(float(one) for one in _rom(words, bits, FABRICS["xcup"]))

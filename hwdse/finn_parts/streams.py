@@ -23,7 +23,9 @@ def window(p: Parameters) -> Parts:
             "row addresses": Part((p["K"] - 1) * 2 * bits_for(row), 0),
             "registers": Part(0, (p["K"] * p["K"]) * width),
         }
-    depth = (pixels + 1 + max(0, p["STRIDE"] - 1 - p["K"] ** 2) + max(0, (p["STRIDE"] - 1) * p["SIZE"] - p["K"] ** 2)) * folds
+    depth = (
+        pixels + 1 + max(0, p["STRIDE"] - 1 - p["K"] ** 2) + max(0, (p["STRIDE"] - 1) * p["SIZE"] - p["K"] ** 2)
+    ) * folds
     stored = 0.0 if p["BLOCK"] else ram(depth, width)
     return {
         "control": Part(20, 10),

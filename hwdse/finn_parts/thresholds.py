@@ -1,4 +1,6 @@
-"""FINN's thresholds in RTL: a search tree, one stage for each bit of the output. Source: thresholding/hdl/thresholding.sv.
+"""FINN's thresholds in RTL: a search tree, one stage for each bit of the output.
+
+Source: thresholding/hdl/thresholding.sv.
 
 Parameters: IN, bits of what is compared; BITS of the output, `2**BITS - 1` thresholds; C channels; PE; SIGNED.
 """

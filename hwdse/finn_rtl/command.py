@@ -1,5 +1,6 @@
 """What `hwdse calibrate --finn` does: synthesises FINN's RTL, and fits what the cost model `finn-corrected` adds."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,15 +10,18 @@ from rich.progress import Progress as Bars
 
 from hwdse.calibration.campaign import Progress, sentences
 from hwdse.finn.environment import Environment
-from hwdse.finn_rtl.campaign import measure
+from hwdse.finn_corrected import FILE, Fit
+from hwdse.finn_rtl.campaign import TABLE, measure
+from hwdse.finn_rtl.fit import refit
 from hwdse.finn_rtl.sample import units
-from hwdse.tables import Table, of
+from hwdse.tables import Cell, Column, Table, of, shown
 
 
-def calibrate(out: Path, cache: Path, workers: int) -> Iterator[Table]:
-    """Synthesises the sample; a table of what was measured, and one of the fits.
+def calibrate(out: Path, cache: Path, workers: int | None) -> Iterator[Table]:
+    """Synthesises the sample and fits it; a table of what was measured, and one of the fits.
 
-    ValueError at the end where runs failed, a line for each reason; the table is complete without them.
+    `workers`: runs at a time, one for each core if None. ValueError at the end where runs failed, a line for each
+    reason; the tables are complete without them.
     """
     sample, console = units(), Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -27,7 +31,30 @@ def calibrate(out: Path, cache: Path, workers: int) -> Iterator[Table]:
         def advance(progress: Progress) -> None:
             bars.update(bar, completed=progress.done, total=progress.total)
 
-        done = measure(sample, Environment.default(), out, cache, workers, advance)
-    yield of("Measured", ("units", "failed"), [(done.total, len(done.failed))])
+        done = measure(sample, Environment.default(), out, cache, workers or os.cpu_count() or 1, advance)
+    yield of("Measured", ("units", "failed"), [(done.total, len(done.failed))], f"Table: {out / TABLE}")
+    yield from fit_only(out)
     if done.failed:
-        raise ValueError("\n".join([f"{len(done.failed)} of {done.total} runs failed:", *sentences(done.failed)]))
+        count = f"{len(done.failed)} of {done.total} runs failed"
+        rest = "the others are kept, and the same command tries these again"
+        raise ValueError("\n".join([f"{count}; {rest}:", *sentences(done.failed)]))
+
+
+def fit_only(out: Path) -> Iterator[Table]:
+    """Fits what is measured, without a run; ValueError where nothing is."""
+    columns = [Column(name, name, shown) for name in ("kind", "units")]
+    for count in ("LUT", "FF"):
+        columns += [Column(f"{count} {error}", f"{count} {error}", _percent) for error in ("median", "90 %")]
+    found = refit(out)
+    rows = [(kind, one.luts.runs, *_errors(one.luts), *_errors(one.ffs)) for kind, one in found.items()]
+    note = "Errors of units that were left out of the fit: half of them, and 90 % of them, are nearer."
+    yield of(f"Fits in {out / FILE}", columns, rows, note)
+
+
+def _errors(one: Fit) -> tuple[float, float]:
+    return one.median_error, one.ninth_decile_error
+
+
+def _percent(cell: Cell) -> str:
+    assert isinstance(cell, int | float)
+    return f"{100 * cell:.1f} %"

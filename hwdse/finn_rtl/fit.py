@@ -61,7 +61,7 @@ def equations(kind: str, rows: Sequence[Measurement], count: str) -> tuple[list[
     found = [KINDS[kind](dict(row.parameters)) for row in rows]
     names = list(dict.fromkeys(name for parts in found for name in parts))
     columns = np.array([[getattr(parts[name], count) if name in parts else 0.0 for name in names] for parts in found])
-    used = columns.any(0)
+    used = np.any(columns != 0, axis=0).tolist()
     measured = np.array([float(getattr(row.area, count)) for row in rows])
     return [name for name, one in zip(names, used, strict=True) if one], columns[:, used], measured
 

@@ -42,11 +42,12 @@ endmodule
 # Of Versal, which yosys does not know: the ports that FINN's RTL connects, with their widths in AMD AM004 (v1.2.1).
 _DSP58 = b"""module DSP58 (
   output [33:0] ACOUT, output [23:0] BCOUT, output CARRYCASCOUT, MULTSIGNOUT, output [57:0] PCOUT,
-  output OVERFLOW, PATTERNBDETECT, PATTERNDETECT, UNDERFLOW, output [3:0] CARRYOUT, output [57:0] P, output [7:0] XOROUT,
+  output OVERFLOW, PATTERNBDETECT, PATTERNDETECT, UNDERFLOW, output [3:0] CARRYOUT, output [57:0] P,
+  output [7:0] XOROUT,
   input [33:0] ACIN, input [23:0] BCIN, input CARRYCASCIN, MULTSIGNIN, input [57:0] PCIN, input [3:0] ALUMODE,
   input [2:0] CARRYINSEL, input CLK, input [4:0] INMODE, input [2:0] NEGATE, input [8:0] OPMODE, input [33:0] A,
-  input [23:0] B, input [57:0] C, input CARRYIN, input [26:0] D, input ASYNC_RST, CEA1, CEA2, CEAD, CEALUMODE, CEB1, CEB2,
-  input CEC, CECARRYIN, CECTRL, CED, CEINMODE, CEM, CEP, RSTA, RSTALLCARRYIN, RSTALUMODE, RSTB, RSTC, RSTCTRL, RSTD,
+  input [23:0] B, input [57:0] C, input CARRYIN, input [26:0] D, input ASYNC_RST, CEA1, CEA2, CEAD, CEALUMODE,
+  input CEB1, CEB2, CEC, CECARRYIN, CECTRL, CED, CEINMODE, CEM, CEP, RSTA, RSTALLCARRYIN, RSTALUMODE, RSTB, RSTC, RSTCTRL, RSTD,
   input RSTINMODE, RSTM, RSTP
 );
 endmodule

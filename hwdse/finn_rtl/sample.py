@@ -70,7 +70,11 @@ def _window(random: Random, device: str) -> dict[str, int]:
     simd = random.choice((1, 2, 4, 8))
     channels = simd if parallel else simd * random.choice((1, 2, 4, 8))
     sizes = {"SIZE": random.choice((6, 8, 12, 16, 28)), "K": kernel, "STRIDE": random.choice((1, 1, 2))}
-    styles = {"DEPTHWISE": int(depthwise), "PARALLEL": int(parallel), "BLOCK": int(not parallel and random.random() < 0.5)}
+    styles = {
+        "DEPTHWISE": int(depthwise),
+        "PARALLEL": int(parallel),
+        "BLOCK": int(not parallel and random.random() < 0.5),
+    }
     return {"C": channels, "SIMD": simd, "BITS": random.randint(2, 8), **sizes, **styles}
 
 
@@ -83,7 +87,13 @@ def _memstream(random: Random, device: str) -> dict[str, int]:
 def _padding(random: Random, device: str) -> dict[str, int]:
     simd, size = random.choice((1, 2, 3, 4, 8, 16)), random.choice((4, 8, 12, 16, 28, 32, 56))
     fold = random.choice((1, 2, 4, 8, 16))
-    return {"C": simd * fold, "SIMD": simd, "BITS": random.randint(2, 8), "SIZE": size, "PAD": random.choice((1, 1, 2, 3))}
+    return {
+        "C": simd * fold,
+        "SIMD": simd,
+        "BITS": random.randint(2, 8),
+        "SIZE": size,
+        "PAD": random.choice((1, 1, 2, 3)),
+    }
 
 
 def _fifo(random: Random, device: str) -> dict[str, int]:

@@ -65,7 +65,9 @@ endmodule
 QUEUE_FILE = "hwdse_queue.sv"
 
 _TO_NETS = (Patch("`default_nettype none", ""), Patch("`default_nettype wire", ""))  # only between modules
-_TAP = "hwdse_queue #(.WIDTH($bits({type})), .DEPTH({depth})) queue (.clk({clk}), .ce({ce}), .d({d}), .a({a}), .q({q}));"
+_TAP = (
+    "hwdse_queue #(.WIDTH($bits({type})), .DEPTH({depth})) queue (.clk({clk}), .ce({ce}), .d({d}), .a({a}), .q({q}));"
+)
 
 PATCHES: Mapping[str, tuple[Patch | Move, ...]] = {
     # yosys-slang evaluates no function that is declared in a generate block.
@@ -77,7 +79,13 @@ PATCHES: Mapping[str, tuple[Patch | Move, ...]] = {
             "output_t  OBuf[0:MAX_IN_FLIGHT];",
             "output_t  tap;\n"
             + _TAP.format(
-                type="output_t", depth="MAX_IN_FLIGHT+1", clk="ap_clk", ce="ovld", d="odat", a="OPtr[$left(OPtr)-1:0]", q="tap"
+                type="output_t",
+                depth="MAX_IN_FLIGHT+1",
+                clk="ap_clk",
+                ce="ovld",
+                d="odat",
+                a="OPtr[$left(OPtr)-1:0]",
+                q="tap",
             ),
         ),
         Patch("if(ovld)  OBuf <= { odat, OBuf[0:MAX_IN_FLIGHT-1] };", ""),

@@ -51,7 +51,9 @@ def _bytes(bits: int) -> int:
 
 def _stream(net: str, port: str, letters: str = "valid ready data") -> dict[str, str]:
     """Ports of a stream `port` of FINN's, and the nets of stream `net`."""
-    return {f"{port}{end}": f"{net}_{wire}" for end, wire in zip(letters.split(), ("valid", "ready", "data"), strict=True)}
+    return {
+        f"{port}{end}": f"{net}_{wire}" for end, wire in zip(letters.split(), ("valid", "ready", "data"), strict=True)
+    }
 
 
 def _one_stream(bits_in: int, bits_out: int) -> tuple[tuple[tuple[str, int], ...], tuple[tuple[str, int], ...]]:
@@ -117,8 +119,26 @@ def _memstream(p: Parameters) -> Top:
     """A memory of weights that repeats its words."""
     random = Random(str(sorted(p.items())))
     style = '"block"' if p["BLOCK"] else '"distributed"'
-    parameters = {"SETS": 1, "DEPTH": p["DEPTH"], "WIDTH": p["WIDTH"], "INIT_FILE": '"memory.dat"', "RAM_STYLE": style}
-    lite = ("awvalid", "awprot", "awaddr", "wvalid", "wdata", "wstrb", "bready", "arvalid", "arprot", "araddr", "rready")
+    parameters: dict[str, int | str] = {
+        "SETS": 1,
+        "DEPTH": p["DEPTH"],
+        "WIDTH": p["WIDTH"],
+        "INIT_FILE": '"memory.dat"',
+        "RAM_STYLE": style,
+    }
+    lite = (
+        "awvalid",
+        "awprot",
+        "awaddr",
+        "wvalid",
+        "wdata",
+        "wstrb",
+        "bready",
+        "arvalid",
+        "arprot",
+        "araddr",
+        "rready",
+    )
     ports = {"clk": "clk", "clk2x": "clk", "rst": "!rst_n", **dict.fromkeys(lite, "'0")}
     ports |= {"s_axis_0_tvalid": "'0", "s_axis_0_tdata": "'0", **_stream("out", "m_axis_0_", _T)}
     words = [random.getrandbits(p["WIDTH"]) for _ in range(p["DEPTH"])]
@@ -132,7 +152,11 @@ FIFO_STYLES = ("shift", "distributed", "block")
 
 def _fifo(p: Parameters) -> Top:
     """A queue; who counts its beats is left out, as nobody asks."""
-    parameters = {"DEPTH": p["DEPTH"], "DATA_WIDTH": p["WIDTH"], "RAM_STYLE": f'"{FIFO_STYLES[p["STYLE"]]}"'}
+    parameters: dict[str, int | str] = {
+        "DEPTH": p["DEPTH"],
+        "DATA_WIDTH": p["WIDTH"],
+        "RAM_STYLE": f'"{FIFO_STYLES[p["STYLE"]]}"',
+    }
     inputs, outputs = _one_stream(p["WIDTH"], p["WIDTH"])
     ports = {"clk": "clk", "rst": "!rst_n", **_stream("in", "i", "vld rdy dat"), **_stream("out", "o", "vld rdy dat")}
     return Top("fifo", parameters, inputs, outputs, ports)
@@ -155,7 +179,13 @@ def _padding(p: Parameters) -> Top:
         parameters |= {f"INIT_{axis}END": size + 2 * pad - 1}
     inputs, outputs = _one_stream(bits, bits)
     ports = {**_CLOCK, **{f"s_axilite_{name}": "'0" for name in _LITE}}
-    return Top("fmpadding_axi", parameters, inputs, outputs, ports | _stream("in", "s_axis_", _T) | _stream("out", "m_axis_", _T))
+    return Top(
+        "fmpadding_axi",
+        parameters,
+        inputs,
+        outputs,
+        ports | _stream("in", "s_axis_", _T) | _stream("out", "m_axis_", _T),
+    )
 
 
 def _window(p: Parameters) -> Top:
@@ -163,7 +193,13 @@ def _window(p: Parameters) -> Top:
     taps = p["K"] ** 2 if p["PARALLEL"] else 1
     inputs, outputs = _one_stream(_bytes(p["SIMD"] * p["BITS"]), _bytes(p["SIMD"] * p["BITS"] * taps))
     letters = "TVALID TREADY TDATA"
-    return Top("window", {}, inputs, outputs, {**_CLOCK, **_stream("in", "in0_V_", letters), **_stream("out", "out0_V_", letters)})
+    return Top(
+        "window",
+        {},
+        inputs,
+        outputs,
+        {**_CLOCK, **_stream("in", "in0_V_", letters), **_stream("out", "out0_V_", letters)},
+    )
 
 
 KINDS: Mapping[str, Kind] = {

@@ -35,6 +35,11 @@ def request(unit: Unit) -> Generate:
     pairs = {"ConvKernelDim": p["K"], "IFMDim": p["SIZE"], "OFMDim": out, "Stride": p["STRIDE"], "Dilation": 1}
     texts = {"inputDataType": kind, "outputDataType": kind, "ram_style": "block" if p["BLOCK"] else "distributed"}
     return Generate(
-        *("window", "ConvolutionInputGenerator_rtl", tuple(numbers.items())),
-        *(tuple((key, (value, value)) for key, value in pairs.items()), tuple(texts.items()), PART, CLOCK_NS),
+        name="window",
+        operation="ConvolutionInputGenerator_rtl",
+        numbers=tuple(numbers.items()),
+        lists=tuple((key, (value, value)) for key, value in pairs.items()),
+        texts=tuple(texts.items()),
+        part=PART,
+        clock_ns=CLOCK_NS,
     )
