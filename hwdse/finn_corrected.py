@@ -11,7 +11,7 @@ from functools import cache
 from importlib.resources import files
 
 from hwdse.finn_parts import KINDS
-from hwdse.finn_parts.part import Parameters
+from hwdse.finn_parts.part import Parameters, Parts
 
 FILE = "finn.json"
 COUNTS = ("luts", "ffs")
@@ -29,6 +29,10 @@ class Fit:
     high: float
     runs: int
 
+    def with_bounds(self, predicted: float) -> tuple[float, float, float]:
+        """A prediction and its interval, which it is in."""
+        return predicted, predicted * min(self.low, 1.0), predicted * max(self.high, 1.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Fits:
@@ -41,20 +45,23 @@ class Fits:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Predicted LUTs and flip-flops of a unit, with the bounds of a 90 % interval."""
+    """Predicted LUTs and flip-flops of a unit, each with the bounds of a 90 % interval: as predicted, least, most."""
 
-    luts: float
-    luts_between: tuple[float, float]
-    ffs: float
-    ffs_between: tuple[float, float]
+    luts: tuple[float, float, float]
+    ffs: tuple[float, float, float]
 
 
 def price(kind: str, parameters: Parameters) -> Price:
     """What a unit takes; ValueError where its kind has not been measured."""
-    fits, parts = of(kind), KINDS[kind](parameters)
-    luts = sum(factor * parts[name].luts for name, factor in fits.luts.coefficients.items() if name in parts)
-    ffs = sum(factor * parts[name].ffs for name, factor in fits.ffs.coefficients.items() if name in parts)
-    return Price(luts, (luts * fits.luts.low, luts * fits.luts.high), ffs, (ffs * fits.ffs.low, ffs * fits.ffs.high))
+    return of_parts(kind, KINDS[kind](parameters))
+
+
+def of_parts(kind: str, parts: Parts) -> Price:
+    """The same of a unit whose parts are known."""
+    fits = of(kind)
+    luts = sum(fits.luts.coefficients[name] * part.luts for name, part in parts.items() if part.luts)
+    ffs = sum(fits.ffs.coefficients[name] * part.ffs for name, part in parts.items() if part.ffs)
+    return Price(fits.luts.with_bounds(luts), fits.ffs.with_bounds(ffs))
 
 
 def of(kind: str) -> Fits:

@@ -101,6 +101,11 @@ class ThresholdingRtl(_Thresholding):
         """Of memories in UltraRAMs."""
         return self._count(URAMS)
 
+    @property
+    def stages_in_luts(self) -> tuple[int, ...]:
+        """Those whose memories FINN counts as LUTs."""
+        return tuple(stage for stage, memory in enumerate(self._memories) if self._primitive(memory) == LUTRAM)
+
     def _count(self, kind: tuple[tuple[int, int], ...]) -> int:
         """Primitives of `kind` in all stages."""
         chosen = [(memory, self._primitive(memory)) for memory in self._memories]

@@ -11,6 +11,7 @@ from hwdse.finn_parts.part import Parameters, Parts
 
 KINDS: Mapping[str, Callable[[Parameters], Parts]] = {
     "finn_mvu": matrix_vector.parts,
+    "finn_vvu": matrix_vector.channelwise,
     "finn_thresholds": thresholds.parts,
     "finn_window": streams.window,
     "finn_padding": streams.padding,

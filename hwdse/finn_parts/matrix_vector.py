@@ -117,6 +117,11 @@ def parts(p: Parameters) -> Parts:
     return {**_shell(p), **({} if packing.three_products else _lanes(p, packing))}
 
 
+def channelwise(p: Parameters) -> Parts:
+    """Of a vector-vector unit, on DSP58: MW taps for each of MH channels, each of which has its own activations."""
+    return _shell({**p, "MH": p["PE"]})
+
+
 def _shell(p: Parameters) -> dict[str, Part]:
     """What is around the DSPs: counters, the vector that is read again for each fold of outputs, and the last queue."""
     steps, rows, outputs = p["MW"] // p["SIMD"], p["MH"] // p["PE"], p["PE"] * p["ACC"]
@@ -142,7 +147,6 @@ def _lanes(p: Parameters, packing: Packing) -> dict[str, Part]:
     sums = [tree(simd, bits, p["ACC"], False, 0) for bits in low]
     carried = tree(simd, 2, p["ACC"], True, 1)
     highs = [(count, bits) for count, bits in zip(counts, high, strict=True) if bits]
-    neighbours = sum(counts[1:])
     return {
         "second products": Part((pe - groups) * simd, 6 * (pe - groups) * simd),
         "carries out": Part(groups * simd, groups * simd),
@@ -151,5 +155,5 @@ def _lanes(p: Parameters, packing: Packing) -> dict[str, Part]:
         "results": Part(
             sum(n * (p["ACC"] - bits) for n, bits in zip(counts, low, strict=True) if bits < p["ACC"]), pe * p["ACC"]
         ),
-        "between neighbours": Part(neighbours * p["ACC"], 0),
+        "between neighbours": Part((pe - groups) * p["ACC"], 0),
     }

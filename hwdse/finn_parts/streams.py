@@ -1,58 +1,94 @@
 """FINN's windows, padding and changes of width. Sources: swg/*.sv, fmpadding/hdl/fmpadding.sv, dwc/hdl/vpc.sv."""
 
+from dataclasses import dataclass
+
 from hwdse.finn_parts.part import Parameters, Part, Parts, bits_for, ram
+
+Pair = tuple[int, int]  # rows and columns
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A sliding window over `image` pixels, each of which is `folds` words of `width` bits.
+
+    `parallel`: all pixels of a window come at once, else one after the other from a memory of `depth` words. Memories
+    are RAM in LUTs unless `block`.
+    """
+
+    image: Pair
+    kernel: Pair
+    folds: int
+    width: int
+    depth: int
+    parallel: bool
+    block: bool
+
+    @property
+    def parts(self) -> Parts:
+        """What it is made of."""
+        element = bits_for(self.image[0] * self.image[1] * self.folds) + 1
+        loops = sum(bits_for(count) + 1 for count in (*self.image, *self.kernel, self.folds))
+        return {
+            "control": Part(20, 10),
+            "loops": Part(loops, loops),
+            "elements": Part(3 * element, 3 * element),
+            **(self._at_once() if self.parallel else self._one_by_one()),
+        }
+
+    def _one_by_one(self) -> dict[str, Part]:
+        address = bits_for(self.depth)
+        stored = 0.0 if self.block else ram(self.depth, self.width)
+        return {
+            "addresses": Part(3 * address, 2 * address),
+            "buffer": Part(stored, 0 if self.block else self.width),
+        }
+
+    def _at_once(self) -> dict[str, Part]:
+        """Registers for a window, and a memory for what is between two of its rows."""
+        (rows, columns), between = self.kernel, (self.image[1] - self.kernel[1]) * self.folds
+        memories = rows - 1 if between > 1 else 0
+        stored = 0.0 if self.block else ram(max(between, 1), self.width)
+        return {
+            "row addresses": Part(memories * 2 * bits_for(between), memories * 2 * bits_for(between)),
+            "rows": Part(memories * stored, memories * (0 if self.block else self.width)),
+            "registers": Part(0, rows * columns * self.width),
+        }
 
 
 def window(p: Parameters) -> Parts:
     """Of a window of K x K pixels over SIZE x SIZE ones of C channels, SIMD elements of BITS bits at once.
 
-    PARALLEL: the pixels of a window come at once, from registers and a memory for each row between; else one after
-    the other from one memory, in block RAM if BLOCK. DEPTHWISE, STRIDE.
+    PARALLEL, BLOCK, and steps of STRIDE; a step that waits for more pixels than a window has needs a deeper buffer.
     """
-    folds, width = p["C"] // p["SIMD"], p["SIMD"] * p["BITS"]
-    element = bits_for(p["SIZE"] ** 2 * folds) + 1
-    loops = sum(bits_for(n) + 1 for n in (p["SIZE"], p["SIZE"], p["K"], p["K"], folds))
-    pixels = (p["K"] - 1) * (p["SIZE"] + 1)
-    if p["PARALLEL"]:
-        row = p["SIZE"] - p["K"]
-        return {
-            "control": Part(20, 10),
-            "loops": Part(loops, loops),
-            "elements": Part(2 * element, 2 * element),
-            "rows": Part((p["K"] - 1) * ram(row, width), (p["K"] - 1) * (width + 2 * bits_for(row))),
-            "row addresses": Part((p["K"] - 1) * 2 * bits_for(row), 0),
-            "registers": Part(0, (p["K"] * p["K"]) * width),
-        }
-    depth = (
-        pixels + 1 + max(0, p["STRIDE"] - 1 - p["K"] ** 2) + max(0, (p["STRIDE"] - 1) * p["SIZE"] - p["K"] ** 2)
-    ) * folds
-    stored = 0.0 if p["BLOCK"] else ram(depth, width)
-    return {
-        "control": Part(20, 10),
-        "loops": Part(loops, loops),
-        "elements": Part(3 * element, 3 * element),
-        "addresses": Part(3 * bits_for(depth), 2 * bits_for(depth)),
-        "buffer": Part(stored, 0 if p["BLOCK"] else width),
-    }
+    size, kernel, folds = p["SIZE"], p["K"], p["C"] // p["SIMD"]
+    waits = sum(max(0, wait - kernel**2) for wait in (p["STRIDE"] - 1, (p["STRIDE"] - 1) * size))
+    depth = ((kernel - 1) * (size + 1) + 1 + waits) * folds
+    pairs, width = ((size, size), (kernel, kernel)), p["SIMD"] * p["BITS"]
+    return Window(*pairs, folds, width, depth, bool(p["PARALLEL"]), bool(p["BLOCK"])).parts
 
 
 def padding(p: Parameters) -> Parts:
     """Of PAD pixels on each side of SIZE x SIZE ones of C channels, SIMD elements of BITS bits at once."""
-    width, axis = p["SIMD"] * p["BITS"], bits_for(p["SIZE"] + 2 * p["PAD"] + 1)
-    folds = bits_for(p["C"] // p["SIMD"])
+    size = p["SIZE"] + 2 * p["PAD"]
+    return padded((size, size), p["C"] // p["SIMD"], p["SIMD"] * p["BITS"])
+
+
+def padded(image: Pair, folds: int, width: int) -> Parts:
+    """Of padding that gives an `image` of which each pixel is `folds` words of `width` bits."""
+    counters = sum(bits_for(count + 1) for count in image)
     return {
         "control": Part(20, 10),
-        "counters": Part(2 * axis + folds, 2 * axis + folds),
+        "counters": Part(counters + bits_for(folds), counters + bits_for(folds)),
         "word": Part(width, 2 * width),
     }
 
 
 def dwc(p: Parameters) -> Parts:
-    """Of a change from IN to OUT bits, where one divides the other."""
+    """Of a change from IN to OUT bits, of which one divides the other."""
     wide, narrow = max(p["IN"], p["OUT"]), min(p["IN"], p["OUT"])
-    down = p["IN"] > p["OUT"]
+    counter = bits_for(wide // narrow) + 1
     return {
         "control": Part(20, 10),
-        "counter": Part(bits_for(wide // narrow) + 1, bits_for(wide // narrow) + 1),
-        "shift out" if down else "shift in": Part(wide, wide + narrow),
+        "counter": Part(counter, counter),
+        "shift out" if p["IN"] > p["OUT"] else "shift in": Part(wide, wide + narrow),
     }

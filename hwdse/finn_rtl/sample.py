@@ -1,6 +1,7 @@
 """What is synthesised of FINN's RTL: random units of each kind, the same ones for the same seed."""
 
 from collections.abc import Callable, Iterator
+from itertools import zip_longest
 from random import Random
 
 from hwdse.finn_rtl.plans import Unit
@@ -11,6 +12,7 @@ DEVICE = "xczu7ev"  # LUTs and DSP48E2 of UltraScale+
 VERSIONS = {"xczu7ev": 2, "xc7z020": 1, "vck190": 3}
 COUNTS = {
     **{("finn_mvu", device): count for device, count in (("xczu7ev", 56), ("xc7z020", 10), ("vck190", 12))},
+    ("finn_vvu", "vck190"): 8,
     ("finn_thresholds", DEVICE): 26,
     ("finn_window", DEVICE): 18,
     ("finn_memstream", DEVICE): 10,
@@ -24,8 +26,9 @@ Draw = Callable[[Random, str], dict[str, int]]
 
 
 def units() -> tuple[Unit, ...]:
-    """Everything that is synthesised, all different."""
-    return tuple(unit for (kind, device), count in COUNTS.items() for unit in _drawn(kind, device, count))
+    """Everything that is synthesised, all different; a share of each kind first, then of each again."""
+    drawn = [list(_drawn(kind, device, count)) for (kind, device), count in COUNTS.items()]
+    return tuple(unit for row in zip_longest(*drawn) for unit in row if unit is not None)
 
 
 def _drawn(kind: str, device: str, count: int) -> Iterator[Unit]:
@@ -45,6 +48,16 @@ def _mvu(random: Random, device: str) -> dict[str, int]:
     most = (simd * steps - 1).bit_length()  # bits that a sum has above a product
     widths = {"W": weight, "A": activation, "ACC": weight + activation - signed + random.randint(most // 2, most)}
     sizes = {"PE": pe, "SIMD": simd, "MW": simd * steps, "MH": pe * rows}
+    return {"VERSION": VERSIONS[device], **widths, **sizes, "NARROW": random.randint(0, 1), "SIGNED": signed}
+
+
+def _vvu(random: Random, device: str) -> dict[str, int]:
+    """FINN has it from 4 bits up; MW are the taps of a kernel, MH the channels."""
+    weight, activation, signed = random.randint(4, 8), random.randint(4, 8), random.randint(0, 1)
+    pe, taps = random.choice((1, 2, 3, 4, 8, 16)), random.choice((4, 9, 25))
+    simd = random.choice((1, taps))
+    widths = {"W": weight, "A": activation, "ACC": weight + activation - signed + (taps - 1).bit_length()}
+    sizes = {"PE": pe, "SIMD": simd, "MW": taps, "MH": pe * (1 if simd > 1 else random.choice((1, 2, 4, 8)))}
     return {"VERSION": VERSIONS[device], **widths, **sizes, "NARROW": random.randint(0, 1), "SIGNED": signed}
 
 
@@ -110,6 +123,7 @@ def _dwc(random: Random, device: str) -> dict[str, int]:
 
 _DRAWS: dict[str, Draw] = {
     "finn_mvu": _mvu,
+    "finn_vvu": _vvu,
     "finn_thresholds": _thresholds,
     "finn_window": _window,
     "finn_memstream": _memstream,

@@ -69,8 +69,25 @@ _T = "tvalid tready tdata"
 
 def _mvu(p: Parameters) -> Top:
     """The matrix-vector unit without its weight memory."""
-    weights, bits = p["PE"] * p["SIMD"] * p["W"], (_bytes(p["SIMD"] * p["A"]), _bytes(p["PE"] * p["ACC"]))
-    parameters = {"IS_MVU": 1, "VERSION": p["VERSION"], "MW": p["MW"], "MH": p["MH"], "PE": p["PE"], "SIMD": p["SIMD"]}
+    return _products(p, 1, p["SIMD"] * p["A"])
+
+
+def _vvu(p: Parameters) -> Top:
+    """The vector-vector unit, which has an activation for each product, without its weight memory."""
+    return _products(p, 0, p["PE"] * p["SIMD"] * p["A"])
+
+
+def _products(p: Parameters, matrix: int, vector: int) -> Top:
+    """Either, which reads `vector` bits at once."""
+    weights, bits = p["PE"] * p["SIMD"] * p["W"], (_bytes(vector), _bytes(p["PE"] * p["ACC"]))
+    parameters = {
+        "IS_MVU": matrix,
+        "VERSION": p["VERSION"],
+        "MW": p["MW"],
+        "MH": p["MH"],
+        "PE": p["PE"],
+        "SIMD": p["SIMD"],
+    }
     parameters |= {"WEIGHT_WIDTH": p["W"], "ACTIVATION_WIDTH": p["A"], "ACCU_WIDTH": p["ACC"]}
     parameters |= {"NARROW_WEIGHTS": p["NARROW"], "SIGNED_ACTIVATIONS": p["SIGNED"]}
     inputs, outputs = _one_stream(*bits)
@@ -202,14 +219,13 @@ def _window(p: Parameters) -> Top:
     )
 
 
+_PRODUCTS = (
+    *("mvu/mvu_pkg.sv", "mvu/add_multi.sv", "mvu/replay_buffer.sv", "mvu/mvu.sv"),
+    *("mvu/mvu_vvu_8sx9_dsp58.sv", "mvu/mvu_vvu_axi.sv"),
+)
 KINDS: Mapping[str, Kind] = {
-    "finn_mvu": Kind(
-        (
-            *("mvu/mvu_pkg.sv", "mvu/add_multi.sv", "mvu/replay_buffer.sv", "mvu/mvu.sv"),
-            *("mvu/mvu_vvu_8sx9_dsp58.sv", "mvu/mvu_vvu_axi.sv"),
-        ),
-        _mvu,
-    ),
+    "finn_mvu": Kind(_PRODUCTS, _mvu),
+    "finn_vvu": Kind(_PRODUCTS, _vvu),
     "finn_thresholds": Kind(
         ("axi/hdl/axilite.sv", "thresholding/hdl/thresholding.sv", "thresholding/hdl/thresholding_axi.sv"),
         _thresholds,
