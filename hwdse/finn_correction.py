@@ -1,8 +1,8 @@
 """The area of FINN's nodes with what FINN's formulas leave out: the second opinion on `hwdse.finn_nodes`.
 
 DSPs follow the rule of the RTL. LUTs and flip-flops of nodes in RTL are fitted to the synthesis of that RTL
-(`hwdse.finn_corrected`). Block RAM and UltraRAM stay as FINN counts them, and so do all nodes in HLS, which no open tool
-synthesises, and FIFOs, whose formula FINN has fitted to Vivado.
+(`hwdse.finn_corrected`). Block RAM and UltraRAM stay as FINN counts them, and so do all nodes in HLS, which no open
+tool synthesises, and FIFOs, whose formula FINN has fitted to Vivado.
 """
 
 from collections.abc import Mapping

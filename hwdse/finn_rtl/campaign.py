@@ -14,7 +14,7 @@ from hwdse.calibration.campaign import Failure, Progress, write
 from hwdse.cost import Resources
 from hwdse.finn.environment import Environment
 from hwdse.finn_rtl import windows
-from hwdse.finn_rtl.plans import Unit, plan, rtl_digest
+from hwdse.finn_rtl.plans import Unit, files_of, plan, rtl_digest
 from hwdse.finn_rtl.sample import SEED
 from hwdse.finn_rtl.sources import VERSION, rtllib
 from hwdse.flows.yosys import TOOLS, Yosys
@@ -60,7 +60,8 @@ def measure(
 def planned(units: Sequence[Unit], environment: Environment) -> Mapping[Unit, BuildPlan]:
     """The run of each of `units`; FinnError where FINN+ is not ready."""
     folder, made = rtllib(environment), windows.made(units, environment)
-    return {unit: plan(unit, folder, fpga(unit.device), made.get(unit, ())) for unit in units}
+    rtl = {kind: files_of(folder, kind) for kind in {unit.kind for unit in units}}
+    return {unit: plan(unit, rtl[unit.kind], fpga(unit.device), made.get(unit, ())) for unit in units}
 
 
 def _note(

@@ -56,16 +56,16 @@ endmodule
 _LIBRARY = (("split.v", _SPLIT), ("dsp58.v", _DSP58))
 
 
-def rtl(folder: Path, kind: str) -> Files:
+def files_of(folder: Path, kind: str) -> Files:
     """FINN's files of a kind of unit, from its library in `folder`, as yosys reads them."""
     return patched(folder, KINDS[kind].files)
 
 
-def plan(unit: Unit, folder: Path, target: FpgaTarget, made: Files = ()) -> BuildPlan:
-    """The run of `unit`; `made`: modules that FINN's generator makes for it."""
+def plan(unit: Unit, rtl: Files, target: FpgaTarget, made: Files = ()) -> BuildPlan:
+    """The run of `unit`, of which `rtl` are FINN's files; `made`: modules that FINN's generator makes for it."""
     kind = KINDS[unit.kind]
     top = kind.top(dict(unit.parameters))
-    sources = (*rtl(folder, unit.kind), (QUEUE_FILE, QUEUE.encode()), *made, ("top.sv", top.text.encode()))
+    sources = (*rtl, (QUEUE_FILE, QUEUE.encode()), *made, ("top.sv", top.text.encode()))
     read = _READ.format(
         initial="" if kind.initial else "--ignore-initial ", files=" ".join(name for name, _ in sources)
     )
@@ -75,4 +75,4 @@ def plan(unit: Unit, folder: Path, target: FpgaTarget, made: Files = ()) -> Buil
 
 def rtl_digest(folder: Path, kind: str) -> str:
     """Names FINN's RTL of a kind of unit, with what is changed in it."""
-    return digest((*rtl(folder, kind), *patched(folder, KINDS[kind].templates), (QUEUE_FILE, QUEUE.encode())))
+    return digest((*files_of(folder, kind), *patched(folder, KINDS[kind].templates), (QUEUE_FILE, QUEUE.encode())))

@@ -148,17 +148,22 @@ def rtllib(environment: Environment) -> Path:
 
 def patched(folder: Path, names: tuple[str, ...]) -> tuple[tuple[str, bytes], ...]:
     """Files of FINN's `folder` by their paths in it, as (file name, content); FinnError where one is another one."""
-    return tuple((Path(name).name, _patched(folder, name).encode()) for name in names)
+    return tuple((Path(name).name, changed(name, _read(folder / name))) for name in names)
 
 
-def _patched(folder: Path, name: str) -> str:
+def _read(file: Path) -> bytes:
     try:
-        text = (folder / name).read_text(encoding="utf-8")
+        return file.read_bytes()
     except OSError as error:
         raise FinnError(f"FINN's RTL cannot be read: {error}") from None
+
+
+def changed(name: str, content: bytes) -> bytes:
+    """A file of FINN's by its path in the library as yosys-slang reads it; FinnError where it is another one."""
+    text = content.decode()
     for patch in PATCHES.get(name, ()):
         text = patch.applied(name, text)
-    return text
+    return text.encode()
 
 
 def digest(files: tuple[tuple[str, bytes], ...]) -> str:
