@@ -11,14 +11,14 @@ DEVICE = "xczu7ev"  # LUTs and DSP48E2 of UltraScale+
 # Matrix-vector units: device, and FINN's number of its DSP.
 VERSIONS = {"xczu7ev": 2, "xc7z020": 1, "vck190": 3}
 COUNTS = {
-    **{("finn_mvu", device): count for device, count in (("xczu7ev", 56), ("xc7z020", 10), ("vck190", 12))},
-    ("finn_vvu", "vck190"): 8,
-    ("finn_thresholds", DEVICE): 26,
+    **{("finn_mvu", device): count for device, count in (("xczu7ev", 48), ("xc7z020", 8), ("vck190", 8))},
+    ("finn_vvu", "vck190"): 6,
+    ("finn_thresholds", DEVICE): 22,
     ("finn_window", DEVICE): 18,
-    ("finn_memstream", DEVICE): 10,
+    ("finn_memstream", DEVICE): 9,
     ("finn_padding", DEVICE): 8,
-    ("finn_fifo", DEVICE): 10,
-    ("finn_dwc", DEVICE): 10,
+    ("finn_fifo", DEVICE): 8,
+    ("finn_dwc", DEVICE): 8,
 }
 LARGEST = 128  # products at once: what yosys maps within seconds
 
@@ -73,7 +73,7 @@ def _folding(random: Random) -> tuple[int, int]:
 def _thresholds(random: Random, device: str) -> dict[str, int]:
     while True:
         bits, pe, fold = random.randint(1, 8), random.choice((1, 2, 3, 4, 8)), random.choice((1, 2, 4, 8, 10, 16, 32))
-        if pe * fold << bits <= 4096:  # thresholds
+        if pe * fold << bits <= 2048:  # thresholds
             sizes = {"BITS": bits, "C": pe * fold, "PE": pe, "SIGNED": random.randint(0, 1)}
             return {"IN": random.randint(bits + 2, 24), **sizes}
 

@@ -69,6 +69,9 @@ _TAP = (
     "hwdse_queue #(.WIDTH($bits({type})), .DEPTH({depth})) queue (.clk({clk}), .ce({ce}), .d({d}), .a({a}), .q({q}));"
 )
 
+# yosys reads attributes in lower case, and calls a ROM in LUTs `logic`.
+_ROM = ", ".join(f'{key} = RAM_STYLE == "distributed"? "logic" : RAM_STYLE' for key in ("ram_style", "rom_style"))
+
 PATCHES: Mapping[str, tuple[Patch | Move, ...]] = {
     # yosys-slang evaluates no function that is declared in a generate block.
     "mvu/add_multi.sv": (
@@ -92,6 +95,7 @@ PATCHES: Mapping[str, tuple[Patch | Move, ...]] = {
         Patch("OBuf[OPtr[$left(OPtr)-1:0]]", "tap"),
     ),
     "thresholding/hdl/thresholding.sv": (
+        Patch('"TRUE" : "FALSE", RAM_STYLE = RAM_STYLE *)', f'"TRUE" : "FALSE", {_ROM} *)'),
         # A range that is reversed in the first stage, which yosys-slang refuses although it is not used there.
         Patch("p.ptr[M-1:SN+1] < 2**stage", "(p.ptr[M-1:0] >> (SN+1)) < 2**stage"),
         Patch(
@@ -109,6 +113,7 @@ PATCHES: Mapping[str, tuple[Patch | Move, ...]] = {
         Patch("BDat <= ADat[APtr];", "BDat <= tap;"),
     ),
     "memstream/hdl/memstream.sv": (
+        Patch("(* RAM_STYLE = RAM_STYLE *)", f"(* {_ROM} *)"),
         Patch(
             "data_t  OSrl[FULL_CREDIT-1];",
             "data_t  tap;",
@@ -122,6 +127,7 @@ PATCHES: Mapping[str, tuple[Patch | Move, ...]] = {
         Patch("ODat <= OSrl[OPtr];", "ODat <= tap;"),
     ),
     "fifo/hdl/fifo.sv": (
+        Patch("(* RAM_STYLE = RAM_STYLE_EFF *)", "(* ram_style = RAM_STYLE_EFF *)"),
         *_TO_NETS,
         Patch('(* SHREG_EXTRACT = "yes" *) dat_t  A[DEPTH_IMPL];', "dat_t  tap;"),
         Patch(
