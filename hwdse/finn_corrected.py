@@ -15,6 +15,14 @@ from hwdse.finn_parts.part import Parameters, Parts
 
 FILE = "finn.json"
 COUNTS = ("luts", "ffs")
+NAMES = {  # of the kinds of units that prices are made of
+    "finn_mvu": "matrix-vector units",
+    "finn_vvu": "vector-vector units",
+    "finn_memstream": "memories of weights",
+    "finn_thresholds": "thresholds",
+    "finn_window": "windows",
+    "finn_padding": "padding",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,7 @@ class Fits:
     luts: Fit
     ffs: Fit
     rtl: str  # the digest of the RTL that was measured
+    devices: tuple[str, ...]  # whose primitives it was mapped to
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,21 @@ def of(kind: str) -> Fits:
     return known[kind]
 
 
+def summary() -> str:
+    """What was measured, and how wrong the fits are: a sentence for a report."""
+    parts = [f"{NAMES[kind]} {_measured(fits)}" for kind, fits in _file().items() if kind in NAMES]
+    return (
+        f"fitted to {sum(fits.luts.runs for fits in _file().values())} units of FINN's RTL that yosys 0.70, and not "
+        f"Vivado, has synthesised; LUTs of units left out of the fit, for half and for 90 % of them: {', '.join(parts)}"
+    )
+
+
+def _measured(fits: Fits) -> str:
+    """`(48 on xczu7ev, xc7z020) within 1 and 4 %`."""
+    half, most = (100 * error for error in (fits.luts.median_error, fits.luts.ninth_decile_error))
+    return f"({fits.luts.runs} on {', '.join(fits.devices)}) within {half:.1f} and {most:.1f} %"
+
+
 def content() -> str:
     """The file of the fits."""
     return (files("hwdse.cost_models") / "data" / FILE).read_text(encoding="utf-8")
@@ -85,7 +109,7 @@ def _file() -> Mapping[str, Fits]:
 def parse(content: str) -> dict[str, Fits]:
     """The fits in a file, by kind of unit."""
     return {
-        kind: Fits(Fit(**entry["luts"]), Fit(**entry["ffs"]), entry["rtl"])
+        kind: Fits(Fit(**entry["luts"]), Fit(**entry["ffs"]), entry["rtl"], tuple(entry["devices"]))
         for kind, entry in json.loads(content).items()
     }
 

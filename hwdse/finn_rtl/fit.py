@@ -40,7 +40,7 @@ def refit(folder: Path) -> dict[str, Fits]:
 def _of_kind(kind: str, rows: Sequence[Measurement]) -> Fits:
     luts, ffs = (_fit(kind, rows, count) for count in COUNTS)
     (rtl,) = {row.rtl for row in rows}
-    return Fits(luts, ffs, rtl)
+    return Fits(luts, ffs, rtl, tuple(sorted({row.device for row in rows})))
 
 
 def _fit(kind: str, rows: Sequence[Measurement], count: str) -> Fit:
