@@ -9,12 +9,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bars
 
 from hwdse.calibration.campaign import Progress, sentences
+from hwdse.calibration.fit import modules
 from hwdse.finn.environment import Environment
 from hwdse.finn_corrected import FILE, Fit
+from hwdse.finn_rtl.beside import lut_ratio, wrong_dsps
 from hwdse.finn_rtl.campaign import TABLE, measure
 from hwdse.finn_rtl.fit import refit
 from hwdse.finn_rtl.sample import units
+from hwdse.measurements import read
 from hwdse.tables import Cell, Column, Table, of, shown
+
+NOTE = (
+    "Errors of units that were left out of the fit: half of them, and 90 % of them, are nearer. FINN's LUTs: its own "
+    "estimate over what was measured, in the middle of the units."
+)
 
 
 def calibrate(out: Path, cache: Path, workers: int | None) -> Iterator[Table]:
@@ -45,10 +53,18 @@ def fit_only(out: Path) -> Iterator[Table]:
     columns = [Column(name, name, shown) for name in ("kind", "units")]
     for count in ("LUT", "FF"):
         columns += [Column(f"{count} {error}", f"{count} {error}", _percent) for error in ("median", "90 %")]
+    columns += [Column("FINN", "FINN's LUTs", _times), Column("wrong", "FINN's DSPs wrong", shown)]
+    yield of(f"Fits in {out / FILE}", columns, list(_rows(out)), NOTE)
+
+
+def _rows(out: Path) -> Iterator[tuple[Cell, ...]]:
+    """A row for each kind of unit."""
     found = refit(out)
-    rows = [(kind, one.luts.runs, *_errors(one.luts), *_errors(one.ffs)) for kind, one in found.items()]
-    note = "Errors of units that were left out of the fit: half of them, and 90 % of them, are nearer."
-    yield of(f"Fits in {out / FILE}", columns, rows, note)
+    measured = modules(read(out / TABLE))
+    for kind, fits in found.items():
+        rows = measured[kind]
+        own = lut_ratio(kind, rows), wrong_dsps(kind, rows)
+        yield (kind, fits.luts.runs, *_errors(fits.luts), *_errors(fits.ffs), *own)
 
 
 def _errors(one: Fit) -> tuple[float, float]:
@@ -58,3 +74,8 @@ def _errors(one: Fit) -> tuple[float, float]:
 def _percent(cell: Cell) -> str:
     assert isinstance(cell, int | float)
     return f"{100 * cell:.1f} %"
+
+
+def _times(cell: Cell) -> str:
+    """Of a ratio; nothing where FINN has no node."""
+    return "" if cell is None else f"{cell:.2f}"

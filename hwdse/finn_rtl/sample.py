@@ -112,7 +112,7 @@ def _padding(random: Random, device: str) -> dict[str, int]:
 def _fifo(random: Random, device: str) -> dict[str, int]:
     style = random.randint(0, 2)
     depth = random.choice(((2, 4, 8, 16, 20, 32), (40, 64, 100, 128, 256), (300, 512, 1024, 2000))[style])
-    return {"DEPTH": depth, "WIDTH": random.choice((2, 4, 8, 12, 16, 24, 32, 64)), "STYLE": style}
+    return {"DEPTH": depth, "WIDTH": 8 * random.choice((1, 1, 2, 3, 4, 6, 8)), "STYLE": style}
 
 
 def _dwc(random: Random, device: str) -> dict[str, int]:

@@ -128,6 +128,7 @@ PATCHES: Mapping[str, tuple[Patch | Move, ...]] = {
     ),
     "fifo/hdl/fifo.sv": (
         Patch("(* RAM_STYLE = RAM_STYLE_EFF *)", "(* ram_style = RAM_STYLE_EFF *)"),
+        Patch('(* RAM_STYLE = "distributed" *)', '(* ram_style = "distributed" *)'),
         *_TO_NETS,
         Patch('(* SHREG_EXTRACT = "yes" *) dat_t  A[DEPTH_IMPL];', "dat_t  tap;"),
         Patch(
