@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from hwdse.structure.blocks import FABRICS
+from hwdse.structure.blocks import FABRICS, codes_comparator, distinct
 from hwdse.structure.blocks import rom as _rom
 from hwdse.structure.memories import ram as _ram
 
@@ -37,3 +37,15 @@ def ram(words: int, bits: int, family: str = "xcup") -> float:
 def rom(words: int, bits: int) -> float:
     """LUTs of a ROM of random bits in LUTs, with what chooses between its rows."""
     return sum(float(one) for one in _rom(words, bits, FABRICS["xcup"]))
+
+
+@lru_cache(maxsize=4096)
+def columns(words: int, bits: int) -> float:
+    """How many of the columns of a ROM of random bits differ, and are no constants."""
+    return float(distinct(bits, words))
+
+
+@lru_cache(maxsize=256)
+def comparator(bits: int) -> float:
+    """LUTs that compare two numbers in registers."""
+    return float(codes_comparator(bits, FABRICS["xcup"]))

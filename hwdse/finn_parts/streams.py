@@ -84,11 +84,16 @@ def padded(image: Pair, folds: int, width: int) -> Parts:
 
 
 def dwc(p: Parameters) -> Parts:
-    """Of a change from IN to OUT bits, of which one divides the other."""
+    """Of a change from IN to OUT bits, of which one divides the other.
+
+    A buffer holds a word of each side. Where words become narrower they are turned to where the buffer is free.
+    """
     wide, narrow = max(p["IN"], p["OUT"]), min(p["IN"], p["OUT"])
-    counter = bits_for(wide // narrow) + 1
+    down, ratio = p["IN"] > p["OUT"], wide // narrow
     return {
         "control": Part(20, 10),
-        "counter": Part(counter, counter),
-        "shift out" if p["IN"] > p["OUT"] else "shift in": Part(wide, wide + narrow),
+        "counter": Part(bits_for(ratio) + 1, bits_for(ratio) + 1),
+        "buffer": Part((wide + narrow) if down else 0, wide + narrow),
+        "places": Part(0 if down else ratio, ratio),
+        "turns": Part(wide * ratio / 2 if down and ratio > 2 else 0, 0),
     }
