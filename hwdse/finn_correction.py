@@ -1,8 +1,9 @@
 """The area of FINN's nodes with what FINN's formulas leave out: the second opinion on `hwdse.finn_nodes`.
 
 DSPs follow the rule of the RTL. LUTs and flip-flops of nodes in RTL are fitted to the synthesis of that RTL
-(`hwdse.finn_corrected`). Block RAM and UltraRAM stay as FINN counts them, and so do all nodes in HLS, which no open
-tool synthesises, and FIFOs, whose formula FINN has fitted to Vivado.
+(`hwdse.finn_corrected`). Block RAM and UltraRAM stay as FINN counts them, but for a long vector that a matrix-vector
+unit keeps, and so do all nodes in HLS, which no open tool synthesises, and FIFOs, whose formula FINN has fitted to
+Vivado.
 """
 
 from collections.abc import Mapping
@@ -52,7 +53,8 @@ class Corrected:
 def corrected(node: Node, context: Context) -> Corrected:
     """The area of `node`."""
     prices = [finn_corrected.of_parts(kind, parts) for kind, parts in _units(node, context)]
-    own = Resources(dsps=_dsps(node, context), brams=node.bram18s, urams=node.urams)
+    vector = matrix_vector.block_rams(_matrix(node, context)) if isinstance(node, MvauRtl) else 0
+    own = Resources(dsps=_dsps(node, context), brams=node.bram18s + vector, urams=node.urams)
     if not prices:
         return Corrected(Resources(luts=node.luts) + own)
     return Corrected(*(_sum(prices, bound) + own for bound in range(3)))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-from hwdse.finn_parts.part import Parameters, Part, Parts, bits_for, ram
+from hwdse.finn_parts.part import Parameters, Part, Parts, bits_for, memory
 
 DSP58 = 3
 _FAMILIES = {1: "xc7", 2: "xcup", DSP58: "versal"}
@@ -126,14 +126,27 @@ def _shell(p: Parameters) -> dict[str, Part]:
     """What is around the DSPs: counters, the vector that is read again for each fold of outputs, and the last queue."""
     steps, rows, outputs = p["MW"] // p["SIMD"], p["MH"] // p["PE"], p["PE"] * p["ACC"]
     vector, again = p["SIMD"] * p["A"], rows > 1
-    deep = 1 << max(bits_for(steps), 1)
+    deep, (stored, blocks) = 1 << max(bits_for(steps), 1), _vector_memory(p)
     return {
         "control": Part(20, 10),
         "counters": Part(bits_for(steps) + bits_for(rows) + 3 * again * (bits_for(deep) + 1), 0),
         "pointers": Part(0, bits_for(steps) + bits_for(rows) + 3 * again * (bits_for(deep) + 1)),
-        "vector memory": Part(again * ram(deep, vector, _FAMILIES[p["VERSION"]]), again * vector),
+        "vector memory": Part(stored, 0 if blocks else again * vector),
         "outputs": Part(outputs, outputs),
     }
+
+
+def block_rams(p: Parameters) -> int:
+    """Of a matrix-vector unit without its weight memory: of the vector, where it is long."""
+    return _vector_memory(p)[1]
+
+
+def _vector_memory(p: Parameters) -> tuple[float, int]:
+    """LUTs and block RAMs of the vector, which is kept where there are several folds of outputs."""
+    if p["MH"] == p["PE"]:
+        return 0.0, 0
+    words = 1 << max(bits_for(p["MW"] // p["SIMD"]), 1)
+    return memory(words, p["SIMD"] * p["A"], _FAMILIES[p["VERSION"]])
 
 
 def _lanes(p: Parameters, packing: Packing) -> dict[str, Part]:

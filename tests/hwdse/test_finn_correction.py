@@ -67,6 +67,13 @@ def test_weights_that_come_from_outside_have_no_memory() -> None:
     assert outside.brams == 0
 
 
+def test_a_long_vector_is_kept_in_block_ram() -> None:
+    long = replace(UNIT, mw=1024, simd=8)  # 128 words of 32 bits
+    assert corrected(long, NARROW).area.brams == long.bram18s + 1
+    at_once = replace(long, pe=32)  # read once, so that nothing is kept
+    assert corrected(at_once, NARROW).area.brams == at_once.bram18s
+
+
 def test_an_interval_lies_around_the_area_and_has_the_same_blocks() -> None:
     for node in (UNIT, WINDOW, THRESHOLDS):
         found = corrected(node, NARROW)

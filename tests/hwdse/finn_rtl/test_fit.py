@@ -14,7 +14,7 @@ from hwdse.calibration.results import made
 from hwdse.cli import main
 from hwdse.cost import Resources
 from hwdse.finn_corrected import content, parse, price, text
-from hwdse.finn_parts.matrix_vector import Packing
+from hwdse.finn_parts.matrix_vector import Packing, block_rams
 from hwdse.finn_rtl import campaign, sample
 from hwdse.finn_rtl.fit import fit
 from hwdse.finn_rtl.plans import rtl_digest
@@ -58,6 +58,12 @@ def test_all_dsps_are_those_of_the_rule() -> None:
     for row in of_kind("finn_vvu"):
         p = dict(row.parameters)
         assert p["PE"] * -(-p["SIMD"] // 3) == row.area.dsps, row.parameters
+
+
+def test_all_block_rams_of_matrix_vector_units_are_those_of_the_rule() -> None:
+    found = {row.parameters: row.area.brams for row in of_kind("finn_mvu")}
+    assert {parameters: block_rams(dict(parameters)) for parameters in found} == found
+    assert len(set(found.values())) > 1
 
 
 def test_finns_own_rule_for_dsps_is_another_one() -> None:
