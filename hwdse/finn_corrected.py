@@ -15,6 +15,7 @@ from hwdse.finn_parts.part import Parameters, Parts
 
 FILE = "finn.json"
 COUNTS = ("luts", "ffs")
+RAMS = ("buffer", "rows", "vector memory")  # parts that are RAM in LUTs, or nothing
 NAMES = {  # of the kinds of units that prices are made of
     "finn_mvu": "matrix-vector units",
     "finn_vvu": "vector-vector units",
@@ -54,10 +55,11 @@ class Fits:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Predicted LUTs and flip-flops of a unit, each with the bounds of a 90 % interval: as predicted, least, most."""
+    """Predicted area of a unit, each count with the bounds of a 90 % interval: as predicted, least, most."""
 
     luts: tuple[float, float, float]
     ffs: tuple[float, float, float]
+    lutrams: tuple[float, float, float]  # of `luts`
 
 
 def price(kind: str, parameters: Parameters) -> Price:
@@ -68,9 +70,11 @@ def price(kind: str, parameters: Parameters) -> Price:
 def of_parts(kind: str, parts: Parts) -> Price:
     """The same of a unit whose parts are known."""
     fits = of(kind)
-    luts = sum(fits.luts.coefficients[name] * part.luts for name, part in parts.items() if part.luts)
+    luts = {name: fits.luts.coefficients[name] * part.luts for name, part in parts.items() if part.luts}
     ffs = sum(fits.ffs.coefficients[name] * part.ffs for name, part in parts.items() if part.ffs)
-    return Price(fits.luts.with_bounds(luts), fits.ffs.with_bounds(ffs))
+    rams = sum(luts.get(name, 0.0) for name in RAMS)
+    bound = fits.luts.with_bounds
+    return Price(bound(sum(luts.values())), fits.ffs.with_bounds(ffs), bound(rams))
 
 
 def of(kind: str) -> Fits:

@@ -61,9 +61,9 @@ def corrected(node: Node, context: Context) -> Corrected:
 
 
 def _sum(prices: list[Price], bound: int) -> Resources:
-    """LUTs and flip-flops of units together: as predicted, or their least or most."""
-    luts, ffs = (sum(getattr(price, count)[bound] for price in prices) for count in finn_corrected.COUNTS)
-    return Resources(luts=round(luts), ffs=round(ffs))
+    """Units together: as predicted, or their least or most."""
+    sums = {count: round(sum(getattr(one, count)[bound] for one in prices)) for count in ("luts", "ffs", "lutrams")}
+    return Resources(**sums)
 
 
 def _dsps(node: Node, context: Context) -> int:

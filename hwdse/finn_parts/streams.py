@@ -74,12 +74,13 @@ def padding(p: Parameters) -> Parts:
 
 
 def padded(image: Pair, folds: int, width: int) -> Parts:
-    """Of padding that gives an `image` of which each pixel is `folds` words of `width` bits."""
+    """Of padding that gives an `image` of which each pixel is `folds` words of `width` bits, in whole bytes."""
+    kept = 8 * -(-width // 8)
     counters = sum(bits_for(count + 1) for count in image)
     return {
         "control": Part(20, 10),
         "counters": Part(counters + bits_for(folds), counters + bits_for(folds)),
-        "word": Part(width, 2 * width),
+        "word": Part(kept, 2 * kept),
     }
 
 
@@ -93,7 +94,7 @@ def dwc(p: Parameters) -> Parts:
     return {
         "control": Part(20, 10),
         "counter": Part(bits_for(ratio) + 1, bits_for(ratio) + 1),
-        "buffer": Part((wide + narrow) if down else 0, wide + narrow),
+        "words": Part((wide + narrow) if down else 0, wide + narrow),
         "places": Part(0 if down else ratio, ratio),
         "turns": Part(wide * ratio / 2 if down and ratio > 2 else 0, 0),
     }

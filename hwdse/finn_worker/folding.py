@@ -52,7 +52,8 @@ def fold(model: Any, folding: tuple[Folded, ...]) -> None:
     for one in folding:
         if one.node not in nodes:
             raise ValueError(f"no node {one.node!r} to fold; known: {', '.join(nodes)}")
-        for attribute, value in (("PE", one.pe), ("SIMD", one.simd)):
+        window = None if one.at_once is None else int(one.at_once)
+        for attribute, value in (("PE", one.pe), ("SIMD", one.simd), ("parallel_window", window)):
             if value is None:
                 continue
             if attribute not in nodes[one.node].get_nodeattr_types():
@@ -84,7 +85,7 @@ def price(model: Any, part: str, layers: Mapping[str, str]) -> Priced:
     total = model.transform(AnnotateCycles()).analysis(dataflow_performance)
     units = tuple(
         Unit(
-            Folded(node.name, _attribute(node, "PE"), _attribute(node, "SIMD")),
+            _folded(node),
             layers.get(node.name),
             node.op_type,
             _producers(model, node),
@@ -106,6 +107,12 @@ def _producers(model: Any, node: Any) -> tuple[str, ...]:
     """The nodes whose streams it reads."""
     found = (model.find_producer(name) for name in node.input)
     return tuple(str(one.name) for one in found if one is not None)
+
+
+def _folded(node: Any) -> Folded:
+    window = _attribute(node, "parallel_window")
+    at_once = None if window is None else bool(window)
+    return Folded(str(node.name), _attribute(node, "PE"), _attribute(node, "SIMD"), at_once)
 
 
 def _attribute(node: Any, name: str) -> int | None:
