@@ -242,6 +242,7 @@ def calibrate(
     runs: Annotated[int | None, typer.Option(help="Units for each device.")] = None,
     placed: Annotated[bool, typer.Option("--placed", help="Place and route a smaller sample.")] = False,
     chains: Annotated[bool, typer.Option("--chains", help="Place and simulate whole layers.")] = False,
+    finn: Annotated[bool, typer.Option("--finn", help="FINN's own RTL, for the cost model finn-corrected.")] = False,
     fit_only: Annotated[bool, typer.Option("--fit-only", help="Fit to what is measured, without a run.")] = False,
     out: Annotated[Path | None, typer.Option(help="A folder in place of the cost model's own.")] = None,
     cache: Annotated[Path | None, typer.Option(help="What was built, to use again; ~/.cache/hwdse otherwise.")] = None,
@@ -256,8 +257,16 @@ def calibrate(
         raise ValueError("--fit-only runs nothing, so that it goes without --runs, --placed and --chains")
     if chains and (placed or runs is not None):
         raise ValueError("--chains places its own layers, so that it goes without --runs and --placed")
+    if finn and (names or placed or chains or runs is not None):
+        raise ValueError(
+            "--finn has a sample of its own, so that it goes without DEVICE, --runs, --placed and --chains"
+        )
     place = command.CACHE if cache is None else cache
-    if fit_only:
+    if finn:
+        from hwdse.finn_rtl import command as of_finn
+
+        found = of_finn.fit_only(folder) if fit_only else of_finn.calibrate(folder, place, workers)
+    elif fit_only:
         found = command.fit_only(names, folder)
     elif chains:
         found = command.chains(names, out=folder, cache=place, workers=workers)

@@ -14,6 +14,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
 from hwdse.finn.messages import Folded, Priced, Refold, Unit
+from hwdse.finn_worker import nodes
 
 DIVIDED = {  # PE and SIMD of a node, and the attribute whose product they divide
     "MVAU": (("PE", "MH"), ("SIMD", "MW")),
@@ -51,7 +52,8 @@ def fold(model: Any, folding: tuple[Folded, ...]) -> None:
     for one in folding:
         if one.node not in nodes:
             raise ValueError(f"no node {one.node!r} to fold; known: {', '.join(nodes)}")
-        for attribute, value in (("PE", one.pe), ("SIMD", one.simd)):
+        window = None if one.at_once is None else int(one.at_once)
+        for attribute, value in (("PE", one.pe), ("SIMD", one.simd), ("parallel_window", window)):
             if value is None:
                 continue
             if attribute not in nodes[one.node].get_nodeattr_types():
@@ -83,9 +85,11 @@ def price(model: Any, part: str, layers: Mapping[str, str]) -> Priced:
     total = model.transform(AnnotateCycles()).analysis(dataflow_performance)
     units = tuple(
         Unit(
-            Folded(node.name, _attribute(node, "PE"), _attribute(node, "SIMD")),
+            _folded(node),
             layers.get(node.name),
             node.op_type,
+            _producers(model, node),
+            nodes.of(node, part),
             int(cycles[node.name]),
             *(int(area[node.name][key]) for key in ("LUT", "BRAM_18K", "URAM", "DSP")),
         )
@@ -97,6 +101,18 @@ def price(model: Any, part: str, layers: Mapping[str, str]) -> Priced:
 def kind(node: Any) -> str:
     """The operation of a node, whichever way it is built."""
     return str(node.op_type).removesuffix("_rtl").removesuffix("_hls")
+
+
+def _producers(model: Any, node: Any) -> tuple[str, ...]:
+    """The nodes whose streams it reads."""
+    found = (model.find_producer(name) for name in node.input)
+    return tuple(str(one.name) for one in found if one is not None)
+
+
+def _folded(node: Any) -> Folded:
+    window = _attribute(node, "parallel_window")
+    at_once = None if window is None else bool(window)
+    return Folded(str(node.name), _attribute(node, "PE"), _attribute(node, "SIMD"), at_once)
 
 
 def _attribute(node: Any, name: str) -> int | None:

@@ -9,7 +9,7 @@ from finn.transformation.fpgadataflow.templates import custom_zynq_shell_templat
 from finn.util.basic import alveo_part_map, pynq_part_map
 
 from hwdse.finn import messages
-from hwdse.finn_worker import folding, models, steps
+from hwdse.finn_worker import folding, models, rtl, steps
 
 
 def hello(request: messages.Hello) -> messages.Versions:
@@ -34,6 +34,7 @@ HANDLERS: Mapping[type, Callable[[Any], object]] = {
     messages.Refold: folding.refold,
     messages.BuildSteps: steps.build_steps,
     messages.Boards: boards,
+    messages.Generate: rtl.generate,
 }
 
 
