@@ -93,28 +93,25 @@ def _with(result: Result, trial: Trial, costs: tuple[FpgaCost, ...]) -> Result:
 # ---- words ---------------------------------------------------------------------------------------
 
 
+COLUMNS = ("layer", "by", "cycles", "LUT", "DSP", "BRAM18", "URAM", "nodes, or made of")
+
+
 def _table(trial: Trial, target: FpgaTarget) -> tables.Table:
-    """A row for each layer and one for all: the prediction, FINN and its correction."""
+    """For each layer and for all a row of the prediction, of FINN and of its correction."""
     evaluation = trial.evaluation
     costs = (evaluation.predicted, *evaluation.estimates)
     names = dict.fromkeys(layer.layer for one in costs for layer in one.layers)
-    columns = ["layer", *(f"{what}, {one.model}" for one in costs for what in ("cycles", "LUT", "DSP", "BRAM18"))]
-    rows: list[tuple[tables.Cell, ...]] = [(name, *_row(costs, name)) for name in names]
-    totals = (cell for one in costs for cell in _cells(one.interval_cycles, one.area))
-    rows.append(("total", *totals))
+    rows = [_row(one, layer) for name in names for one in costs for layer in one.layers if layer.layer == name]
+    rows += [("total", one.model, *_cells(one.interval_cycles, one.area), None) for one in costs]
     said = " ".join(notes(evaluation.predicted, evaluation.estimates[0]))
     trust = "\n".join(f"{one.model}: {one.calibration}" for one in evaluation.estimates)
-    return tables.of(f"trial {trial.number} on {target.name}, by FINN", columns, rows, f"{said}\n{trust}")
+    return tables.of(f"trial {trial.number} on {target.name}, by FINN", COLUMNS, rows, f"{said}\n{trust}")
 
 
-def _row(costs: Sequence[FpgaCost], name: str) -> tuple[tables.Cell, ...]:
-    layers = [next((layer for layer in one.layers if layer.layer == name), None) for one in costs]
-    return tuple(
-        cell
-        for layer in layers
-        for cell in ((None,) * 4 if layer is None else _cells(layer.cycles, layer.area))
-    )
+def _row(of: FpgaCost, layer: LayerCost) -> tuple[tables.Cell, ...]:
+    nodes = "; ".join(dict.fromkeys(f"{term.name}: {term.variant}" for term in layer.terms if term.variant))
+    return layer.layer, of.model, *_cells(layer.cycles, layer.area), nodes or None
 
 
 def _cells(cycles: int, area: Resources) -> tuple[tables.Cell, ...]:
-    return cycles, area.luts, area.dsps, area.brams
+    return cycles, area.luts, area.dsps, area.brams, area.urams

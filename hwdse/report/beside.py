@@ -124,11 +124,15 @@ def notes(predicted: FpgaCost, estimate: FpgaCost) -> Iterator[str]:
             f"{estimate.model} counts 0 LUT for {nodes}, which are in {len(free)} of {len(estimate.layers)} layers: "
             f"there {number(mine)} LUT are predicted, and {number(its)} estimated."
         )
-    pairs = (("DSP", "dsps", "products"), ("BRAM18", "brams", "memories"), ("URAM", "urams", "memories"))
-    for name, key, what in pairs:
+    for name, key, what in (
+        ("DSP", "dsps", "products"),
+        ("BRAM18", "brams", "memories"),
+        ("URAM", "urams", "memories"),
+    ):
         mine, its = getattr(predicted.area, key), getattr(estimate.area, key)
         if mine != its:
-            yield f"{name}: {number(mine)} predicted, {number(its)} by {estimate.model}: {what} are made otherwise."
+            why = f"the prediction makes {what} of what uses least of the device, {estimate.model} by its rules"
+            yield f"{name}: {number(mine)} predicted, {number(its)} by {estimate.model}: {why}."
     if predicted.interval_cycles != estimate.interval_cycles:
         cycles = predicted.interval_cycles, estimate.interval_cycles
         slowest = max(estimate.layers, key=lambda layer: layer.cycles).layer
