@@ -105,7 +105,11 @@ def _joins(model: Any) -> bool:
 
 
 # All of the delivered file: a step that lies elsewhere would not be there where FINN's builder runs.
-OURS = {name: step for name, step in getmembers(hwdse_steps, isfunction) if step.__module__ == hwdse_steps.__name__}
+OURS = {
+    name: step
+    for name, step in getmembers(hwdse_steps, isfunction)
+    if step.__module__ == hwdse_steps.__name__ and not name.startswith("_")
+}
 STEPS = {name.removeprefix(PREFIX): step for name, step in build_dataflow_step_lookup.items()} | OURS
 
 
