@@ -15,11 +15,13 @@ from hwdse.finn import FinnError, estimates
 from hwdse.finn.estimates import Wish
 from hwdse.finn.messages import Estimated
 from hwdse.finn.process import Worker
-from hwdse.formats import IntFormat
+from hwdse.formats import IntFormat, integer_bits
 from hwdse.quantize import Bench, Images
+from hwdse.workload import Workload
 
 Array = NDArray[np.float32]
 
+SUM_BITS = 64  # qonnx/core/datatype.py of QONNX 1.0.0: its widest integer
 IMAGES = 4  # FINN executes its nodes one image at a time, after every step
 
 
@@ -33,10 +35,10 @@ class Verified:
 
 def estimate(worker: Worker, bench: Bench, design: Design, wish: Wish, test: Images, images: int = IMAGES) -> Verified:
     """What FINN estimates for `design`; FinnError or ValueError names the layer or step that is not as it should be."""
-    _refuse(design)
+    _refuse(bench.workload, design)
     with TemporaryDirectory(dir=worker.folder) as folder:
         file = Path(folder) / "model.onnx"
-        qonnx_command.write(worker, bench, design, file, test, images)
+        qonnx_command.write(worker, bench, design, file, test, images, integers=True)
         model = bench.quantize(design)
         part, _ = next(iter(test.batches(images)))
         codes = qonnx.input_codes(model, part).numpy()
@@ -55,9 +57,16 @@ def _agreeing(model: fx.GraphModule, images: Tensor, step: str, logits: Array) -
     return int(near.sum())
 
 
-def _refuse(design: Design) -> None:
-    """FinnError for what FINN would leave to software without an error."""
-    for kind, pairs in (("weights", design.weights), ("activations", design.activations)):
-        for name, quantizer in pairs:
-            if not isinstance(quantizer.format, IntFormat):
-                raise FinnError(f"FINN maps integers, unlike the {kind} {quantizer.name} of {name!r}")
+def _refuse(workload: Workload, design: Design) -> None:
+    """FinnError for what FINN would leave to software without an error; weights in minifloats become integers."""
+    activations = dict(design.activations)
+    for name, quantizer in design.activations:
+        if not isinstance(quantizer.format, IntFormat):
+            raise FinnError(f"FINN maps activations in integers, unlike {quantizer.name} of {name!r}")
+    for name, quantizer in design.weights:
+        layer = workload.layer(name)
+        product = integer_bits(quantizer.format) + max(activations[site].format.bits for site in layer.inputs)
+        bits = product + (layer.dot - 1).bit_length()
+        if bits > SUM_BITS:
+            rule = f"a sum of FINN has at most {SUM_BITS} bits"
+            raise FinnError(f"{rule}, not {bits} as with {quantizer.name} of {name!r}")

@@ -215,6 +215,11 @@ def magnitude(fmt: Format, narrow: bool = True) -> int:
     return round(max(-low, high) / fmt.lsb)
 
 
+def integer_bits(fmt: Format) -> int:
+    """The width of the integer, with a sign where `fmt` has one, that holds every value of it in units of `lsb`."""
+    return magnitude(fmt).bit_length() + fmt.signed
+
+
 @cache
 def limits(fmt: Format, narrow: bool = True) -> tuple[float, float]:
     """The smallest and largest value that quantising to `fmt` gives."""

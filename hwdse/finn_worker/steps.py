@@ -194,7 +194,7 @@ def _stored(model: Any, layer: str) -> Array:
 def _codes(weights: Array) -> bytes:
     """Names weights wherever FINN has put them: those that are not zero, in order of size."""
     values = np.sort(weights[weights != 0].reshape(-1))
-    return np.round(values).astype(np.int32).tobytes()
+    return np.round(values).astype(np.int64).tobytes()
 
 
 def _layers(model: Any, codes: dict[str, bytes]) -> dict[str, str]:
