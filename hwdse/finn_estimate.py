@@ -15,7 +15,7 @@ from hwdse.finn import FinnError, estimates
 from hwdse.finn.estimates import Wish
 from hwdse.finn.messages import Estimated
 from hwdse.finn.process import Worker
-from hwdse.formats import IntFormat, integer_bits
+from hwdse.formats import integer_bits
 from hwdse.quantize import Bench, Images
 from hwdse.workload import Workload
 
@@ -61,7 +61,7 @@ def _refuse(workload: Workload, design: Design) -> None:
     """FinnError for what FINN would leave to software without an error; weights in minifloats become integers."""
     activations = dict(design.activations)
     for name, quantizer in design.activations:
-        if not isinstance(quantizer.format, IntFormat):
+        if quantizer.format.exponent > 0:
             raise FinnError(f"FINN maps activations in integers, unlike {quantizer.name} of {name!r}")
     for name, quantizer in design.weights:
         layer = workload.layer(name)

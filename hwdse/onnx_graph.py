@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwdse.design import Quantizer
-from hwdse.formats import FloatFormat, integer_bits, limits
+from hwdse.formats import BinaryFormat, FloatFormat, integer_bits, limits
 
 Setting = int | float | str | tuple[int, ...]
 Array = NDArray[np.float32] | NDArray[np.int64]
@@ -50,6 +50,8 @@ class Grid:
         if isinstance(fmt, FloatFormat) and integer:
             bits = integer_bits(fmt)
             return cls(f"{'' if fmt.signed else 'U'}INT{bits}", float(2 ** (bits - fmt.signed) - 1), fmt.signed)
+        if isinstance(fmt, BinaryFormat):
+            return cls("BIPOLAR", high)
         if isinstance(fmt, FloatFormat):
             return cls(f"FLOAT<{fmt.exponent},{fmt.mantissa},{fmt.bias}>", high)
         return cls(f"{'' if fmt.signed else 'U'}INT{fmt.bits}", high, quantizer.narrow and fmt.signed)

@@ -19,17 +19,21 @@ from torch import Tensor, fx, nn
 
 from hwdse.brevitas_layers import value
 from hwdse.design import Design, Quantizer
-from hwdse.formats import FloatFormat, IntFormat, integer_bits
+from hwdse.formats import BinaryFormat, FloatFormat, IntFormat, integer_bits
 from hwdse.onnx_graph import Array, Graph, Grid, LayerGrids, Node, Setting
 from hwdse.operators import ADDS
 from hwdse.quantize import Bench
 from hwdse.trace import target_of, tensors
 
 RELUS = {nn.ReLU, F.relu, torch.relu, "relu", "relu_"}
+CLIPS = {nn.Hardtanh}
 FLATTENS = {nn.Flatten, torch.flatten, "flatten"}
 NOTHING = {nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d}  # in evaluation mode
 EVERY = slice(None)
-KNOWN = "convolution, linear, ReLU, max pool, average pool, add, flatten, a shortcut of every n-th pixel and zeros"
+KNOWN = (
+    "convolution, linear, ReLU, hard tanh, max pool, average pool, add, flatten, "
+    "a shortcut of every n-th pixel and zeros"
+)
 
 
 def grids(bench: Bench, design: Design, *, integers: bool = False) -> tuple[LayerGrids, ...]:
@@ -74,9 +78,9 @@ def input_codes(model: fx.GraphModule, images: Tensor) -> Tensor:
 
 
 def _input_codes(design: Design) -> str | None:
-    """The site of the input if its codes enter: integers."""
+    """The site of the input if its codes enter: integers, or bits as -1 and 1."""
     found = dict(design.activations).get("input")
-    return "input" if found is not None and isinstance(found.format, IntFormat) else None
+    return "input" if found is not None and isinstance(found.format, IntFormat | BinaryFormat) else None
 
 
 def _refuse(bench: Bench, design: Design) -> None:
@@ -142,7 +146,7 @@ class _Writer:
             return self._shortcut if str(node.args[0]) in self._strided else None
         if target is operator.getitem:
             return self._take if all(user.target is F.pad for user in node.users) and _step(node) else None
-        simple = ((RELUS, self._relu), (FLATTENS, self._flatten), (NOTHING, self._nothing))
+        simple = ((RELUS, self._relu), (CLIPS, self._clip), (FLATTENS, self._flatten), (NOTHING, self._nothing))
         return next((rule for targets, rule in simple if target in targets), None)
 
     # ---- parts -------------------------------------------------------------------------------
@@ -219,6 +223,12 @@ class _Writer:
     def _relu(self, node: fx.Node) -> None:
         self._add_node("Relu", self._name(node), (self._operand(node),), node.name)
 
+    def _clip(self, node: fx.Node) -> None:
+        module, name = self._module(node), self._name(node)
+        ends = {"low": module.min_val, "high": module.max_val}
+        given = tuple(self._array(f"{name}.{end}", torch.tensor(float(x))) for end, x in ends.items())
+        self._add_node("Clip", name, (self._operand(node), *given), node.name)
+
     def _flatten(self, node: fx.Node) -> None:
         module = self._module(node) if node.op == "call_module" else None
         dims = (module.start_dim, module.end_dim) if isinstance(module, nn.Flatten) else node.args[1:]
@@ -237,6 +247,10 @@ class _Writer:
         """A quantiser; its node has `name` for a prefix of all that it reads."""
         fmt, grid = quantizer.format, Grid.of(quantizer, integer=integer)
         own: tuple[tuple[str, Setting], ...]
+        if isinstance(fmt, BinaryFormat):
+            pair = (source, self._array(f"{name}.scale", scale))
+            self._add_node("BipolarQuant", f"{name}.quantiser", pair, output)
+            return
         if isinstance(fmt, FloatFormat) and not integer:
             numbers = {"exponent": fmt.exponent, "mantissa": fmt.mantissa, "bias": fmt.bias, "largest": grid.largest}
             # The largest value is given, so that what the format reserves for Inf and NaN is left out.

@@ -18,6 +18,8 @@ from finn.transformation.fpgadataflow.convert_to_hw.global_acc_pool import Infer
 from finn.transformation.streamline.absorb import AbsorbMulIntoMultiThreshold, AbsorbTransposeIntoMultiThreshold
 from finn.transformation.streamline.round_thresholds import RoundAndClipThresholds
 from finn.util.verification import despecialize_model
+from onnx import helper
+from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.general import GiveUniqueNodeNames
@@ -26,12 +28,16 @@ from qonnx.transformation.infer_datatypes import InferDataTypes
 from hwdse.finn.messages import Estimate, Estimated, Step
 from hwdse.finn_worker import folding
 from hwdse.finn_worker.folding import kind
+from hwdse.finn_worker.models import INTEGERS
 
 PREFIX = "step_"
-RELUS, RESIDUAL, SUMS = "unsigned_behind_relu", "resnet_streamline", "sums_for_average_pools"
+RELUS, CLIPS = "unsigned_behind_relu", "clipped_by_quantisers"
+UNITS, FLAT = "bits_of_size_one", "flat_bits"
+RESIDUAL, SUMS = "resnet_streamline", "sums_for_average_pools"
 PARTITION, FOLDING, REPORTS = "create_dataflow_partition", "target_fps_parallelization", "generate_estimate_reports"
 MOVING = ("Transpose", "Flatten", "Reshape")  # what may stay outside: it computes nothing
-WEIGHTED = ("MatMul", "Conv", "MVAU", "VVAU")
+XNOR = "XnorPopcountMatMul"
+WEIGHTED = ("MatMul", "Conv", "MVAU", "VVAU", XNOR)
 
 Array = np.ndarray[Any, Any]
 
@@ -47,7 +53,7 @@ def estimate(request: Estimate) -> Estimated:
     done: list[Step] = []
     results: dict[str, Array] = {}
     outside: tuple[str, ...] = ()
-    for name in _names(_joins(model)):
+    for name in _names(model):
         if name == FOLDING and request.folding:
             folding.fold(model, request.folding)
             folding.check(model, _layers(model, codes))
@@ -83,13 +89,15 @@ def _config(request: Estimate) -> Any:
     )
 
 
-def _names(joins: bool) -> list[str]:
+def _names(model: Any) -> list[str]:
     """Ours, then FINN's own steps up to the estimates, without the one that writes reports."""
     names = [name.removeprefix(PREFIX) for name in config.estimate_only_dataflow_steps]
-    if joins:  # what FINN has for residual networks; its default step leaves factors behind the adds
+    if _joins(model):  # what FINN has for residual networks; its default step leaves factors behind the adds
         names[names.index("streamline")] = RESIDUAL
     names.insert(names.index("convert_to_hw"), SUMS)
-    return [RELUS, *(name for name in names if name != REPORTS)]
+    clips, bits = (bool(model.get_nodes_by_op_type(kind)) for kind in ("Clip", "BipolarQuant"))
+    own = [RELUS, *[CLIPS] * clips, *[UNITS] * bits, *[FLAT] * _bits_enter(model)]
+    return [*own, *(name for name in names if name != REPORTS)]
 
 
 def _joins(model: Any) -> bool:
@@ -106,6 +114,62 @@ def _unsigned(model: Any, build: Any) -> Any:
             op.set_nodeattr("signed", 0)
             op.set_nodeattr("narrow", 0)
             model.set_initializer(node.input[3], model.get_initializer(node.input[3]) - 1)
+    return model
+
+
+def _clipped(model: Any, build: Any) -> Any:
+    """Clips go, of which FINN has none: the quantisers behind them saturate no later."""
+    for node in model.get_nodes_by_op_type("Clip"):
+        quantisers = model.find_consumers(node.output[0])
+        if not all(_saturates(model, node, quantiser) for quantiser in quantisers):
+            raise ValueError(f"FINN has no clip, and the quantiser behind {node.name!r} goes beyond its ends")
+        for quantiser in quantisers:
+            quantiser.input[0] = node.input[0]
+        model.graph.node.remove(node)
+    return model
+
+
+def _saturates(model: Any, clip: Any, quantiser: Any) -> bool:
+    """Whether `quantiser` gives at both ends of `clip` what it gives beyond them."""
+    ends = [float(model.get_initializer(name)) for name in clip.input[1:3]]
+    if quantiser.op_type == "BipolarQuant":
+        return ends[0] < 0 <= ends[1]
+    if quantiser.op_type != "Quant":
+        return False
+    kind, scale = getCustomOp(quantiser).get_integer_datatype(model), model.get_initializer(quantiser.input[1])
+    low = -kind.max() if getCustomOp(quantiser).get_nodeattr("narrow") else kind.min()
+    return bool((np.round(ends[0] / scale) <= low).all() and (np.round(ends[1] / scale) >= kind.max()).all())
+
+
+def _units(model: Any, build: Any) -> Any:
+    """Activations of -s and s become -1 and 1 times s: FINN takes no others."""
+    for node in model.get_nodes_by_op_type("BipolarQuant"):
+        if model.get_initializer(node.input[0]) is None:
+            quantised, bits = node.output[0], f"{node.output[0]}.bits"
+            scale = helper.make_node("Mul", [bits, node.input[1]], [quantised], name=f"{node.name}.scale")
+            node.output[0], node.input[1] = bits, f"{node.name}.one"
+            model.set_initializer(node.input[1], np.array(1.0, np.float32))
+            model.set_tensor_shape(bits, model.get_tensor_shape(quantised))
+            model.graph.node.insert(list(model.graph.node).index(node) + 1, scale)
+    return model
+
+
+def _bits_enter(model: Any) -> bool:
+    return bool(model.get_tensor_datatype(model.graph.input[0].name) == DataType["BIPOLAR"])
+
+
+def _flat(model: Any, build: Any) -> Any:
+    """Bits that are flattened enter flat: FINN looks for them right before the layer that counts them."""
+    entering = model.graph.input[0].name
+    for node in model.get_nodes_by_op_type("Flatten"):
+        scale = model.find_producer(node.input[0])
+        if scale is not None and scale.op_type == "Mul" and scale.input[0] == entering:
+            shape = model.get_tensor_shape(node.output[0])
+            for reader in model.find_consumers(node.output[0]):
+                reader.input[0] = scale.output[0]
+            model.graph.node.remove(node)
+            for name in (entering, scale.output[0]):
+                model.set_tensor_shape(name, shape)
     return model
 
 
@@ -128,6 +192,9 @@ STEPS = {
     **{name.removeprefix(PREFIX): step for name, step in build_dataflow_step_lookup.items()},
     RESIDUAL: step_resnet_streamline,
     RELUS: _unsigned,
+    CLIPS: _clipped,
+    UNITS: _units,
+    FLAT: _flat,
     SUMS: _summed,
 }
 
@@ -153,17 +220,27 @@ def _operations(model: Any) -> tuple[tuple[str, int], ...]:
 
 def _executed(model: Any, images: Array) -> Array:
     """What leaves, image by image: nodes of the accelerator work on one."""
+    images = _entered(model, images)
     special = any(node.op_type != kind(node) for node in model.graph.node)
     runs = despecialize_model(model) if special else model
     entering, leaving = runs.graph.input[0].name, runs.graph.output[0].name
-    return np.concatenate([execute_onnx(runs, {entering: image[None]})[leaving] for image in images])
+    return np.concatenate([execute_onnx(runs, {entering: image})[leaving] for image in images])
+
+
+def _entered(model: Any, images: Array) -> Array:
+    """`images` as they enter, one by one: flat where they do, and bits as 0 and 1 where FINN counts equal ones."""
+    entering = model.graph.input[0].name
+    if model.get_tensor_datatype(entering) == DataType["BINARY"]:
+        images = (images > 0).astype(images.dtype)  # of -1 and 1; 0 and 1 stay
+    return images.reshape(len(images), *model.get_tensor_shape(entering))
 
 
 def _entering(parent: Any, images: Array) -> Array:
     """What enters the accelerator when `images` enter the network around it."""
     (partition,) = parent.get_nodes_by_op_type("StreamingDataflowPartition")
     name = parent.graph.input[0].name
-    contexts = [execute_onnx(parent, {name: image[None]}, return_full_exec_context=True) for image in images]
+    images = _entered(parent, images)
+    contexts = [execute_onnx(parent, {name: image}, return_full_exec_context=True) for image in images]
     return np.concatenate([context[partition.input[0]] for context in contexts])
 
 
@@ -185,7 +262,7 @@ def _stored(model: Any, layer: str) -> Array:
     """The weights of `layer` in an exported file, as whole numbers."""
     node = model.get_node_from_name(layer)
     quantiser = None if node is None else model.find_producer(node.input[1])
-    if quantiser is None or quantiser.op_type != "Quant":
+    if quantiser is None or quantiser.op_type not in INTEGERS:
         raise ValueError(f"FINN maps integer weights, unlike those of {layer!r}")
     weights = model.get_initializer(quantiser.input[0]) / model.get_initializer(quantiser.input[1])
     return np.round(weights)  # type: ignore[no-any-return]
@@ -202,6 +279,8 @@ def _layers(model: Any, codes: dict[str, bytes]) -> dict[str, str]:
     left, found = dict(codes), {}
     for node in model.graph.node:
         weights = model.get_initializer(node.input[1]) if kind(node) in WEIGHTED else None
+        if weights is not None and _counts(node):
+            weights = 2 * weights - 1  # of 0 and 1, which FINN has for -1 and 1
         if weights is not None:
             own = _codes(weights)
             layer = next((layer for layer, other in left.items() if other == own), None)
@@ -209,3 +288,8 @@ def _layers(model: Any, codes: dict[str, bytes]) -> dict[str, str]:
                 found[str(node.name)] = layer
                 del left[layer]
     return found
+
+
+def _counts(node: Any) -> bool:
+    """Whether a node counts equal bits instead of multiplying."""
+    return node.op_type == XNOR or (kind(node) == "MVAU" and bool(getCustomOp(node).get_nodeattr("binaryXnorMode")))

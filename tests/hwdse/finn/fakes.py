@@ -51,16 +51,18 @@ ATTRIBUTES = """
 import json, sys
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
+names, paths = json.loads(sys.argv[1]), sys.argv[2:]
 def found(path):
     ops = {node.name: getCustomOp(node) for node in ModelWrapper(path).graph.node}
-    return {name: op.get_nodeattr(sys.argv[1]) for name, op in ops.items() if sys.argv[1] in op.get_nodeattr_types()}
-print(json.dumps([found(path) for path in sys.argv[2:]]))
+    having = {name: op for name, op in ops.items() if set(names) <= set(op.get_nodeattr_types())}
+    return {name: " ".join(str(op.get_nodeattr(one)) for one in names) for name, op in having.items()}
+print(json.dumps([found(path) for path in paths]))
 """
 
 
-def attributes(name: str, *models: str) -> list[dict[str, str]]:
-    """An attribute of the nodes that have it, for each of FINN's files, read by FINN's own Python."""
-    command = [str(real_environment().python), "-W", "ignore", "-c", ATTRIBUTES, name, *models]
+def attributes(names: tuple[str, ...], *models: str) -> list[dict[str, str]]:
+    """These attributes of the nodes that have them all, for each of FINN's files, read by FINN's own Python."""
+    command = [str(real_environment().python), "-W", "ignore", "-c", ATTRIBUTES, json.dumps(names), *models]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     found: list[dict[str, str]] = json.loads(done.stdout.splitlines()[-1])
     return found

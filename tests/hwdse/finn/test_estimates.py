@@ -184,7 +184,7 @@ def test_weights_in_minifloats_are_integers_in_finn(worker: Worker) -> None:
         )
         assert verified.images > 0
         found.append(verified.estimated)
-    types = attributes("weightDataType", *(one.model for one in found))
+    types = attributes(("weightDataType",), *(one.model for one in found))
     for (name, weights), one, of in zip(pairs, found, types, strict=True):
         units = {unit.layer: of[unit.folded.node] for unit in one.priced.units if unit.layer is not None}
         assert units == {layer.name: MINIFLOATS[weights] for layer in bench(name).workload.weighted}
