@@ -7,17 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from hwdse import qonnx
+from hwdse.data import Split
 from hwdse.design import Quantizer
 from hwdse.finn import FinnError, estimates, files
 from hwdse.finn.estimates import Wish
 from hwdse.finn.messages import Estimated, Folded
 from hwdse.finn.process import Worker
-from hwdse.finn_estimate import estimate
+from hwdse.finn_estimate import IMAGES, estimate
 from tests.hwdse.finn.fakes import attributes, real_environment
 from tests.hwdse.networks import bench, split, uniform
+from tests.hwdse.techniques.layer_errors import trained
 
 PART = "xczu3eg-sbva484-1-e"
 FAST = Wish(PART, 200.0, frames_per_second=100000)
@@ -76,6 +79,20 @@ def test_a_residual_network(worker: Worker) -> None:
     layers = [unit.layer for unit in found.estimated.priced.units if unit.layer is not None]
     assert sorted(layers) == sorted(layer.name for layer in on.workload.weighted)
     assert "Thresholding_hls" not in [unit.operation for unit in found.estimated.priced.units], "none works on floats"
+
+
+@pytest.mark.slow  # two minutes: each transformation of FINN's streamlining looks through the whole graph
+def test_a_trained_resnet20(worker: Worker) -> None:
+    """Its shortcuts leave out pixels and add channels of zeros: two units without a layer's weights."""
+    real = trained("cifar-resnet20")
+    on, images = real.bench, Split("search", real.images[:8], torch.zeros(8, dtype=torch.long))
+    found = estimate(worker, on, uniform(on, "int4:channel", "int4"), Wish(PART, 200.0, 100), images)
+    assert found.images >= IMAGES / 2
+    assert found.estimated.outside == ("Transpose",)
+    products = [unit.layer for unit in found.estimated.priced.units if unit.operation.startswith("MVAU")]
+    layers = [layer.name for layer in on.workload.weighted]
+    assert (len(layers), products.count(None)) == (20, 2)
+    assert sorted(layer for layer in products if layer is not None) == sorted(layers)
 
 
 @pytest.mark.parametrize(
