@@ -17,7 +17,13 @@ from hwdse.target import FpgaTarget, fpga
 from hwdse.trace import trace
 from hwdse.workload import Workload
 
-SHAPES = {"digits": (1, 8, 8), "cifar": (3, 32, 32), "torchvision:": (3, 224, 224)}  # by how a network's name begins
+SHAPES = {  # by how a network's name begins
+    "digits": (1, 8, 8),
+    "cifar": (3, 32, 32),
+    "finn-tfc": (1, 28, 28),
+    "finn-cnv": (3, 32, 32),
+    "torchvision:": (3, 224, 224),
+}
 
 
 @dataclass(frozen=True, slots=True)

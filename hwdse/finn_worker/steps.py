@@ -15,17 +15,23 @@ import numpy as np
 from finn.builder.build_dataflow_steps import build_dataflow_step_lookup
 from finn.core.onnx_exec import execute_onnx
 from finn.util.verification import despecialize_model
+from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.custom_op.registry import getCustomOp
 
 from hwdse.finn.messages import BuildSteps, Estimate, Estimated, Recipe, Step
 from hwdse.finn_worker import folding, hwdse_steps
 from hwdse.finn_worker.folding import kind
+from hwdse.finn_worker.models import INTEGERS
 
 PREFIX = "step_"
-RELUS, RESIDUAL, SUMS = "unsigned_behind_relu", "resnet_streamline", "sums_for_average_pools"
+RELUS, CLIPS = "unsigned_behind_relu", "clipped_by_quantisers"
+BITS, FLAT = "bits_of_size_one", "flat_bits"
+RESIDUAL, SUMS = "resnet_streamline", "sums_for_average_pools"
 PARTITION, FOLDING, REPORTS = "create_dataflow_partition", "target_fps_parallelization", "generate_estimate_reports"
 MOVING = ("Transpose", "Flatten", "Reshape")  # what may stay outside: it computes nothing
-WEIGHTED = ("MatMul", "Conv", "MVAU", "VVAU")
+XNOR = "XnorPopcountMatMul"
+WEIGHTED = ("MatMul", "Conv", "MVAU", "VVAU", XNOR)
 
 Array = np.ndarray[Any, Any]
 
@@ -95,7 +101,12 @@ def _with_ours(steps: list[str], model: Any) -> list[str]:
     if _joins(model):  # what FINN has for residual networks; its default step leaves factors behind the adds
         names[names.index("streamline")] = RESIDUAL
     names.insert(names.index("convert_to_hw"), SUMS)
-    return [RELUS, *names]
+    clips, bits = (bool(model.get_nodes_by_op_type(kind)) for kind in ("Clip", "BipolarQuant"))
+    return [RELUS, *[CLIPS] * clips, *[BITS] * bits, *[FLAT] * _bits_enter(model), *names]
+
+
+def _bits_enter(model: Any) -> bool:
+    return bool(model.get_tensor_datatype(model.graph.input[0].name) == DataType["BIPOLAR"])
 
 
 def _joins(model: Any) -> bool:
@@ -134,17 +145,27 @@ def _operations(model: Any) -> tuple[tuple[str, int], ...]:
 
 def _executed(model: Any, images: Array) -> Array:
     """What leaves, image by image: nodes of the accelerator work on one."""
+    images = _entered(model, images)
     special = any(node.op_type != kind(node) for node in model.graph.node)
     runs = despecialize_model(model) if special else model
     entering, leaving = runs.graph.input[0].name, runs.graph.output[0].name
-    return np.concatenate([execute_onnx(runs, {entering: image[None]})[leaving] for image in images])
+    return np.concatenate([execute_onnx(runs, {entering: image})[leaving] for image in images])
+
+
+def _entered(model: Any, images: Array) -> Array:
+    """`images` as they enter, one by one: flat where they do, and bits as 0 and 1 where FINN counts equal ones."""
+    entering = model.graph.input[0].name
+    if model.get_tensor_datatype(entering) == DataType["BINARY"]:
+        images = (images > 0).astype(images.dtype)  # of -1 and 1; 0 and 1 stay
+    return images.reshape(len(images), *model.get_tensor_shape(entering))
 
 
 def _entering(parent: Any, images: Array) -> Array:
     """What enters the accelerator when `images` enter the network around it."""
     (partition,) = parent.get_nodes_by_op_type("StreamingDataflowPartition")
     name = parent.graph.input[0].name
-    contexts = [execute_onnx(parent, {name: image[None]}, return_full_exec_context=True) for image in images]
+    images = _entered(parent, images)
+    contexts = [execute_onnx(parent, {name: image}, return_full_exec_context=True) for image in images]
     return np.concatenate([context[partition.input[0]] for context in contexts])
 
 
@@ -166,7 +187,7 @@ def _stored(model: Any, layer: str) -> Array:
     """The weights of `layer` in an exported file, as whole numbers."""
     node = model.get_node_from_name(layer)
     quantiser = None if node is None else model.find_producer(node.input[1])
-    if quantiser is None or quantiser.op_type != "Quant":
+    if quantiser is None or quantiser.op_type not in INTEGERS:
         raise ValueError(f"FINN maps integer weights, unlike those of {layer!r}")
     weights = model.get_initializer(quantiser.input[0]) / model.get_initializer(quantiser.input[1])
     return np.round(weights)  # type: ignore[no-any-return]
@@ -175,7 +196,7 @@ def _stored(model: Any, layer: str) -> Array:
 def _codes(weights: Array) -> bytes:
     """Names weights wherever FINN has put them: those that are not zero, in order of size."""
     values = np.sort(weights[weights != 0].reshape(-1))
-    return np.round(values).astype(np.int32).tobytes()
+    return np.round(values).astype(np.int64).tobytes()
 
 
 def _layers(model: Any, codes: dict[str, bytes]) -> dict[str, str]:
@@ -183,6 +204,8 @@ def _layers(model: Any, codes: dict[str, bytes]) -> dict[str, str]:
     left, found = dict(codes), {}
     for node in model.graph.node:
         weights = model.get_initializer(node.input[1]) if kind(node) in WEIGHTED else None
+        if weights is not None and _counts(node):
+            weights = 2 * weights - 1  # of 0 and 1, which FINN has for -1 and 1
         if weights is not None:
             own = _codes(weights)
             layer = next((layer for layer, other in left.items() if other == own), None)
@@ -190,3 +213,8 @@ def _layers(model: Any, codes: dict[str, bytes]) -> dict[str, str]:
                 found[str(node.name)] = layer
                 del left[layer]
     return found
+
+
+def _counts(node: Any) -> bool:
+    """Whether a node counts equal bits instead of multiplying."""
+    return node.op_type == XNOR or (kind(node) == "MVAU" and bool(getCustomOp(node).get_nodeattr("binaryXnorMode")))

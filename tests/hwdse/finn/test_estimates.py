@@ -7,18 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from hwdse import qonnx
+from hwdse.data import Split
 from hwdse.design import Quantizer
 from hwdse.finn import FinnError, estimates, files
 from hwdse.finn.boards import board
 from hwdse.finn.estimates import Wish
 from hwdse.finn.messages import Board, BuildSteps, Estimated, Folded
 from hwdse.finn.process import Worker
-from hwdse.finn_estimate import estimate
-from tests.hwdse.finn.fakes import real_environment
+from hwdse.finn_estimate import IMAGES, estimate
+from tests.hwdse.finn.fakes import attributes, real_environment
 from tests.hwdse.networks import bench, split, uniform
+from tests.hwdse.techniques.layer_errors import trained
 
 PART = "xczu3eg-sbva484-1-e"
 FAST = Wish(PART, 200.0, frames_per_second=100000)
@@ -77,6 +80,20 @@ def test_a_residual_network(worker: Worker) -> None:
     layers = [unit.layer for unit in found.estimated.priced.units if unit.layer is not None]
     assert sorted(layers) == sorted(layer.name for layer in on.workload.weighted)
     assert "Thresholding_hls" not in [unit.operation for unit in found.estimated.priced.units], "none works on floats"
+
+
+@pytest.mark.slow  # two minutes: each transformation of FINN's streamlining looks through the whole graph
+def test_a_trained_resnet20(worker: Worker) -> None:
+    """Its shortcuts leave out pixels and add channels of zeros: two units without a layer's weights."""
+    real = trained("cifar-resnet20")
+    on, images = real.bench, Split("search", real.images[:8], torch.zeros(8, dtype=torch.long))
+    found = estimate(worker, on, uniform(on, "int4:channel", "int4"), Wish(PART, 200.0, 100), images)
+    assert found.images >= IMAGES / 2
+    assert found.estimated.outside == ("Transpose",)
+    products = [unit.layer for unit in found.estimated.priced.units if unit.operation.startswith("MVAU")]
+    layers = [layer.name for layer in on.workload.weighted]
+    assert (len(layers), products.count(None)) == (20, 2)
+    assert sorted(layer for layer in products if layer is not None) == sorted(layers)
 
 
 @pytest.mark.parametrize(
@@ -173,16 +190,38 @@ def test_a_part_that_finn_does_not_know(worker: Worker, mlp: Path) -> None:
         of_mlp(worker, mlp, replace(FAST, part="xc7"))
 
 
+MINIFLOATS = {"e2m1": "INT5", "e2m2": "INT6", "e2m3": "INT7", "e3m2": "INT10"}  # and what FINN has for weights in them
+
+
+def test_weights_in_minifloats_are_integers_in_finn(worker: Worker) -> None:
+    pairs = (*(("mlp", weights) for weights in MINIFLOATS), ("cnn", "e3m2"))
+    found = []
+    for name, weights in pairs:
+        verified = estimate(
+            worker, bench(name), uniform(bench(name), f"{weights}:channel", "int4"), FAST, split("test")
+        )
+        assert verified.images > 0
+        found.append(verified.estimated)
+    types = attributes(("weightDataType",), *(one.model for one in found))
+    for (name, weights), one, of in zip(pairs, found, types, strict=True):
+        units = {unit.layer: of[unit.folded.node] for unit in one.priced.units if unit.layer is not None}
+        assert units == {layer.name: MINIFLOATS[weights] for layer in bench(name).workload.weighted}
+
+
 @pytest.mark.parametrize(
     ("weights", "activations", "rule"),
     [
-        ("e2m1", "int4", "the weights e2m1 of 'fc1'"),
-        ("int4", "e3m2", "the activations ue3m3 of 'input'"),
+        ("e2m1", "e2m1", "FINN maps activations in integers, unlike ue2m2 of 'input'"),
+        ("int4", "e3m2", "FINN maps activations in integers, unlike ue3m3 of 'input'"),
+        ("e6m0", "int4", "a sum of FINN has at most 64 bits, not 74 as with e6m0 of 'fc1'"),
     ],
 )
-def test_minifloats_are_refused_before_finn_runs(worker: Worker, weights: str, activations: str, rule: str) -> None:
+def test_what_finn_has_no_numbers_for_is_refused_before_it_runs(
+    worker: Worker, weights: str, activations: str, rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     on = bench("mlp")
-    with pytest.raises(FinnError, match=rf"^FINN maps integers, unlike {rule}$"):
+    monkeypatch.setattr(worker, "ask", lambda *_: pytest.fail("FINN ran"))
+    with pytest.raises(FinnError, match=rf"^{rule}$"):
         estimate(worker, on, uniform(on, weights, activations), FAST, split("test"))
 
 
