@@ -1,6 +1,7 @@
 """One bit, -1 or 1: as Brevitas has it, in designs of FINN's networks, and refused by name where nothing takes it."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import brevitas.nn as qnn
 import numpy as np
@@ -12,7 +13,8 @@ from brevitas.quant.binary import SignedBinaryActPerTensorConst, SignedBinaryWei
 from hwdse import pricing
 from hwdse.brevitas_layers import activation_layer, weight_layer
 from hwdse.cli import main
-from hwdse.design import Design, Folding, Quantizer
+from hwdse.design import Design, Folding, Quantizer, Step
+from hwdse.export import export
 from hwdse.formats import BinaryFormat, decode, encode, family, known_formats, parse, quantise, values
 from hwdse.lower import lower
 from hwdse.pricing import Question
@@ -101,6 +103,33 @@ def test_groups_are_refused() -> None:
     rule = r"^layer 'fc1': binary has a scale per tensor or channel, unlike binary:group16$"
     with pytest.raises(ValueError, match=rule):
         on.quantize(uniform(on, "binary:group16", "int4"))
+
+
+@pytest.mark.parametrize("technique", ["auto_round", "learned_rounding"])
+def test_there_is_no_rounding_to_learn(technique: str) -> None:
+    on = tfc()
+    with pytest.raises(ValueError, match=rf"^step '{technique}' changed nothing in network 'finn-tfc'$"):
+        on.quantize(uniform(on, "binary", "int4", recipe=(Step(technique),)))
+
+
+@pytest.mark.parametrize("technique", ["gptq", "gpfq", "qronos", "bias_correction"])
+def test_other_techniques_stay_on_the_grid(technique: str) -> None:
+    """They bring the logits nearer to those of the float network."""
+    on, images = tfc(), large_digits("calibration").images
+    with torch.no_grad():
+        wanted = on.traced.graph(images.clone())
+        errors = [
+            float((on.quantize(design)(images.clone()) - wanted).square().mean())
+            for design in (uniform(on, "binary:mse", "int8", recipe=recipe) for recipe in ((), (Step(technique),)))
+        ]
+    assert errors[1] < errors[0]
+
+
+def test_a_model_of_bits_needs_nothing_of_this_project(tmp_path: Path) -> None:
+    """`export` compares what it has written with the model of the design."""
+    on = tfc()
+    folder = export(on, uniform(on, "binary:channel:mse", "binary"), tmp_path / "model", title="Bits")
+    assert "quant_type='BINARY'" in (folder / "model.py").read_text()
 
 
 def folded(on: Bench, weights: str, activations: str) -> Design:

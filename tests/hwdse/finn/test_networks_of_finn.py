@@ -2,18 +2,21 @@
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from hwdse import qonnx
 from hwdse.data import Split
 from hwdse.design import Design, Quantizer
 from hwdse.finn import FinnError
 from hwdse.finn.estimates import Wish
 from hwdse.finn.process import Worker
 from hwdse.finn_estimate import IMAGES, Verified, estimate
+from hwdse.qonnx_command import write
 from hwdse.quantize import Bench
 from tests.hwdse.finn.fakes import attributes, real_environment
 from tests.hwdse.finn_networks import cnv, large_digits, photos, tfc
@@ -66,6 +69,17 @@ def test_tfc(worker: Worker) -> None:
     layers = {layer.name for layer in on.workload.weighted}
     assert modes(*found) == [{"1 BINARY": layers}, {"0 INT2": layers}, {"0 INT2": layers}]
     assert [one.estimated.outside for one in found] == [(), ("Flatten",), ("Flatten",)], "bits enter flat"
+
+
+@pytest.mark.parametrize("widths", WIDTHS)
+def test_a_file_of_tfc_is_its_design(worker: Worker, widths: str, tmp_path: Path) -> None:
+    on, test = tfc(), large_digits("test")
+    design = uniform(on, *WIDTHS[widths])
+    grids, agreement = write(worker, on, design, tmp_path / "m.onnx", test, len(test))
+    assert grids == qonnx.grids(on, design)
+    assert agreement.images == len(test)
+    assert agreement.followed >= len(test) - 2  # a code here and there is moved by roundings
+    assert agreement.difference <= agreement.bound
 
 
 @pytest.mark.slow  # half a minute each
