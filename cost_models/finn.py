@@ -12,6 +12,7 @@ than 4. There are no flip-flops, queues and width converters in them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from hwdse import finn_graph, finn_pace
 from hwdse.cost import LayerCost, Resources, Term
@@ -67,8 +68,7 @@ class Finn(CostModel):
 
     def placed(self, workload: Workload, design: Design, target: FpgaTarget) -> tuple[Placed, ...]:
         """The nodes that the price is the price of, each after those that it reads; ValueError as for the price."""
-        placed = finn_graph.graph(workload, design, _dsp(target))
-        return finn_pace.folded(placed, workload.layers, dict(design.folding))
+        return _placed(workload, design, _dsp(target))
 
     def latency(self, workload: Workload, design: Design, target: FpgaTarget, layers: Sequence[LayerCost]) -> int:
         """FINN's: the sum of cycles on the longest path."""
@@ -93,6 +93,11 @@ class Finn(CostModel):
             None if unit is None else Folding(unit.pe, unit.simd),
             None if unit is None else unit.accumulator_bits,
         )
+
+
+@lru_cache(maxsize=64)
+def _placed(workload: Workload, design: Design, dsp: Dsp) -> tuple[Placed, ...]:
+    return finn_pace.folded(finn_graph.graph(workload, design, dsp), workload.layers, dict(design.folding))
 
 
 def _dsp(target: FpgaTarget) -> Dsp:

@@ -89,8 +89,6 @@ def assert_luts(unit: Unit, one: Placed) -> None:
     ("name", "weights", "activations"),
     [
         ("mlp", "int2", "int2"),
-        ("mlp", "int4", "int4"),
-        ("mlp", "int8:channel", "int5"),
         ("cnn", "int3:channel", "int6"),
         ("cnn", "int8", "int4"),
     ],
