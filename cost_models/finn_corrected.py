@@ -34,8 +34,8 @@ class FinnCorrected(Finn):
         """What is corrected, how far to trust it, and what is still FINN's."""
         return (
             f"No estimates of FINN's own for {target.name}: FINN+ 1.6.1 as hwdse corrects it. DSPs follow FINN's RTL; "
-            f"LUTs and flip-flops of its units in RTL are {finn_corrected.summary()}. Units in HLS (matrix-vector units "
-            "below 4 bits, pools, adders, scales) are as FINN says, without flip-flops, and so are block RAM and "
+            f"LUTs and flip-flops of its units in RTL are {finn_corrected.summary()}. Units in HLS (matrix-vector "
+            "units below 4 bits, pools, adders, scales) are as FINN says, without flip-flops, and so are block RAM and "
             "cycles; there are no queues and width converters."
         )
 

@@ -161,10 +161,15 @@ FINN_DIGEST = "91b707d812bf8243"  # of the files above, before they are changed
 
 def finn_plan(unit: MatrixVector, rtl: Files) -> BuildPlan:
     """The run of FINN's RTL that computes what `unit` does, mapped by the same commands."""
+    parameters = finn_parameters(unit)
+    return plans_of_finn.plan(plans_of_finn.Unit(DEVICE.name, "finn_mvu", tuple(parameters.items())), rtl, DEVICE)
+
+
+def finn_parameters(unit: MatrixVector) -> dict[str, int]:
+    """Of FINN's RTL."""
     parameters = {"VERSION": 2, "W": unit.weight.bits, "A": unit.activation.bits, "ACC": unit.sum_bits}  # 2: DSP48E2
     parameters |= {"PE": unit.folding.pe, "SIMD": unit.folding.simd, "MW": unit.dot, "MH": unit.rows}
-    parameters |= {"NARROW": int(unit.narrow[0]), "SIGNED": int(unit.activation.signed)}
-    return plans_of_finn.plan(plans_of_finn.Unit(DEVICE.name, "finn_mvu", tuple(parameters.items())), rtl, DEVICE)
+    return parameters | {"NARROW": int(unit.narrow[0]), "SIGNED": int(unit.activation.signed)}
 
 
 def finn_rtl(sources: Mapping[str, bytes]) -> Files:

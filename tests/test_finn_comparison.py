@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from hwdse.design import Folding
+from hwdse.finn_corrected import price
+from hwdse.finn_parts.matrix_vector import Packing
 from hwdse.finn_rtl.sources import PATCHES, Patch
 from tests.page_scripts import load
 
@@ -88,6 +90,23 @@ def test_a_folder_without_finns_rtl_is_refused(tmp_path: Path) -> None:
     wanted = rf"^FINN's RTL cannot be read: \[Errno 2\] No such file or directory: '{missing}'$"
     with pytest.raises(ValueError, match=wanted):
         script.finn_sources(tmp_path, tmp_path)
+
+
+def test_the_fit_predicts_the_units_of_this_page() -> None:
+    """They are not in the sample that it was fitted to."""
+    measured = {unit(row): row for row in script.read(TABLE)}
+    for row, _ in script.plans(SOURCES):
+        if row.design != "finn-rtl":
+            continue
+        found, p = measured[unit(row)], script.finn_parameters(plan_unit(row))
+        assert Packing(2, p["W"], p["A"], narrow=True).dsps(p["PE"], p["SIMD"]) == found.dsps
+        assert price("finn_mvu", p).luts[0] == pytest.approx(found.luts, rel=0.05)
+        assert price("finn_mvu", p).ffs[0] == pytest.approx(found.ffs, rel=0.05)
+
+
+def plan_unit(row: Any) -> Any:
+    """Our unit that computes what that of a row does."""
+    return script._in_dsps(row.weight_bits, row.activation_bits, Folding(row.pe, row.simd))
 
 
 # ---- the committed page --------------------------------------------------------------------------

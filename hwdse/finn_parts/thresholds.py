@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 from hwdse.finn_parts.part import Parameters, Part, Parts, bits_for, columns, comparator, rom
 
-CONSTANT = 5  # bits that a LUT6 compares with a constant, beside what the bits below say
+CONSTANT = 3  # bits to a LUT, as yosys compares with a constant
 
 
 def parts(p: Parameters) -> Parts:
@@ -28,7 +28,7 @@ def unit(p: Parameters, in_luts: Collection[int]) -> Parts:
     channel, waiting, bits = bits_for(folds), bits_for(2 * stages + 3), lanes * p["IN"]
     constant = folds == 1
     stored = sum(rom(folds << stage, bits) for stage in in_luts)
-    read = sum(columns(folds << stage, bits) if stage in in_luts else bits for stage in range(stages))
+    read = sum(columns(folds << stage, bits) for stage in in_luts)  # a block RAM has its own register
     return {
         "control": Part(20, 10),
         "counters": Part(channel + 2 * waiting, channel + 2 * waiting),

@@ -85,11 +85,7 @@ def test_the_interval_of_a_network_lies_around_it() -> None:
 def test_a_minifloat_activation_is_refused_as_by_finn() -> None:
     on = bench("mlp")
     how: Design = replace(uniform(on, "int4", "e2m1"), folding=tuple(sorted(fold(on.workload, 20_000).items())))
-    messages = []
+    rule = r"FINN maps activations that are integers with one scale, unlike ue2m2 at site '\w+' of layer '\w+'"
     for model in (Finn(), FinnCorrected()):
-        with pytest.raises(
-            ValueError, match="^FINN maps activations that are integers with one scale, unlike "
-        ) as error:
+        with pytest.raises(ValueError, match=f"^{rule}$"):
             model.cost(on.workload, how, fpga("xczu3eg"), clock_mhz=100)
-        messages.append(str(error.value))
-    assert messages[0] == messages[1]
