@@ -18,7 +18,6 @@ from finn.transformation.fpgadataflow.convert_to_hw.global_acc_pool import Infer
 from finn.transformation.streamline.absorb import AbsorbMulIntoMultiThreshold, AbsorbTransposeIntoMultiThreshold
 from finn.transformation.streamline.round_thresholds import RoundAndClipThresholds
 from finn.util.verification import despecialize_model
-from onnx import helper
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
@@ -26,14 +25,12 @@ from qonnx.transformation.general import GiveUniqueNodeNames
 from qonnx.transformation.infer_datatypes import InferDataTypes
 
 from hwdse.finn.messages import Estimate, Estimated, Step
-from hwdse.finn_worker import folding
+from hwdse.finn_worker import bit_steps, folding
 from hwdse.finn_worker.folding import kind
 from hwdse.finn_worker.models import INTEGERS
 
 PREFIX = "step_"
-RELUS, CLIPS = "unsigned_behind_relu", "clipped_by_quantisers"
-UNITS, FLAT = "bits_of_size_one", "flat_bits"
-RESIDUAL, SUMS = "resnet_streamline", "sums_for_average_pools"
+RELUS, RESIDUAL, SUMS = "unsigned_behind_relu", "resnet_streamline", "sums_for_average_pools"
 PARTITION, FOLDING, REPORTS = "create_dataflow_partition", "target_fps_parallelization", "generate_estimate_reports"
 MOVING = ("Transpose", "Flatten", "Reshape")  # what may stay outside: it computes nothing
 XNOR = "XnorPopcountMatMul"
@@ -95,9 +92,7 @@ def _names(model: Any) -> list[str]:
     if _joins(model):  # what FINN has for residual networks; its default step leaves factors behind the adds
         names[names.index("streamline")] = RESIDUAL
     names.insert(names.index("convert_to_hw"), SUMS)
-    clips, bits = (bool(model.get_nodes_by_op_type(kind)) for kind in ("Clip", "BipolarQuant"))
-    own = [RELUS, *[CLIPS] * clips, *[UNITS] * bits, *[FLAT] * _bits_enter(model)]
-    return [*own, *(name for name in names if name != REPORTS)]
+    return [RELUS, *bit_steps.needed(model), *(name for name in names if name != REPORTS)]
 
 
 def _joins(model: Any) -> bool:
@@ -117,62 +112,6 @@ def _unsigned(model: Any, build: Any) -> Any:
     return model
 
 
-def _clipped(model: Any, build: Any) -> Any:
-    """Clips go, of which FINN has none: the quantisers behind them saturate no later."""
-    for node in model.get_nodes_by_op_type("Clip"):
-        quantisers = model.find_consumers(node.output[0])
-        if not all(_saturates(model, node, quantiser) for quantiser in quantisers):
-            raise ValueError(f"FINN has no clip, and the quantiser behind {node.name!r} goes beyond its ends")
-        for quantiser in quantisers:
-            quantiser.input[0] = node.input[0]
-        model.graph.node.remove(node)
-    return model
-
-
-def _saturates(model: Any, clip: Any, quantiser: Any) -> bool:
-    """Whether `quantiser` gives at both ends of `clip` what it gives beyond them."""
-    ends = [float(model.get_initializer(name)) for name in clip.input[1:3]]
-    if quantiser.op_type == "BipolarQuant":
-        return ends[0] < 0 <= ends[1]
-    if quantiser.op_type != "Quant":
-        return False
-    kind, scale = getCustomOp(quantiser).get_integer_datatype(model), model.get_initializer(quantiser.input[1])
-    low = -kind.max() if getCustomOp(quantiser).get_nodeattr("narrow") else kind.min()
-    return bool((np.round(ends[0] / scale) <= low).all() and (np.round(ends[1] / scale) >= kind.max()).all())
-
-
-def _units(model: Any, build: Any) -> Any:
-    """Activations of -s and s become -1 and 1 times s: FINN takes no others."""
-    for node in model.get_nodes_by_op_type("BipolarQuant"):
-        if model.get_initializer(node.input[0]) is None:
-            quantised, bits = node.output[0], f"{node.output[0]}.bits"
-            scale = helper.make_node("Mul", [bits, node.input[1]], [quantised], name=f"{node.name}.scale")
-            node.output[0], node.input[1] = bits, f"{node.name}.one"
-            model.set_initializer(node.input[1], np.array(1.0, np.float32))
-            model.set_tensor_shape(bits, model.get_tensor_shape(quantised))
-            model.graph.node.insert(list(model.graph.node).index(node) + 1, scale)
-    return model
-
-
-def _bits_enter(model: Any) -> bool:
-    return bool(model.get_tensor_datatype(model.graph.input[0].name) == DataType["BIPOLAR"])
-
-
-def _flat(model: Any, build: Any) -> Any:
-    """Bits that are flattened enter flat: FINN looks for them right before the layer that counts them."""
-    entering = model.graph.input[0].name
-    for node in model.get_nodes_by_op_type("Flatten"):
-        scale = model.find_producer(node.input[0])
-        if scale is not None and scale.op_type == "Mul" and scale.input[0] == entering:
-            shape = model.get_tensor_shape(node.output[0])
-            for reader in model.find_consumers(node.output[0]):
-                reader.input[0] = scale.output[0]
-            model.graph.node.remove(node)
-            for name in (entering, scale.output[0]):
-                model.set_tensor_shape(name, shape)
-    return model
-
-
 def _summed(model: Any, build: Any) -> Any:
     """Average pools become sums, and the thresholds behind them take the factor, which FINN would leave outside."""
     if model.get_nodes_by_op_type("GlobalAveragePool"):
@@ -188,13 +127,12 @@ def _summed(model: Any, build: Any) -> Any:
     return model
 
 
+BIT_STEPS = (bit_steps.clipped_by_quantisers, bit_steps.bits_of_size_one, bit_steps.flat_bits)
 STEPS = {
     **{name.removeprefix(PREFIX): step for name, step in build_dataflow_step_lookup.items()},
     RESIDUAL: step_resnet_streamline,
     RELUS: _unsigned,
-    CLIPS: _clipped,
-    UNITS: _units,
-    FLAT: _flat,
+    **{step.__name__: step for step in BIT_STEPS},
     SUMS: _summed,
 }
 
