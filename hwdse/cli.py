@@ -334,7 +334,10 @@ def formats(
         raise ValueError(f"a format has 2 to 8 bits, not {bits}")
     columns = ("format", "bits", "family", "values", "largest", "smallest step", "largest / step")
     rows = [(f.name, f.bits, family(f), len(values(f)), max(values(f)), f.lsb, magnitude(f)) for f in found]
-    note = "Variants: e4m3fn (NaN at the top), e5m2ieee (Inf and NaN). e1mK is a uniform grid: it counts as an integer."
+    note = (
+        "Variants: e4m3fn (NaN at the top), e5m2ieee (Inf and NaN). e1mK is a uniform grid: it counts as an integer. "
+        "binary, -1 and 1 in one bit, is for FINN alone."
+    )
     tables.of("Formats", columns, rows, note).print(as_json=as_json)
 
 

@@ -55,8 +55,8 @@ def sums_for_average_pools(model: Any, build: Any) -> Any:
 def clipped_by_quantisers(model: Any, build: Any) -> Any:
     """Clips go, of which FINN has none: the quantisers behind them saturate no later."""
     for node in model.get_nodes_by_op_type("Clip"):
-        quantisers = model.find_consumers(node.output[0])
-        if not all(_saturates(model, node, quantiser) for quantiser in quantisers):
+        quantisers = model.find_consumers(node.output[0]) or []
+        if not quantisers or not all(_saturates(model, node, quantiser) for quantiser in quantisers):
             raise ValueError(f"FINN has no clip, and the quantiser behind {node.name!r} goes beyond its ends")
         for quantiser in quantisers:
             quantiser.input[0] = node.input[0]
@@ -78,15 +78,19 @@ def _saturates(model: Any, clip: Any, quantiser: Any) -> bool:
 
 def bits_of_size_one(model: Any, build: Any) -> Any:
     """Activations of -s and s become -1 and 1 times s: FINN takes no others."""
-    for node in model.get_nodes_by_op_type("BipolarQuant"):
-        if model.get_initializer(node.input[0]) is None:
-            quantised, bits = node.output[0], f"{node.output[0]}.bits"
-            scale = helper.make_node("Mul", [bits, node.input[1]], [quantised], name=f"{node.name}.scale")
-            node.output[0], node.input[1] = bits, f"{node.name}.one"
-            model.set_initializer(node.input[1], np.array(1.0, np.float32))
-            model.set_tensor_shape(bits, model.get_tensor_shape(quantised))
-            model.graph.node.insert(list(model.graph.node).index(node) + 1, scale)
+    for node in _bits(model):
+        quantised, bits = node.output[0], f"{node.output[0]}.bits"
+        scale = helper.make_node("Mul", [bits, node.input[1]], [quantised], name=f"{node.name}.scale")
+        node.output[0], node.input[1] = bits, f"{node.name}.one"
+        model.set_initializer(node.input[1], np.array(1.0, np.float32))
+        model.set_tensor_shape(bits, model.get_tensor_shape(quantised))
+        model.graph.node.insert(list(model.graph.node).index(node) + 1, scale)
     return model
+
+
+def _bits(model: Any) -> list[Any]:
+    """The quantisers of activations of one bit."""
+    return [node for node in model.get_nodes_by_op_type("BipolarQuant") if model.get_initializer(node.input[0]) is None]
 
 
 def flat_bits(model: Any, build: Any) -> Any:

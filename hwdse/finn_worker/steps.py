@@ -101,12 +101,18 @@ def _with_ours(steps: list[str], model: Any) -> list[str]:
     if _joins(model):  # what FINN has for residual networks; its default step leaves factors behind the adds
         names[names.index("streamline")] = RESIDUAL
     names.insert(names.index("convert_to_hw"), SUMS)
-    clips, bits = (bool(model.get_nodes_by_op_type(kind)) for kind in ("Clip", "BipolarQuant"))
-    return [RELUS, *[CLIPS] * clips, *[BITS] * bits, *[FLAT] * _bits_enter(model), *names]
+    return [RELUS, *_for_bits(model), *names]
 
 
-def _bits_enter(model: Any) -> bool:
-    return bool(model.get_tensor_datatype(model.graph.input[0].name) == DataType["BIPOLAR"])
+def _for_bits(model: Any) -> list[str]:
+    """The steps that a network of few bits needs."""
+    quantisers = model.get_nodes_by_op_type("BipolarQuant")
+    needs = {
+        CLIPS: bool(model.get_nodes_by_op_type("Clip")),
+        BITS: any(model.get_initializer(node.input[0]) is None for node in quantisers),
+        FLAT: model.get_tensor_datatype(model.graph.input[0].name) == DataType["BIPOLAR"],
+    }
+    return [name for name, needed in needs.items() if needed]
 
 
 def _joins(model: Any) -> bool:
