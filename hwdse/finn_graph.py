@@ -144,17 +144,15 @@ class _Builder:
     # ---- layers ------------------------------------------------------------------------------
 
     def _product(self, layer: Layer, stream: _Stream) -> _Stream:
-        weights, inputs = Weights.of(self._quantizer(layer)), stream.integer
-        sums = finn_types.sums(layer.dot, weights, inputs)
+        weights = Weights.of(self._quantizer(layer))
+        sums = finn_types.sums(layer.dot, weights, stream.integer)
         if layer.kind is Kind.CONV:
             stream = self._window(layer, stream, depthwise=layer.depthwise)
-        return self._unit(layer, stream, weights, inputs, sums)
+        return self._unit(layer, stream, weights, sums)
 
-    def _unit(
-        self, layer: Layer, stream: _Stream, weights: Weights, inputs: Integer, sums: Integer, role: str = "unit"
-    ) -> _Stream:
+    def _unit(self, layer: Layer, stream: _Stream, weights: Weights, sums: Integer, role: str = "unit") -> _Stream:
         make = finn_units.channelwise if layer.depthwise else finn_units.matrix
-        node = make(layer, weights, inputs, sums, self._dsp)
+        node = make(layer, weights, stream.integer, sums, self._dsp)
         return self._put(layer, role, node, stream, shape=layer.out_shape, integer=sums)
 
     def _quantizer(self, layer: Layer) -> Quantizer:
@@ -212,7 +210,7 @@ class _Builder:
         taken = self._put(
             layer, "shortcut window", finn_units.window(conv, stream.shape, stream.integer, depthwise=False), stream
         )
-        return self._unit(conv, taken, SHORTCUT, stream.integer, stream.integer, "shortcut")
+        return self._unit(conv, taken, SHORTCUT, stream.integer, "shortcut")
 
     def _end(self, layer: Layer, stream: _Stream) -> _Stream:
         """Thresholds, or a scale and a bias behind the last layer."""
