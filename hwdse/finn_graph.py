@@ -2,8 +2,7 @@
 
 It is what `hwdse.finn_worker` and FINN+ 1.6.1 make of a QONNX file of the design (`hwdse.qonnx`): padding and a window
 generator before a convolution, a matrix-vector unit in RTL or HLS, thresholds behind it; copies of a stream that two
-layers read; an adder and thresholds where two streams meet; a scale and a bias behind the last layer. A tensor that is
-not named after its layer is behind a ReLU, since a QONNX file has no other function.
+layers read; an adder and thresholds where two streams meet; a scale and a bias behind the last layer.
 """
 
 from collections import Counter
@@ -15,7 +14,6 @@ from hwdse import finn_types, finn_units
 from hwdse.design import Design, Quantizer
 from hwdse.finn_nodes import Dsp, DuplicateStreams, FMPadding, GlobalAccPool, Node, Pool
 from hwdse.finn_types import Integer, Weights
-from hwdse.formats import IntFormat
 from hwdse.workload import OUTSIDE, Kind, Layer, Workload
 
 SHORTCUT = Weights(1, 1, True)  # of the identity convolution of a shortcut: ones and zeros
@@ -89,7 +87,6 @@ class _Builder:
         self.placed: list[Placed] = []
         self._dsp = dsp
         self._weights, self._sites = dict(design.weights), dict(design.activations)
-        self._own = {site.name: site.tensors for site in workload.sites}
         self._streams: dict[str, _Stream] = {}  # by layer; the input of the network by its site
         self._sources = sources(workload)
         self._reads = Counter(source for found in self._sources.values() for source in found if copies)
@@ -136,8 +133,8 @@ class _Builder:
         quantizer = self._sites.get(site)
         if quantizer is None:
             raise ValueError(f"layer {layer.name!r} has no activation quantizer at site {site!r}")
-        if not isinstance(quantizer.format, IntFormat) or quantizer.granularity != "tensor":
-            rule = "FINN maps activations that are integers with one scale"
+        if quantizer.format.exponent or quantizer.format.bits == 1 or quantizer.granularity != "tensor":
+            rule = "activations of FINN are integers of 2 bits and more with one scale"
             raise ValueError(f"{rule}, unlike {quantizer.name} at site {site!r} of layer {layer.name!r}")
         return finn_types.activation(quantizer, relu)
 
@@ -218,8 +215,7 @@ class _Builder:
             raise ValueError(f"FINN quantises a result once, unlike that of layer {layer.name!r}")
         if layer.outputs:
             (site,) = layer.outputs
-            own = self._own.get(site, (layer.name,))
-            integer = self._integer(layer, site, relu=layer.name not in own)
+            integer = self._integer(layer, site, relu=layer.relu)
             node = finn_units.thresholds(layer, stream.integer, integer)
             return self._put(layer, "thresholds", node, stream, integer=integer)
         shape = (1, *layer.out_shape[1:], layer.rows)
