@@ -16,6 +16,7 @@ from hwdse.cost import Resources
 from hwdse.finn_corrected import content, parse, price, text
 from hwdse.finn_parts.matrix_vector import Packing, block_rams
 from hwdse.finn_rtl import campaign, sample
+from hwdse.finn_rtl.beside import lut_ratios, node
 from hwdse.finn_rtl.fit import fit
 from hwdse.finn_rtl.plans import rtl_digest
 from hwdse.finn_rtl.sources import rtllib
@@ -69,6 +70,19 @@ def test_all_block_rams_of_matrix_vector_units_are_those_of_the_rule() -> None:
 def test_finns_own_rule_for_dsps_is_another_one() -> None:
     wrong = [p for p in map(dict, (row.parameters for row in of_kind("finn_mvu"))) if _of_finn(p) != _of_rtl(p)]
     assert len(wrong) > len(of_kind("finn_mvu")) // 4
+
+
+def test_finns_formula_for_queues_which_it_fitted_to_vivado_is_near() -> None:
+    ratios = lut_ratios("finn_fifo", of_kind("finn_fifo"))
+    assert len(ratios) == 12
+    assert 0.85 < ratios[0] <= ratios[-1] < 1.15  # yosys beside Vivado
+    for row in of_kind("finn_fifo"):
+        assert (beside := node("finn_fifo", dict(row.parameters))) is not None
+        assert beside.bram18s == row.area.brams
+
+
+def test_finn_has_no_node_for_a_memory_of_weights() -> None:
+    assert lut_ratios("finn_memstream", of_kind("finn_memstream")) == ()
 
 
 def _of_finn(p: dict[str, int]) -> int:
