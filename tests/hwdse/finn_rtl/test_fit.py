@@ -18,7 +18,7 @@ from hwdse.finn_parts.matrix_vector import Packing, block_rams
 from hwdse.finn_rtl import campaign, sample
 from hwdse.finn_rtl.beside import lut_ratios, node
 from hwdse.finn_rtl.fit import fit
-from hwdse.finn_rtl.plans import rtl_digest
+from hwdse.finn_rtl.plans import rtl_digest, sources_of
 from hwdse.finn_rtl.sources import rtllib
 from hwdse.finn_rtl.tops import KINDS
 from hwdse.measurements import Measurement, read
@@ -46,8 +46,11 @@ def test_the_folder_says_which_tools_made_the_table() -> None:
 
 def test_the_rtl_that_was_measured_is_the_one_that_is_installed() -> None:
     folder = rtllib(real_environment())
-    assert {row.module: row.rtl for row in ROWS} == {kind: rtl_digest(folder, kind) for kind in KINDS}
-    assert {kind: finn_corrected.of(kind).rtl for kind in KINDS} == {kind: rtl_digest(folder, kind) for kind in KINDS}
+    sources = {kind: sources_of(folder, kind) for kind in KINDS}
+    wanted = {
+        (unit.device, unit.kind, unit.parameters): rtl_digest(unit, sources[unit.kind]) for unit in sample.units()
+    }
+    assert {(row.device, row.module, row.parameters): row.rtl for row in ROWS} == wanted
 
 
 def test_all_dsps_are_those_of_the_rule() -> None:
