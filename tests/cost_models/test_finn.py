@@ -79,10 +79,10 @@ UNREAD = ("multiplier", "right_shape", "right_bits")
 
 
 def assert_luts(unit: Unit, one: Placed) -> None:
-    """The worst case, and no absurd one: a sum of 8 bits may have 5; docs/finn_estimates.py measures it."""
+    """The worst case, and no absurd one: thresholds on sums of 10 bits may have 4; docs/finn_estimates.py has more."""
     if one.role == "thresholds" and unit.bram18s:
         return  # they happen to have 9 or 18 bits, so that FINN stores them in block RAM
-    assert unit.luts <= one.node.luts <= (2 if one.role == "thresholds" else 1.05) * unit.luts
+    assert unit.luts <= one.node.luts <= (3 if one.role == "thresholds" else 1.05) * unit.luts
 
 
 @pytest.mark.parametrize(
