@@ -49,7 +49,7 @@ class Fits:
 
     luts: Fit
     ffs: Fit
-    rtl: str  # the digest of the RTL that was measured
+    rtl: str  # names the RTL of all units that were measured
     devices: tuple[str, ...]  # whose primitives it was mapped to
 
 

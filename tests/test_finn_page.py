@@ -20,3 +20,4 @@ def test_the_table_is_the_commands(tmp_path: Path) -> None:
     wanted = [f"| {' | '.join(row)} |" for row in cells]
     assert lines[start : start + len(wanted)] == wanted
     assert lines[start + len(wanted)] == ""
+    assert table.note.rpartition(". ")[2] in " ".join(lines)

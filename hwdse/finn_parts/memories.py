@@ -21,12 +21,13 @@ SHIFT, DISTRIBUTED, BLOCK = range(3)  # STYLE of a queue
 
 
 def fifo(p: Parameters) -> Parts:
-    """Of a queue of DEPTH words of WIDTH bits."""
+    """Of a queue of DEPTH words of WIDTH bits; COUNTED: it says how many it holds, and has held at most."""
     counter = bits_for(p["DEPTH"]) + 1
     in_ram = ram(1 << bits_for(p["DEPTH"] - 1), p["WIDTH"]) if p["STYLE"] == DISTRIBUTED else 0.0
     pointers = 1 if p["STYLE"] == SHIFT else 4
     return {
         "control": Part(20, 10),
         "pointers": Part(pointers * counter, pointers * counter),
+        "counters": Part(p["COUNTED"] * 3 * counter, p["COUNTED"] * 2 * counter),
         "words": Part(in_ram + (p["WIDTH"] if p["STYLE"] == SHIFT else 0), p["WIDTH"]),
     }

@@ -1,7 +1,6 @@
 """What FINN itself estimates for the units that were synthesised, so that its gaps have numbers."""
 
 from collections.abc import Callable, Mapping, Sequence
-from statistics import median
 
 from hwdse.finn_nodes import (
     ConvolutionInputGenerator,
@@ -91,11 +90,10 @@ _MAKERS: Mapping[str, Callable[[Parameters], Node]] = {
 }
 
 
-def lut_ratio(kind: str, rows: Sequence[Measurement]) -> float | None:
-    """FINN's LUTs over the measured ones, the median of units; None where FINN has no node of its own."""
+def lut_ratios(kind: str, rows: Sequence[Measurement]) -> tuple[float, ...]:
+    """FINN's LUTs over the measured ones of each unit, ascending; none where FINN has no node of its own."""
     found = [(node(kind, dict(row.parameters)), row.area.luts) for row in rows]
-    ratios = [one.luts / measured for one, measured in found if one is not None]
-    return median(ratios) if ratios else None
+    return tuple(sorted(one.luts / measured for one, measured in found if one is not None))
 
 
 def wrong_dsps(kind: str, rows: Sequence[Measurement]) -> int:

@@ -14,7 +14,7 @@ from hwdse.calibration.campaign import Failure, Progress, write
 from hwdse.cost import Resources
 from hwdse.finn.environment import Environment
 from hwdse.finn_rtl import windows
-from hwdse.finn_rtl.plans import Unit, files_of, plan, rtl_digest
+from hwdse.finn_rtl.plans import Unit, files_of, plan, rtl_digest, sources_of
 from hwdse.finn_rtl.sample import SEED
 from hwdse.finn_rtl.sources import VERSION, rtllib
 from hwdse.flows.yosys import TOOLS, Yosys
@@ -38,7 +38,8 @@ def measure(
     FinnError where FINN+ is not ready, ValueError where yosys is missing or the table cannot be written.
     """
     folder, table, programs = rtllib(environment), out / TABLE, Yosys().programs()
-    digests = {kind: rtl_digest(folder, kind) for kind in sorted({unit.kind for unit in units})}
+    sources = {kind: sources_of(folder, kind) for kind in {unit.kind for unit in units}}
+    digests = {unit: rtl_digest(unit, sources[unit.kind]) for unit in units}
     wanted = {_row(unit, digests).key: unit for unit in units}
     results.begin(table, MADE)
     rows: Rows = {row.key: row for row in (read(table) if table.exists() else ()) if row.key in wanted}
@@ -65,7 +66,7 @@ def planned(units: Sequence[Unit], environment: Environment) -> Mapping[Unit, Bu
 
 
 def _note(
-    unit: Unit, outcome: Path | BuildError, digests: Mapping[str, str], rows: Rows, failed: list[Failure]
+    unit: Unit, outcome: Path | BuildError, digests: Mapping[Unit, str], rows: Rows, failed: list[Failure]
 ) -> None:
     """Adds a finished run to the rows, or to what failed."""
     if isinstance(outcome, BuildError):
@@ -75,5 +76,5 @@ def _note(
         rows[found.key] = found
 
 
-def _row(unit: Unit, digests: Mapping[str, str], area: Resources = _NOTHING) -> Measurement:
-    return Measurement(unit.device, "netlist", unit.kind, unit.parameters, area, None, digests[unit.kind])
+def _row(unit: Unit, digests: Mapping[Unit, str], area: Resources = _NOTHING) -> Measurement:
+    return Measurement(unit.device, "netlist", unit.kind, unit.parameters, area, None, digests[unit])

@@ -1,8 +1,9 @@
 """What `hwdse calibrate --finn` does: synthesises FINN's RTL, and fits what the cost model `finn-corrected` adds."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import median
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -11,18 +12,20 @@ from rich.progress import Progress as Bars
 from hwdse.calibration.campaign import Progress, sentences
 from hwdse.calibration.fit import modules
 from hwdse.finn.environment import Environment
-from hwdse.finn_corrected import FILE, Fit
-from hwdse.finn_rtl.beside import lut_ratio, wrong_dsps
+from hwdse.finn_corrected import FILE, Fit, Fits
+from hwdse.finn_rtl.beside import lut_ratios, wrong_dsps
 from hwdse.finn_rtl.campaign import TABLE, measure
 from hwdse.finn_rtl.fit import refit
 from hwdse.finn_rtl.sample import units
-from hwdse.measurements import read
+from hwdse.measurements import Measurement, read
 from hwdse.tables import Cell, Column, Table, of, shown
 
 NOTE = (
     "Errors of units that were left out of the fit: half of them, and 90 % of them, are nearer. FINN's LUTs: its own "
     "estimate over what was measured, in the middle of the units."
 )
+
+VIVADO = "Of queues, whose formula FINN has fitted to Vivado 2026.1, FINN's LUTs over those of yosys"
 
 
 def calibrate(out: Path, cache: Path, workers: int | None) -> Iterator[Table]:
@@ -54,17 +57,17 @@ def fit_only(out: Path) -> Iterator[Table]:
     for count in ("LUT", "FF"):
         columns += [Column(f"{count} {error}", f"{count} {error}", _percent) for error in ("median", "90 %")]
     columns += [Column("FINN", "FINN's LUTs", _times), Column("wrong", "FINN's DSPs wrong", shown)]
-    yield of(f"Fits in {out / FILE}", columns, list(_rows(out)), NOTE)
+    found, measured = refit(out), modules(read(out / TABLE))
+    rows = [_row(kind, fits, measured[kind]) for kind, fits in found.items()]
+    queues = lut_ratios("finn_fifo", measured.get("finn_fifo", ()))
+    vivado = f" {VIVADO}: {queues[0]:.2f} to {queues[-1]:.2f}." if queues else ""
+    yield of(f"Fits in {out / FILE}", columns, rows, f"{NOTE}{vivado}")
 
 
-def _rows(out: Path) -> Iterator[tuple[Cell, ...]]:
-    """A row for each kind of unit."""
-    found = refit(out)
-    measured = modules(read(out / TABLE))
-    for kind, fits in found.items():
-        rows = measured[kind]
-        own = lut_ratio(kind, rows), wrong_dsps(kind, rows)
-        yield (kind, fits.luts.runs, *_errors(fits.luts), *_errors(fits.ffs), *own)
+def _row(kind: str, fits: Fits, rows: Sequence[Measurement]) -> tuple[Cell, ...]:
+    ratios = lut_ratios(kind, rows)
+    own = median(ratios) if ratios else None, wrong_dsps(kind, rows)
+    return (kind, fits.luts.runs, *_errors(fits.luts), *_errors(fits.ffs), *own)
 
 
 def _errors(one: Fit) -> tuple[float, float]:

@@ -5,6 +5,7 @@ out with all of its formats, and with all of its sizes, and the worse of the two
 """
 
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def refit(folder: Path) -> dict[str, Fits]:
 
 def _of_kind(kind: str, rows: Sequence[Measurement]) -> Fits:
     luts, ffs = (_fit(kind, rows, count) for count in COUNTS)
-    (rtl,) = {row.rtl for row in rows}
+    rtl = blake2b(" ".join(sorted(row.rtl for row in rows)).encode(), digest_size=8).hexdigest()
     return Fits(luts, ffs, rtl, tuple(sorted({row.device for row in rows})))
 
 

@@ -73,6 +73,12 @@ def plan(unit: Unit, rtl: Files, target: FpgaTarget, made: Files = ()) -> BuildP
     return Yosys().plan_read(read, (*sources, *top.contents, *_LIBRARY), mapped, ("techmap -map split.v",))
 
 
-def rtl_digest(folder: Path, kind: str) -> str:
-    """Names FINN's RTL of a kind of unit, with what is changed in it."""
-    return digest((*files_of(folder, kind), *patched(folder, KINDS[kind].templates), (QUEUE_FILE, QUEUE.encode())))
+def sources_of(folder: Path, kind: str) -> Files:
+    """All that a unit of a kind is made of, FINN's templates and what is changed included."""
+    return (*files_of(folder, kind), *patched(folder, KINDS[kind].templates), (QUEUE_FILE, QUEUE.encode()))
+
+
+def rtl_digest(unit: Unit, sources: Files) -> str:
+    """Names the RTL of `unit`, whose kind is made of `sources`: with its top and the contents of its memories."""
+    top = KINDS[unit.kind].top(dict(unit.parameters))
+    return digest((*sources, ("top.sv", top.text.encode()), *top.contents))

@@ -17,7 +17,7 @@ COUNTS = {
     ("finn_window", DEVICE): 18,
     ("finn_memstream", DEVICE): 9,
     ("finn_padding", DEVICE): 8,
-    ("finn_fifo", DEVICE): 8,
+    ("finn_fifo", DEVICE): 12,
     ("finn_dwc", DEVICE): 8,
 }
 LARGEST = 128  # products at once: what yosys maps within seconds
@@ -112,7 +112,7 @@ def _padding(random: Random, device: str) -> dict[str, int]:
 def _fifo(random: Random, device: str) -> dict[str, int]:
     style = random.randint(0, 2)
     depth = random.choice(((2, 4, 8, 16, 20, 32), (40, 64, 100, 128, 256), (300, 512, 1024, 2000))[style])
-    return {"DEPTH": depth, "WIDTH": 8 * random.choice((1, 1, 2, 3, 4, 6, 8)), "STYLE": style}
+    return {"DEPTH": depth, "WIDTH": 8 * random.choice((1, 1, 2, 3, 4, 6, 8)), "STYLE": style, "COUNTED": 1}
 
 
 def _dwc(random: Random, device: str) -> dict[str, int]:

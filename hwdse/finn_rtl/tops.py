@@ -168,15 +168,15 @@ FIFO_STYLES = ("shift", "distributed", "block")
 
 
 def _fifo(p: Parameters) -> Top:
-    """A queue; who counts its beats is left out, as nobody asks."""
-    parameters: dict[str, int | str] = {
-        "DEPTH": p["DEPTH"],
-        "DATA_WIDTH": p["WIDTH"],
-        "RAM_STYLE": f'"{FIFO_STYLES[p["STYLE"]]}"',
-    }
+    """A queue, with what counts its beats if COUNTED, as where FINN has measured it alone."""
+    parameters: dict[str, int | str] = {"DEPTH": p["DEPTH"], "DATA_WIDTH": p["WIDTH"]}
+    parameters |= {"RAM_STYLE": f'"{FIFO_STYLES[p["STYLE"]]}"'}
     inputs, outputs = _one_stream(p["WIDTH"], p["WIDTH"])
     ports = {"clk": "clk", "rst": "!rst_n", **_stream("in", "i", "vld rdy dat"), **_stream("out", "o", "vld rdy dat")}
-    return Top("fifo", parameters, inputs, outputs, ports)
+    counters = {"count": "held", "maxcount": "most"} if p["COUNTED"] else {}
+    bits = p["DEPTH"].bit_length() + 1
+    outputs = (*outputs, *((net, bits) for net in counters.values()))
+    return Top("fifo", parameters, inputs, outputs, {**ports, **counters})
 
 
 def _dwc(p: Parameters) -> Top:

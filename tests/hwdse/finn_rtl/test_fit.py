@@ -16,8 +16,9 @@ from hwdse.cost import Resources
 from hwdse.finn_corrected import content, parse, price, text
 from hwdse.finn_parts.matrix_vector import Packing, block_rams
 from hwdse.finn_rtl import campaign, sample
+from hwdse.finn_rtl.beside import lut_ratios, node
 from hwdse.finn_rtl.fit import fit
-from hwdse.finn_rtl.plans import rtl_digest
+from hwdse.finn_rtl.plans import rtl_digest, sources_of
 from hwdse.finn_rtl.sources import rtllib
 from hwdse.finn_rtl.tops import KINDS
 from hwdse.measurements import Measurement, read
@@ -45,8 +46,11 @@ def test_the_folder_says_which_tools_made_the_table() -> None:
 
 def test_the_rtl_that_was_measured_is_the_one_that_is_installed() -> None:
     folder = rtllib(real_environment())
-    assert {row.module: row.rtl for row in ROWS} == {kind: rtl_digest(folder, kind) for kind in KINDS}
-    assert {kind: finn_corrected.of(kind).rtl for kind in KINDS} == {kind: rtl_digest(folder, kind) for kind in KINDS}
+    sources = {kind: sources_of(folder, kind) for kind in KINDS}
+    wanted = {
+        (unit.device, unit.kind, unit.parameters): rtl_digest(unit, sources[unit.kind]) for unit in sample.units()
+    }
+    assert {(row.device, row.module, row.parameters): row.rtl for row in ROWS} == wanted
 
 
 def test_all_dsps_are_those_of_the_rule() -> None:
@@ -69,6 +73,19 @@ def test_all_block_rams_of_matrix_vector_units_are_those_of_the_rule() -> None:
 def test_finns_own_rule_for_dsps_is_another_one() -> None:
     wrong = [p for p in map(dict, (row.parameters for row in of_kind("finn_mvu"))) if _of_finn(p) != _of_rtl(p)]
     assert len(wrong) > len(of_kind("finn_mvu")) // 4
+
+
+def test_finns_formula_for_queues_which_it_fitted_to_vivado_is_near() -> None:
+    ratios = lut_ratios("finn_fifo", of_kind("finn_fifo"))
+    assert len(ratios) == 12
+    assert 0.85 < ratios[0] <= ratios[-1] < 1.15  # yosys beside Vivado
+    for row in of_kind("finn_fifo"):
+        assert (beside := node("finn_fifo", dict(row.parameters))) is not None
+        assert beside.bram18s == row.area.brams
+
+
+def test_finn_has_no_node_for_a_memory_of_weights() -> None:
+    assert lut_ratios("finn_memstream", of_kind("finn_memstream")) == ()
 
 
 def _of_finn(p: dict[str, int]) -> int:
