@@ -172,10 +172,20 @@ def build(
     path: RunPath,
     design: DesignName,
     out: Annotated[Path, typer.Option(help="The folder; new, or an older build that is replaced.")],
-    flow: Annotated[str, typer.Option(help="open: to a bitstream; vitis: a project for Vitis HLS.")] = "open",
+    flow: Annotated[
+        str, typer.Option(help="open: to a bitstream; vitis: a project for Vitis HLS; finn: a folder for FINN's builder.")
+    ] = "open",
     device: Annotated[str | None, typer.Option(help="See `hwdse devices`; that of the run otherwise.")] = None,
-    board: Annotated[str | None, typer.Option(help="The usual one for the device otherwise.")] = None,
+    board: Annotated[
+        str | None, typer.Option(help="The usual one for the device otherwise; finn: Pynq-Z1, ZCU104, ...")
+    ] = None,
     images: Annotated[int, typer.Option(help="Of the test split, that are simulated.")] = 100,
+    frames_per_second: Annotated[
+        float | None, typer.Option("--fps", help="finn: the rate it folds for; that of the study otherwise.")
+    ] = None,
+    folding: Annotated[
+        str | None, typer.Option(help="finn: by its heuristic (as without it); design: weights as in the design.")
+    ] = None,
     cache: Annotated[Path | None, typer.Option(help="What was built, to use again; ~/.cache/hwdse otherwise.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -183,7 +193,7 @@ def build(
     from hwdse import build_command as command
     from hwdse.calibration.command import CACHE
 
-    wish = command.Wish(flow, device, board, images)
+    wish = command.Wish(flow, device, board, images, frames_per_second, folding)
     command.build(path, design, wish, out, CACHE if cache is None else cache).print(as_json=as_json)
 
 

@@ -1,5 +1,6 @@
 """A design through FINN's steps, each of which is checked against its Brevitas model."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, fx
 
 from hwdse import qonnx, qonnx_command
-from hwdse.agreement import agreeing, decided
+from hwdse.agreement import Agreement, agreeing, decided
 from hwdse.design import Design
 from hwdse.finn import FinnError, estimates
 from hwdse.finn.estimates import Wish
@@ -29,19 +30,35 @@ class Verified:
 
     estimated: Estimated
     images: int  # with equal logits behind every step; of others roundings have moved codes
+    agreement: Agreement  # of the file that FINN was given with the Brevitas model
 
 
-def estimate(worker: Worker, bench: Bench, design: Design, wish: Wish, test: Images, images: int = IMAGES) -> Verified:
-    """What FINN estimates for `design`; FinnError or ValueError names the layer or step that is not as it should be."""
+def estimate(
+    worker: Worker,
+    bench: Bench,
+    design: Design,
+    wish: Wish,
+    test: Images,
+    images: int = IMAGES,
+    *,
+    keep: Path | None = None,
+) -> Verified:
+    """What FINN estimates for `design`; FinnError or ValueError names the layer or step that is not as it should be.
+
+    `keep`: a file for the network that FINN was given.
+    """
     _refuse(design)
     with TemporaryDirectory(dir=worker.folder) as folder:
         file = Path(folder) / "model.onnx"
-        qonnx_command.write(worker, bench, design, file, test, images)
+        _, agreement = qonnx_command.write(worker, bench, design, file, test, images)
+        if keep is not None:
+            shutil.copyfile(file, keep)
         model = bench.quantize(design)
         part, _ = next(iter(test.batches(images)))
         codes = qonnx.input_codes(model, part).numpy()
         estimated, results = estimates.estimate(worker, file, [layer for layer, _ in design.weights], codes, wish)
-    return Verified(estimated, min(_agreeing(model, part, step, logits) for step, logits in results.items()))
+    agreeing_images = min(_agreeing(model, part, step, logits) for step, logits in results.items())
+    return Verified(estimated, agreeing_images, agreement)
 
 
 def _agreeing(model: fx.GraphModule, images: Tensor, step: str, logits: Array) -> int:
@@ -53,6 +70,12 @@ def _agreeing(model: fx.GraphModule, images: Tensor, step: str, logits: Array) -
     if 2 * near.sum() < len(images):
         raise FinnError(f"{rule}: only {int(near.sum())} of {len(images)} images have the same logits")
     return int(near.sum())
+
+
+def check(bench: Bench, design: Design) -> None:
+    """FinnError or ValueError names what no file for FINN can say, or what FINN would leave out; nothing is run."""
+    _refuse(design)
+    qonnx.graph(bench, design, bench.quantize(design))
 
 
 def _refuse(design: Design) -> None:

@@ -149,8 +149,45 @@ class Estimate(Request[Estimated]):
     folding: tuple[Folded, ...]  # or it is given
 
 
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The steps of FINN's builder, as a `build.yaml` names them."""
+
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSteps(Request[Recipe]):
+    """What a whole build of a QONNX file does."""
+
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """A board that FINN builds bitstreams for."""
+
+    name: str
+    part: str  # of AMD: xc7z020clg400-1
+    shell: str  # FINN's flow for it: vivado_zynq, vitis_alveo
+
+
+@dataclass(frozen=True, slots=True)
+class KnownBoards:
+    """All of them."""
+
+    boards: tuple[Board, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Boards(Request[KnownBoards]):
+    """Which boards there are."""
+
+
 KIND = "kind"  # beside the fields of a node of FINN
-KINDS: Mapping[str, type] = {kind.__name__: kind for kind in (Hello, Write, Execute, Estimate, Refold)}  # of requests
+KINDS: Mapping[str, type] = {  # of requests
+    kind.__name__: kind for kind in (Hello, Write, Execute, Estimate, Refold, BuildSteps, Boards)
+}
 
 
 def answer_of(kind: type) -> type:

@@ -12,23 +12,17 @@ from typing import Any
 import finn.builder.build_dataflow_config as config
 import numpy as np
 from finn.builder.build_dataflow_steps import build_dataflow_step_lookup
-from finn.builder.custom_step_library.resnet import step_resnet_streamline
 from finn.core.onnx_exec import execute_onnx
-from finn.transformation.fpgadataflow.convert_to_hw.global_acc_pool import InferGlobalAccPoolLayer
-from finn.transformation.streamline.absorb import AbsorbMulIntoMultiThreshold, AbsorbTransposeIntoMultiThreshold
-from finn.transformation.streamline.round_thresholds import RoundAndClipThresholds
 from finn.util.verification import despecialize_model
 from qonnx.core.modelwrapper import ModelWrapper
-from qonnx.custom_op.registry import getCustomOp
-from qonnx.transformation.general import GiveUniqueNodeNames
-from qonnx.transformation.infer_datatypes import InferDataTypes
 
-from hwdse.finn.messages import Estimate, Estimated, Step
-from hwdse.finn_worker import folding
+from hwdse.finn.messages import BuildSteps, Estimate, Estimated, Recipe, Step
+from hwdse.finn_worker import folding, hwdse_steps
 from hwdse.finn_worker.folding import kind
 
 PREFIX = "step_"
-RELUS, RESIDUAL, SUMS = "unsigned_behind_relu", "resnet_streamline", "sums_for_average_pools"
+OURS = (hwdse_steps.unsigned_behind_relu, hwdse_steps.resnet_streamline, hwdse_steps.sums_for_average_pools)
+RELUS, RESIDUAL, SUMS = (step.__name__ for step in OURS)
 PARTITION, FOLDING, REPORTS = "create_dataflow_partition", "target_fps_parallelization", "generate_estimate_reports"
 MOVING = ("Transpose", "Flatten", "Reshape")  # what may stay outside: it computes nothing
 WEIGHTED = ("MatMul", "Conv", "MVAU", "VVAU")
@@ -83,13 +77,25 @@ def _config(request: Estimate) -> Any:
     )
 
 
+def build_steps(request: BuildSteps) -> Recipe:
+    """The steps of a whole build of a QONNX file, by the names that FINN's builder finds them by."""
+    names = _ours(config.default_build_dataflow_steps, joins=_joins(ModelWrapper(request.model)))
+    own = [step.__name__ for step in OURS]
+    return Recipe(tuple(f"{hwdse_steps.__name__.split('.')[-1]}.{n}" if n in own else f"{PREFIX}{n}" for n in names))
+
+
 def _names(joins: bool) -> list[str]:
-    """Ours, then FINN's own steps up to the estimates, without the one that writes reports."""
-    names = [name.removeprefix(PREFIX) for name in config.estimate_only_dataflow_steps]
+    """Ours and FINN's own steps up to the estimates, without the one that writes reports."""
+    return [name for name in _ours(config.estimate_only_dataflow_steps, joins=joins) if name != REPORTS]
+
+
+def _ours(steps: list[str], *, joins: bool) -> list[str]:
+    """Steps of FINN with ours among them."""
+    names = [name.removeprefix(PREFIX) for name in steps]
     if joins:  # what FINN has for residual networks; its default step leaves factors behind the adds
         names[names.index("streamline")] = RESIDUAL
     names.insert(names.index("convert_to_hw"), SUMS)
-    return [RELUS, *(name for name in names if name != REPORTS)]
+    return [RELUS, *names]
 
 
 def _joins(model: Any) -> bool:
@@ -98,37 +104,9 @@ def _joins(model: Any) -> bool:
     return any(all(model.get_initializer(name) is None for name in node.input) for node in adds)
 
 
-def _unsigned(model: Any, build: Any) -> Any:
-    """Quantisers with a sign behind a ReLU get none, and a bit less: FINN takes no others, and the values are equal."""
-    for node in model.get_nodes_by_op_type("Quant"):
-        before, op = model.find_producer(node.input[0]), getCustomOp(node)
-        if before is not None and before.op_type == "Relu" and op.get_nodeattr("signed"):
-            op.set_nodeattr("signed", 0)
-            op.set_nodeattr("narrow", 0)
-            model.set_initializer(node.input[3], model.get_initializer(node.input[3]) - 1)
-    return model
-
-
-def _summed(model: Any, build: Any) -> Any:
-    """Average pools become sums, and the thresholds behind them take the factor, which FINN would leave outside."""
-    if model.get_nodes_by_op_type("GlobalAveragePool"):
-        for transformation in (
-            InferGlobalAccPoolLayer(),
-            AbsorbTransposeIntoMultiThreshold(),  # it lies between the factor and the thresholds
-            AbsorbMulIntoMultiThreshold(),
-            InferDataTypes(),
-            RoundAndClipThresholds(),
-            GiveUniqueNodeNames(),
-        ):
-            model = model.transform(transformation)
-    return model
-
-
 STEPS = {
     **{name.removeprefix(PREFIX): step for name, step in build_dataflow_step_lookup.items()},
-    RESIDUAL: step_resnet_streamline,
-    RELUS: _unsigned,
-    SUMS: _summed,
+    **{step.__name__: step for step in OURS},
 }
 
 

@@ -1,0 +1,252 @@
+"""What `hwdse build --flow finn` does: a design as a folder for FINN's builder, whose estimate part is run here.
+
+What needs a tool of AMD remains, and is said; everything before it is checked, and is an error where it is not right.
+"""
+
+import os
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, fx
+
+from hwdse import finn_estimate, finn_folder, qonnx, study, tables
+from hwdse import run as runs
+from hwdse.agreement import decided, logits_of
+from hwdse.data import Data
+from hwdse.delivery import ArtifactError, deliver
+from hwdse.design import Design
+from hwdse.finn import Environment, FinnError, boards, builder, folding_file, reports
+from hwdse.finn.estimates import SECONDS, Wish, refold
+from hwdse.finn.messages import Board, BuildSteps, Estimated, Folded, Hello, Priced
+from hwdse.finn.process import Worker
+from hwdse.finn.reports import NetworkEstimate, NodeEstimate
+from hwdse.finn_folder import MODEL, WITHOUT_VIVADO, Delivered
+from hwdse.quantize import Bench
+from hwdse.result import Result, Trial
+from hwdse.run import bench_and_data
+
+FOLDINGS = ("finn", "design")
+VERIFIED, LOOKED_AT = 4, 100  # images that FINN verifies, and among which they are chosen
+ESTIMATE = "estimate"  # the folder with FINN's reports
+
+
+@dataclass(frozen=True, slots=True)
+class FinnWish:
+    """How a design is to be built with FINN."""
+
+    board: str | None
+    frames_per_second: float | None = None  # that is folded for; that of the study otherwise
+    folding: str = "finn"  # by its heuristic, or matrix-vector units as in the design
+    images: int = LOOKED_AT  # of the test split, on which the file is compared with Brevitas
+
+    def __post_init__(self) -> None:
+        if self.folding not in FOLDINGS:
+            raise ValueError(f"no folding {self.folding!r} for FINN; known: {', '.join(FOLDINGS)}")
+        if self.frames_per_second is not None and self.frames_per_second < 1:
+            raise ValueError(f"FINN folds for 1 or more images a second, not {self.frames_per_second:g}")
+
+
+def build(path: Path, name: str, wish: FinnWish, out: Path) -> tables.Table:
+    """Writes a design of the run in `path` as the folder `out`."""
+    check_results(out)
+    result, part = runs.load(path), study.load(path / "study.toml")
+    trial = runs.pick(result, name)
+    with Worker(Environment.default()) as worker:
+        bench, data = bench_and_data(part)
+        finn_estimate.check(bench, trial.evaluation.design)
+        asked = part.target.frames_per_second if wish.frames_per_second is None else wish.frames_per_second
+        _say("FINN+ takes the network through its steps, each of which is compared with Brevitas")
+        with TemporaryDirectory(dir=worker.folder) as folder:
+            made = _made(worker, bench, data, _Chosen(result, trial, path, out), wish, int(asked), Path(folder))
+    return made
+
+
+def verify(folder: Path) -> tables.Table:
+    """Runs the estimate part of a build again, and holds it against the manifest."""
+    manifest = finn_folder.manifest_of(folder)
+    images = len(np.load(folder / "verify_input.npy", allow_pickle=False))
+    with TemporaryDirectory() as place:
+        copied = Path(place) / "build"
+        _copy(folder, copied)
+        found = builder.estimate(_environment(), copied, WITHOUT_VIVADO, images)
+    try:
+        check_estimate(found, manifest.estimate)
+    except FinnError as error:
+        raise ArtifactError(f"the build in {folder} is not what its manifest says: {error}") from None
+    note = f"FINN verified {images} images again, and its estimates are those of the manifest, node by node"
+    return tables.of(f"{folder} is the build of its design", COLUMNS, _rows(manifest.estimate), note)
+
+
+# ---- the steps -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    result: Result
+    trial: Trial
+    path: Path  # of the run
+    out: Path
+
+    @property
+    def design(self) -> Design:
+        return self.trial.evaluation.design
+
+
+def _made(
+    worker: Worker, bench: Bench, data: Data, of: _Chosen, wish: FinnWish, rate: int, folder: Path
+) -> tables.Table:
+    """The folder `of.out`, made in `folder` first and run there."""
+    board = boards.board(worker, wish.board)
+    clock = of.result.clock_mhz
+    asked = Wish(board.part, clock, frames_per_second=rate)
+    file = folder / MODEL
+    found = finn_estimate.estimate(worker, bench, of.design, asked, data.test, keep=file)
+    others = folding_file.settings((Path(found.estimated.model).parent / "report" / AUTOMATIC).read_text())
+    priced, folded = _folded(worker, found.estimated, board, of.design, wish, rate)
+    images, logits, bound = _verification(bench, of.design, data)
+    delivered = Delivered(
+        study=of.result.study,
+        trial=of.trial.number,
+        run=os.path.relpath(of.path.resolve(), of.out.resolve()),
+        network=of.result.workload.name,
+        device=of.result.target.name,
+        design=of.design,
+        board=board,
+        clock_mhz=clock,
+        steps=worker.ask(BuildSteps(str(file)), SECONDS).steps,
+        folded=folded,
+        others=others,
+        priced=priced,
+        outside=found.estimated.outside,
+        agreement=found.agreement.text,
+        bound=bound,
+        versions=worker.ask(Hello(), SECONDS),
+    )
+    staged, given = folder / "build", finn_folder.inputs(delivered, file.read_bytes(), images, logits)
+    _write(staged, given)
+    _say("FINN's own builder runs the estimate part of the folder")
+    check_estimate(builder.estimate(worker.environment, staged, WITHOUT_VIVADO, len(images)), priced)
+    told = {f"{ESTIMATE}/{Path(name).name}": (staged / builder.OUTPUT / name).read_bytes() for name in reports.ESTIMATES}
+    deliver(of.out, {**given, **told, "README.md": finn_folder.readme(delivered, len(images))}, finn_folder.facts(delivered))
+    return _summary(delivered, of.out, len(images))
+
+
+AUTOMATIC = "auto_folding_config.json"  # what FINN's heuristic has chosen: of its step target_fps_parallelization
+
+
+def _folded(
+    worker: Worker, found: Estimated, board: Board, design: Design, wish: FinnWish, rate: int
+) -> tuple[Priced, str]:
+    """The numbers for the folding that is wished for, and who chose it, in words."""
+    heuristic = f"by FINN's heuristic for {rate:,} images a second"
+    if wish.folding == "finn":
+        return found.priced, heuristic
+    own = dict(design.folding)
+    changed = []
+    for unit in found.priced.units:
+        if unit.layer in own:
+            if not unit.operation.startswith("MVAU"):
+                raise FinnError(f"layer {unit.layer!r} is a {unit.operation} of FINN, which only FINN's heuristic folds")
+            folding_of = own[unit.layer]
+            changed.append(Folded(unit.folded.node, folding_of.pe, folding_of.simd))
+    return refold(worker, found, board.part, tuple(changed)), f"of layers with weights as in the design, else {heuristic}"
+
+
+def _verification(bench: Bench, design: Design, data: Data) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
+    """Codes of images and their logits, and the bound on these: of images whose codes no order of additions moves."""
+    model = bench.quantize(design)
+    images = next(data.test.batches(min(LOOKED_AT, len(data.test))))[0]
+    chosen = images[decided(model, images)][:VERIFIED]
+    if not len(chosen):
+        raise FinnError(f"of {len(images)} images none has numbers that are all away from thresholds: none can be verified")
+    logits, bound = logits_of(model, chosen)
+    return _entering(model, chosen), logits, bound
+
+
+def _entering(model: fx.GraphModule, images: Tensor) -> NDArray[np.float32]:
+    return np.asarray(qonnx.input_codes(model, images).numpy(), np.float32)
+
+
+def check_estimate(found: NetworkEstimate, priced: Priced) -> None:
+    """FinnError unless FINN's builder says of every node what was estimated of it before."""
+    wanted = tuple(
+        NodeEstimate(unit.folded.node, unit.cycles, unit.luts, unit.bram18s, unit.urams, unit.dsps)
+        for unit in priced.units
+    )
+    if [one.node for one in found.nodes] != [one.node for one in wanted]:
+        raise FinnError(f"FINN's builder makes nodes {_names(found.nodes)}, not {_names(wanted)}")
+    for one, two in zip(found.nodes, wanted, strict=True):
+        if one != two:
+            raise FinnError(f"FINN's builder estimates {one}, not {two}")
+    whole, other = replace(found, nodes=()), NetworkEstimate((), priced.interval_cycles, priced.latency_cycles)
+    if whole != other:
+        raise FinnError(f"FINN's builder estimates {whole} of the network, not {other}")
+
+
+def _names(nodes: tuple[NodeEstimate, ...]) -> str:
+    return ", ".join(one.node for one in nodes)
+
+
+# ---- folders -------------------------------------------------------------------------------------
+
+
+def check_results(folder: Path) -> None:
+    """ArtifactError for a build with results of FINN, which took hours and would be replaced."""
+    if (folder / builder.OUTPUT / "bitfile").exists() or (folder / builder.OUTPUT / "stitched_ip").exists():
+        raise ArtifactError(f"{folder} has results of FINN in {builder.OUTPUT}: import them, and move them away")
+
+
+def _environment() -> Environment:
+    environment = Environment.default()
+    if not environment.ready:
+        raise FinnError(f"FINN+ is {environment.state}")
+    return environment
+
+
+def _write(folder: Path, files: dict[str, bytes]) -> None:
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+
+
+def _copy(folder: Path, to: Path) -> None:
+    """What FINN is given, without what it has left."""
+    _write(to, {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()})
+
+
+# ---- words ---------------------------------------------------------------------------------------
+
+COLUMNS = ("node", "layer", "PE", "SIMD", "cycles", "LUT", "BRAM18", "URAM", "DSP")
+
+
+def _rows(priced: Priced) -> list[tuple[tables.Cell, ...]]:
+    """Every node, and all together."""
+    rows: list[tuple[tables.Cell, ...]] = [
+        (
+            *(unit.folded.node, unit.layer, unit.folded.pe, unit.folded.simd),
+            *(unit.cycles, unit.luts, unit.bram18s, unit.urams, unit.dsps),
+        )
+        for unit in priced.units
+    ]
+    sums = (sum(getattr(unit, key) for unit in priced.units) for key in ("luts", "bram18s", "urams", "dsps"))
+    return [*rows, ("total", None, None, None, priced.interval_cycles, *sums)]
+
+
+def _summary(of: Delivered, out: Path, images: int) -> tables.Table:
+    other = finn_folder.other_device(of)
+    note = (
+        f"{f'{other}{chr(10)}' * bool(other)}"
+        f"FINN's estimates, folded {of.folded}. Done without a tool of AMD: {images} images verified by FINN after "
+        f"{', '.join(WITHOUT_VIVADO)}; its builder's estimates of this folder are these, node by node.\n"
+        f"What remains is all that makes hardware: with Vivado and Vitis HLS, sh {out / builder.RUN}; then hwdse import {out}"
+    )
+    title = f"trial {of.trial} of {of.study} for FINN on {of.board.name} ({of.board.part}): {out}"
+    return tables.of(title, COLUMNS, _rows(of.priced), note)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
