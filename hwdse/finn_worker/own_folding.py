@@ -1,4 +1,4 @@
-"""FINN's own two ways to fold a network: its heuristic for a rate, and its folding file; both by the steps of its builder.
+"""FINN's own two ways to fold a network, by the steps of its builder: its heuristic for a rate, and its folding file.
 
 They are those of a whole build, on a network that has been through all steps: neither depends on the folding before it.
 """
@@ -28,7 +28,9 @@ def fold_for(request: FoldFor) -> Priced:
 def fold_as(request: FoldAs) -> Priced:
     """The price of a network that FINN has folded as a file says; FINN passes over names that it does not know."""
     _check(ModelWrapper(request.model), json.loads(Path(request.file).read_text()))
-    return _priced(request, step_apply_folding_config, {"folding_config_file": request.file, "synth_clk_period_ns": 5.0})
+    return _priced(
+        request, step_apply_folding_config, {"folding_config_file": request.file, "synth_clk_period_ns": 5.0}
+    )
 
 
 def _priced(request: FoldFor | FoldAs, step: Any, wish: dict[str, Any]) -> Priced:

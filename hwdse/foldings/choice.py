@@ -143,7 +143,7 @@ def fastest(of: Space, objective: Objective = "utilization") -> Folded:
 
 
 def front(of: Space, objective: Objective = "utilization") -> tuple[Folded, ...]:
-    """The designs within the limits than which none is faster and no worse, slowest first; none where none is within."""
+    """The designs within the limits than which none is faster and no worse, slowest first; none where none fits."""
     return paces.front(
         of.intervals,
         lambda cycles: _best(of, of.within(cycles), objective),
