@@ -37,7 +37,7 @@ from hwdse.simulate import simulate
 from hwdse.study import Study
 from hwdse.target import devices, fpga, side_by_side
 
-FLOWS = ("open", "vitis", "finn")
+FLOWS = {"open": 100, "vitis": 100, "finn": finn_build.VERIFIED}  # -> images, where their number is not wished for
 AMD = ("xc7", "xcup", "versal")  # families that Vitis HLS builds for
 MEASURED = "nextpnr 0.11.1"  # the flow's name in a result
 FEWEST_IMAGES = 8  # that show the pace of a full pipeline
@@ -50,7 +50,7 @@ class Wish:
     flow: str = "open"
     device: str | None = None
     board: str | None = None
-    images: int = 100  # that are simulated
+    images: int | None = None  # that are simulated, or verified by FINN
     frames_per_second: float | None = None  # of finn
     folding: str | None = None  # of finn
 
@@ -60,9 +60,17 @@ class Wish:
         if self.flow != "finn" and not (self.frames_per_second is None is self.folding):
             raise ValueError(f"--fps and --folding are for FINN, not for the flow {self.flow!r}")
         if self.flow == "finn" and self.device is not None:
-            raise ValueError(f"FINN builds for a board, which carries its device: give --board, not --device {self.device}")
-        if self.images < FEWEST_IMAGES:
-            raise ValueError(f"a build simulates at least {FEWEST_IMAGES} images, not {self.images}")
+            raise ValueError(
+                f"FINN builds for a board, which carries its device: give --board, not --device {self.device}"
+            )
+        fewest = 1 if self.flow == "finn" else FEWEST_IMAGES
+        if self.count < fewest:
+            raise ValueError(f"a build simulates at least {fewest} images, not {self.count}")
+
+    @property
+    def count(self) -> int:
+        """How many images."""
+        return FLOWS[self.flow] if self.images is None else self.images
 
 
 def build(path: Path, name: str, wish: Wish, out: Path, cache: Path) -> tables.Table:
@@ -171,14 +179,14 @@ def _vitis(part: Study, result: Result, trial: Trial, wish: Wish, out: Path) -> 
 
 def _for_finn(wish: Wish) -> FinnWish:
     folding = "finn" if wish.folding is None else wish.folding
-    return FinnWish(wish.board, wish.frames_per_second, folding)
+    return FinnWish(wish.board, wish.frames_per_second, folding, wish.count)
 
 
 def _images(data: Data, wish: Wish) -> tuple[Tensor, Tensor]:
     """The first images of the test split, and their labels; ValueError where it has fewer than are wished for."""
-    if wish.images > len(data.test):
-        raise ValueError(f"a build simulates at most the {len(data.test)} images of the test split, not {wish.images}")
-    return next(data.test.batches(wish.images))
+    if wish.count > len(data.test):
+        raise ValueError(f"a build simulates at most the {len(data.test)} images of the test split, not {wish.count}")
+    return next(data.test.batches(wish.count))
 
 
 def _chosen(result: Result, trial: Trial, bench: Bench, network: Network, images: Tensor) -> Chosen:

@@ -194,18 +194,22 @@ def build(
     design: DesignName,
     out: Annotated[Path, typer.Option(help="The folder; new, or an older build that is replaced.")],
     flow: Annotated[
-        str, typer.Option(help="open: to a bitstream; vitis: a project for Vitis HLS; finn: a folder for FINN's builder.")
+        str,
+        typer.Option(help="open: to a bitstream; vitis: a project for Vitis HLS; finn: a folder for FINN's builder."),
     ] = "open",
     device: Annotated[str | None, typer.Option(help="See `hwdse devices`; that of the run otherwise.")] = None,
     board: Annotated[
         str | None, typer.Option(help="The usual one for the device otherwise; finn: Pynq-Z1, ZCU104, ...")
     ] = None,
-    images: Annotated[int, typer.Option(help="Of the test split, that are simulated.")] = 100,
+    images: Annotated[
+        int | None, typer.Option(help="Of the test split, that are simulated: 100; finn: that it verifies, 4.")
+    ] = None,
     frames_per_second: Annotated[
         float | None, typer.Option("--fps", help="finn: the rate it folds for; that of the study otherwise.")
     ] = None,
     folding: Annotated[
-        str | None, typer.Option(help="finn: by its heuristic (as without it); design: weights as in the design.")
+        str | None,
+        typer.Option(help="finn: by its heuristic (as without it); design: matrix-vector units as in the design."),
     ] = None,
     cache: Annotated[Path | None, typer.Option(help="What was built, to use again; ~/.cache/hwdse otherwise.")] = None,
     as_json: Json = False,
@@ -227,6 +231,20 @@ def verify(
     from hwdse import build_command as command
 
     command.verify(folder).print(as_json=as_json)
+
+
+@app.command(name="import")
+def import_(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="What `hwdse build --flow finn` has written.")],
+    run: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="The run; the one it was made from otherwise.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Read what Vivado and a board found of a build into its run, as a measured cost of its design."""
+    from hwdse import import_command
+
+    import_command.import_(folder, run).print(as_json=as_json)
 
 
 @app.command()

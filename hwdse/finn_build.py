@@ -6,6 +6,7 @@ What needs a tool of AMD remains, and is said; everything before it is checked, 
 import os
 import sys
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,7 +31,8 @@ from hwdse.result import Result, Trial
 from hwdse.run import bench_and_data
 
 FOLDINGS = ("finn", "design")
-VERIFIED, LOOKED_AT = 4, 100  # images that FINN verifies, and among which they are chosen
+VERIFIED = 4  # images that FINN verifies, one after the other, where their number is not wished for
+LOOKED_AT = 100  # images at least, among which they are chosen
 ESTIMATE = "estimate"  # the folder with FINN's reports
 
 
@@ -41,7 +43,7 @@ class FinnWish:
     board: str | None
     frames_per_second: float | None = None  # that is folded for; that of the study otherwise
     folding: str = "finn"  # by its heuristic, or matrix-vector units as in the design
-    images: int = LOOKED_AT  # of the test split, on which the file is compared with Brevitas
+    images: int = VERIFIED  # that FINN verifies, at most
 
     def __post_init__(self) -> None:
         if self.folding not in FOLDINGS:
@@ -59,9 +61,10 @@ def build(path: Path, name: str, wish: FinnWish, out: Path) -> tables.Table:
         bench, data = bench_and_data(part)
         finn_estimate.check(bench, trial.evaluation.design)
         asked = part.target.frames_per_second if wish.frames_per_second is None else wish.frames_per_second
+        wish = replace(wish, frames_per_second=asked)
         _say("FINN+ takes the network through its steps, each of which is compared with Brevitas")
         with TemporaryDirectory(dir=worker.folder) as folder:
-            made = _made(worker, bench, data, _Chosen(result, trial, path, out), wish, int(asked), Path(folder))
+            made = _made(worker, bench, data, _Chosen(result, trial, path, out), wish, ceil(asked), Path(folder))
     return made
 
 
@@ -107,7 +110,7 @@ def _made(
     found = finn_estimate.estimate(worker, bench, of.design, asked, data.test, keep=file)
     others = folding_file.settings((Path(found.estimated.model).parent / "report" / AUTOMATIC).read_text())
     priced, folded = _folded(worker, found.estimated, board, of.design, wish, rate)
-    images, logits, bound = _verification(bench, of.design, data)
+    images, logits, bound = _verification(bench, of.design, data, wish.images)
     delivered = Delivered(
         study=of.result.study,
         trial=of.trial.number,
@@ -130,8 +133,12 @@ def _made(
     _write(staged, given)
     _say("FINN's own builder runs the estimate part of the folder")
     check_estimate(builder.estimate(worker.environment, staged, WITHOUT_VIVADO, len(images)), priced)
-    told = {f"{ESTIMATE}/{Path(name).name}": (staged / builder.OUTPUT / name).read_bytes() for name in reports.ESTIMATES}
-    deliver(of.out, {**given, **told, "README.md": finn_folder.readme(delivered, len(images))}, finn_folder.facts(delivered))
+    told = {
+        f"{ESTIMATE}/{Path(name).name}": (staged / builder.OUTPUT / name).read_bytes() for name in reports.ESTIMATES
+    }
+    deliver(
+        of.out, {**given, **told, "README.md": finn_folder.readme(delivered, len(images))}, finn_folder.facts(delivered)
+    )
     return _summary(delivered, of.out, len(images))
 
 
@@ -146,23 +153,26 @@ def _folded(
     if wish.folding == "finn":
         return found.priced, heuristic
     own = dict(design.folding)
-    changed = []
-    for unit in found.priced.units:
-        if unit.layer in own:
-            if not unit.operation.startswith("MVAU"):
-                raise FinnError(f"layer {unit.layer!r} is a {unit.operation} of FINN, which only FINN's heuristic folds")
-            folding_of = own[unit.layer]
-            changed.append(Folded(unit.folded.node, folding_of.pe, folding_of.simd))
-    return refold(worker, found, board.part, tuple(changed)), f"of layers with weights as in the design, else {heuristic}"
+    changed = tuple(
+        Folded(unit.folded.node, own[unit.layer].pe, own[unit.layer].simd)
+        for unit in found.priced.units
+        if unit.operation.startswith("MVAU") and unit.layer in own
+    )
+    if not changed:
+        raise FinnError(f"design {design.digest} says no folding of a matrix-vector unit; fold by FINN's heuristic")
+    priced = refold(worker, found, board.part, changed)
+    return priced, f"matrix-vector units as in the design, all else {heuristic}"
 
 
-def _verification(bench: Bench, design: Design, data: Data) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
+def _verification(
+    bench: Bench, design: Design, data: Data, count: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
     """Codes of images and their logits, and the bound on these: of images whose codes no order of additions moves."""
     model = bench.quantize(design)
-    images = next(data.test.batches(min(LOOKED_AT, len(data.test))))[0]
-    chosen = images[decided(model, images)][:VERIFIED]
+    images = next(data.test.batches(min(max(LOOKED_AT, count), len(data.test))))[0]
+    chosen = images[decided(model, images)][:count]
     if not len(chosen):
-        raise FinnError(f"of {len(images)} images none has numbers that are all away from thresholds: none can be verified")
+        raise FinnError(f"in each of {len(images)} images a number is so near to a threshold that none can be verified")
     logits, bound = logits_of(model, chosen)
     return _entering(model, chosen), logits, bound
 
@@ -240,9 +250,10 @@ def _summary(of: Delivered, out: Path, images: int) -> tables.Table:
     other = finn_folder.other_device(of)
     note = (
         f"{f'{other}{chr(10)}' * bool(other)}"
-        f"FINN's estimates, folded {of.folded}. Done without a tool of AMD: {images} images verified by FINN after "
-        f"{', '.join(WITHOUT_VIVADO)}; its builder's estimates of this folder are these, node by node.\n"
-        f"What remains is all that makes hardware: with Vivado and Vitis HLS, sh {out / builder.RUN}; then hwdse import {out}"
+        f"FINN's estimates; the folding: {of.folded}. Done without a tool of AMD: {images} images verified by FINN "
+        f"after {', '.join(WITHOUT_VIVADO)}; its builder's estimates of this folder are these, node by node.\n"
+        f"What remains is all that makes hardware, with Vivado and Vitis HLS: "
+        f"sh {out / builder.RUN}, then hwdse import {out}"
     )
     title = f"trial {of.trial} of {of.study} for FINN on {of.board.name} ({of.board.part}): {out}"
     return tables.of(title, COLUMNS, _rows(of.priced), note)

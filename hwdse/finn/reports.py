@@ -1,7 +1,7 @@
 """What FINN's builder leaves in its output folder up to the estimates: status, verification, numbers of each node.
 
 The files are those of finn/builder/build_dataflow.py (`exit_buildflow`) and finn/builder/build_dataflow_steps.py
-(`verify_step`, `step_generate_estimate_reports`). FINN's command ends with 0 whatever happened, so that these are asked.
+(`verify_step`, `step_generate_estimate_reports`). FINN's command ends with 0 anyhow, so that files are asked.
 """
 
 import json

@@ -1,8 +1,8 @@
 """Makes FINN+ usable where there is no Vivado; imported before anything else of FINN, or run as its command `finn`.
 
 `finn.builder.build_dataflow` imports the simulator of Vivado, which raises where there is none, and the end of a build
-reads where Vivado lies. Neither is needed up to the estimates and the code generation. No file of FINN+ is changed. This
-file is delivered with a build as it is: it needs FINN alone.
+reads where Vivado lies. Neither is needed up to the estimates and the code generation. No file of FINN+ is changed.
+A build for FINN has this file as it is, so that it needs FINN alone.
 """
 
 import os

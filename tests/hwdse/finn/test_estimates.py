@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from hwdse import qonnx
 from hwdse.design import Quantizer
 from hwdse.finn import FinnError, estimates, files
+from hwdse.finn.boards import board
 from hwdse.finn.estimates import Wish
-from hwdse.finn.messages import Estimated, Folded
+from hwdse.finn.messages import Board, BuildSteps, Estimated, Folded
 from hwdse.finn.process import Worker
 from hwdse.finn_estimate import estimate
 from tests.hwdse.finn.fakes import real_environment
@@ -209,3 +210,23 @@ def test_a_step_that_changes_the_network_is_named(worker: Worker, monkeypatch: p
 def test_a_wish_is_whole(made: type, rule: str) -> None:
     with pytest.raises(ValueError, match=f"^{rule}$"):
         made()
+
+
+def test_the_boards_that_finn_builds_bitstreams_for(worker: Worker) -> None:
+    assert board(worker, "Pynq-Z1") == Board("Pynq-Z1", "xc7z020clg400-1", "vivado_zynq")
+    assert board(worker, "U250") == Board("U250", "xcu250-figd2104-2L-e", "vitis_alveo")
+    known = "Ultra96, Ultra96-V2, Pynq-Z1, Pynq-Z2, ZCU102, ZCU104, RFSoC2x2, RFSoC4x2, KV260_SOM, AUP-ZU3_8GB"
+    known = f"{known}, U50, U200, U250, U280, U55C"
+    with pytest.raises(FinnError, match=f"^FINN builds no bitstream for a board 'VCK190'; known: {known}$"):
+        board(worker, "VCK190")  # FINN knows its part, and has no flow for it
+    with pytest.raises(FinnError, match=f"^a build with FINN is for a board; known: {known}$"):
+        board(worker, None)
+
+
+def test_the_steps_of_a_build_are_those_of_the_estimate_and_more(worker: Worker, mlp: Path) -> None:
+    names = worker.ask(BuildSteps(str(mlp)), 60.0).steps
+    ours = [name for name in names if not name.startswith("step_")]
+    assert ours == ["hwdse_steps.unsigned_behind_relu", "hwdse_steps.sums_for_average_pools"]
+    short = [name.removeprefix("step_").removeprefix("hwdse_steps.") for name in names]
+    assert [name for name in short if name in STEPS] == list(STEPS)
+    assert short[-1] == "deployment_package"
