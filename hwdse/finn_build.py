@@ -5,7 +5,7 @@ What needs a tool of AMD remains, and is said; everything before it is checked, 
 
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,9 +22,10 @@ from hwdse.delivery import ArtifactError, deliver
 from hwdse.design import Design
 from hwdse.finn import Environment, FinnError, boards, builder, folding_file, reports
 from hwdse.finn.estimates import SECONDS, Wish, refold
-from hwdse.finn.messages import Board, BuildSteps, Estimated, Folded, Hello, Priced
+from hwdse.finn.messages import Board, BuildSteps, Estimated, Folded, Hello, Priced, Versions
 from hwdse.finn.process import Worker
 from hwdse.finn.reports import NetworkEstimate, NodeEstimate
+from hwdse.finn_estimate import Verified
 from hwdse.finn_folder import MODEL, WITHOUT_VIVADO, Delivered
 from hwdse.quantize import Bench
 from hwdse.result import Result, Trial
@@ -104,14 +105,38 @@ def _made(
 ) -> tables.Table:
     """The folder `of.out`, made in `folder` first and run there."""
     board = boards.board(worker, wish.board)
-    clock = of.result.clock_mhz
-    asked = Wish(board.part, clock, frames_per_second=rate)
     file = folder / MODEL
+    asked = Wish(board.part, of.result.clock_mhz, frames_per_second=rate)
     found = finn_estimate.estimate(worker, bench, of.design, asked, data.test, keep=file)
-    others = folding_file.settings((Path(found.estimated.model).parent / "report" / AUTOMATIC).read_text())
-    priced, folded = _folded(worker, found.estimated, board, of.design, wish, rate)
     images, logits, bound = _verification(bench, of.design, data, wish.images)
-    delivered = Delivered(
+    folded = _folded(worker, found.estimated, board, of.design, wish, rate)
+    steps = worker.ask(BuildSteps(str(file)), SECONDS).steps
+    delivered = _delivered(of, board, found, folded, steps, bound, worker.ask(Hello(), SECONDS))
+    staged, given = folder / "build", finn_folder.inputs(delivered, file.read_bytes(), images, logits)
+    _check_folding(worker, found.estimated, given[folding_file.NAME].decode(), delivered)
+    _write(staged, given)
+    _say("FINN's own builder runs the estimate part of the folder")
+    estimated = builder.estimate(worker.environment, staged, WITHOUT_VIVADO, len(images))
+    check_estimate(estimated, delivered.priced)
+    output = staged / builder.OUTPUT
+    told = {f"{ESTIMATE}/{Path(name).name}": (output / name).read_bytes() for name in reports.ESTIMATES}
+    told["README.md"] = finn_folder.readme(delivered, len(images))
+    deliver(of.out, {**given, **told}, finn_folder.facts(delivered))
+    return _summary(delivered, of.out, len(images))
+
+
+def _delivered(
+    of: _Chosen,
+    board: Board,
+    found: Verified,
+    folded: tuple[Priced, str],
+    steps: tuple[str, ...],
+    bound: float,
+    versions: Versions,
+) -> Delivered:
+    """All that the folder says."""
+    chosen = Path(found.estimated.model).parent / "report" / AUTOMATIC
+    return Delivered(
         study=of.result.study,
         trial=of.trial.number,
         run=os.path.relpath(of.path.resolve(), of.out.resolve()),
@@ -119,27 +144,23 @@ def _made(
         device=of.result.target.name,
         design=of.design,
         board=board,
-        clock_mhz=clock,
-        steps=worker.ask(BuildSteps(str(file)), SECONDS).steps,
-        folded=folded,
-        others=others,
-        priced=priced,
+        clock_mhz=of.result.clock_mhz,
+        steps=steps,
+        folded=folded[1],
+        others=folding_file.settings(chosen.read_text()),
+        priced=folded[0],
         outside=found.estimated.outside,
         agreement=found.agreement.text,
         bound=bound,
-        versions=worker.ask(Hello(), SECONDS),
+        versions=versions,
     )
-    staged, given = folder / "build", finn_folder.inputs(delivered, file.read_bytes(), images, logits)
-    _write(staged, given)
-    _say("FINN's own builder runs the estimate part of the folder")
-    check_estimate(builder.estimate(worker.environment, staged, WITHOUT_VIVADO, len(images)), priced)
-    told = {
-        f"{ESTIMATE}/{Path(name).name}": (staged / builder.OUTPUT / name).read_bytes() for name in reports.ESTIMATES
-    }
-    deliver(
-        of.out, {**given, **told, "README.md": finn_folder.readme(delivered, len(images))}, finn_folder.facts(delivered)
-    )
-    return _summary(delivered, of.out, len(images))
+
+
+def _check_folding(worker: Worker, found: Estimated, content: str, delivered: Delivered) -> None:
+    """Reads the folding again: FinnError for a node that is not there, what divides nothing, or another price."""
+    read = refold(worker, found, delivered.board.part, folding_file.read(content))
+    if read != delivered.priced:
+        raise FinnError(f"{folding_file.NAME} is read as another folding than was priced")
 
 
 AUTOMATIC = "auto_folding_config.json"  # what FINN's heuristic has chosen: of its step target_fps_parallelization
@@ -188,17 +209,25 @@ def check_estimate(found: NetworkEstimate, priced: Priced) -> None:
         for unit in priced.units
     )
     if [one.node for one in found.nodes] != [one.node for one in wanted]:
-        raise FinnError(f"FINN's builder makes nodes {_names(found.nodes)}, not {_names(wanted)}")
+        raise FinnError(f"FINN's builder makes {_names(found.nodes)}, not {_names(wanted)}")
     for one, two in zip(found.nodes, wanted, strict=True):
+        _check_equal(repr(one.node), one, two)
+    _check_equal("the network", replace(found, nodes=()), _of_network(priced))
+
+
+def _of_network(priced: Priced) -> NetworkEstimate:
+    return NetworkEstimate((), priced.interval_cycles, priced.latency_cycles)
+
+
+def _check_equal(what: str, found: NodeEstimate | NetworkEstimate, wanted: NodeEstimate | NetworkEstimate) -> None:
+    for field in fields(found):
+        one, two = getattr(found, field.name), getattr(wanted, field.name)
         if one != two:
-            raise FinnError(f"FINN's builder estimates {one}, not {two}")
-    whole, other = replace(found, nodes=()), NetworkEstimate((), priced.interval_cycles, priced.latency_cycles)
-    if whole != other:
-        raise FinnError(f"FINN's builder estimates {whole} of the network, not {other}")
+            raise FinnError(f"FINN's builder says {field.name} = {one} of {what}, not {two}")
 
 
 def _names(nodes: tuple[NodeEstimate, ...]) -> str:
-    return ", ".join(one.node for one in nodes)
+    return ", ".join(one.node for one in nodes) or "nothing"
 
 
 # ---- folders -------------------------------------------------------------------------------------

@@ -20,6 +20,8 @@ REPORT = "report"
 PLACED, OUT_OF_CONTEXT = "post_synth_resources", "ooc_synth_and_timing.json"
 ROUTED, SIMULATED = "post_route_timing.rpt", "rtlsim_performance.json"
 MEASURED = ("report_throughput_test.json", "nw_metrics.txt")  # of FINN's driver: of finn-plus-driver, of FINN 0.10
+WITH_SHELL = "placed and routed with FINN's shell"
+ALONE = "placed and routed out of context, without FINN's shell"
 TOP = "(top)"  # all that is on the device, FINN's shell included
 SAME_PERIOD = 0.01  # how far the period of a clock may be from what was asked for, relative to it
 RATE = "throughput[images/s]"
@@ -38,6 +40,7 @@ class Results:
     latency_cycles: int
     frames_per_second: float | None  # measured on the board
     tool: str  # the version of Vivado
+    status: str  # of FINN's last run: `ok`, or that it failed at a step behind these results
     seconds: float | None  # of the wall clock, of FINN's last run
     absent: tuple[str, ...]  # files that would say more
 
@@ -51,15 +54,11 @@ def read(output: Path, manifest: FinnManifest) -> Results:
     alone = table(out_of_context) if out_of_context.is_file() else None
     rows = None if placed is None else table(placed)
     series_7 = manifest.board.part.startswith("xc7")
-    area, area_of = (
-        _area_of(alone or {}, OUT_OF_CONTEXT, series_7),
-        "placed and routed out of context, without FINN's shell",
-    )
     if placed is not None and rows is not None:
-        area, area_of = (
-            _area_of(_row(rows, TOP, placed.name), placed.name, series_7),
-            "placed and routed with FINN's shell",
-        )
+        area, area_of = _area_of(_row(rows, TOP, placed.name), placed.name, series_7), WITH_SHELL
+    else:
+        assert alone is not None  # as was checked
+        area, area_of = _area_of(alone, OUT_OF_CONTEXT, series_7), ALONE
     mhz, mhz_of = _clock(folder / ROUTED, alone, 1000 / manifest.clock_mhz)
     interval, latency = _cycles(folder / SIMULATED)
     measured = next((folder / name for name in MEASURED if (folder / name).is_file()), None)
@@ -74,7 +73,8 @@ def read(output: Path, manifest: FinnManifest) -> Results:
         interval_cycles=interval,
         latency_cycles=latency,
         frames_per_second=None if measured is None else _rate(measured),
-        tool=str(status.get("tool_version", "")),
+        tool=_tool(status, alone),
+        status=str(status.get("status")),
         seconds=_seconds(folder / "time_per_step.json"),
         absent=(*(name for name, found in optional if found is None), *((ROUTED,) * (not timed))),
     )
@@ -89,6 +89,14 @@ def cost(results: Results, manifest: FinnManifest) -> FpgaCost:
     model = f"finn-plus {manifest.versions.finn}, Vivado {results.tool}"
     layer = LayerCost("whole", (Term("placed", results.area),), results.interval_cycles, 0)
     return FpgaCost((layer,), results.interval_cycles, results.latency_cycles, results.mhz, device, model, calibration)
+
+
+def _tool(status: dict[str, object], alone: dict[str, object] | None) -> str:
+    """As Vivado says it, or else by the folder that it is in: that of FINN's last run, which may have done without."""
+    found = status.get("tool_version") if alone is None else alone.get("vivado_version")
+    if not isinstance(found, str) or not found:
+        raise FinnError(f"FINN's reports say the version of Vivado, not {found!r}")
+    return found
 
 
 # ---- which files there are -----------------------------------------------------------------------

@@ -82,8 +82,9 @@ def _summary(
     mismatch = f"\nPredicted for {built.predicted.device}, built for {built.measured.device}." * (
         built.predicted.device != built.measured.device
     )
+    failed = f"\nFINN's last run ended with status {results.status!r}." * (results.status != "ok")
     absent = f"\nAbsent, so that nothing is said of it: {', '.join(results.absent)}." * bool(results.absent)
-    note = f"{in_words(built)}{mismatch}{absent}\nKept in {path}: {built.measured.calibration}"
+    note = f"{in_words(built)}{mismatch}{failed}{absent}\nKept in {path}: {built.measured.calibration}"
     title = f"{folder}: trial {trial.number} of {manifest.study} on {manifest.board.name}, by {built.measured.model}"
     facts: tuple[tuple[str, tables.Cell], ...] = (
         ("mhz", results.mhz),

@@ -4,17 +4,20 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hwdse import finn_build, finn_folder
-from hwdse.finn import builder, folding_file
-from hwdse.finn.messages import Board
+from hwdse import finn_build, finn_estimate, finn_folder
+from hwdse.finn import FinnError, builder, folding_file
+from hwdse.finn.messages import Board, Folded, Priced, Unit
+from hwdse.finn.reports import NetworkEstimate, NodeEstimate
 from hwdse.finn_folder import WITHOUT_VIVADO
 from hwdse.run import load
 from tests.hwdse.finn.fakes import real_environment
 from tests.hwdse.finn_results_files import NODE, leave
+from tests.hwdse.networks import bench, uniform
 from tests.hwdse.test_cli import ran
 from tests.hwdse.test_hardware_commands import refused, told
 
@@ -117,7 +120,7 @@ def test_a_build_that_does_not_compute_the_logits_is_no_build(copied: Path) -> N
         "the logits are not those of verify_output.npy: output/verification_output/verify_finn_onnx_python_3_FAIL.npy"
     )
     said = f"the estimate part of the build ends with 1: run.sh estimate: {rule}"
-    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
+    with pytest.raises(FinnError, match=f"^{re.escape(said)}$"):
         builder.estimate(environment, copied, WITHOUT_VIVADO, 4)
 
 
@@ -223,9 +226,9 @@ def test_what_cannot_be_imported(
     said = f"hwdse: {copied} was made from the run in {there}, which is not there: name it with --run"
     assert refused(capsys, "import", str(copied)) == said
     (report / "estimate_layer_cycles.json").write_text(json.dumps(dict.fromkeys((*NODES, *ENDS), 1)))
-    assert refused(capsys, *asked).startswith(
-        "hwdse: FINN's builder estimates NodeEstimate(node='MVAU_rtl_0', cycles=1,"
-    )
+    cycles = finn_folder.manifest_of(copied).estimate.units[0].cycles
+    said = f"hwdse: FINN's builder says cycles = 1 of 'MVAU_rtl_0', not {cycles}"
+    assert refused(capsys, *asked) == said
     other = copied.parent / "other"
     other.mkdir()
     said = f"hwdse: {other} is no build: there is no manifest.json to read in it"
@@ -275,6 +278,27 @@ def test_a_format_that_finn_does_not_map_is_named_before_finn_runs(
     (floats,) = {str(trial.number) for trial in load(finished).trials} - {integers}
     asked = ("build", str(finished), floats, "--flow", "finn", "--board", "Pynq-Z1", "--out", str(tmp_path / "x"))
     assert refused(capsys, *asked) == "hwdse: FINN maps integers, unlike the weights e2m1:channel of 'fc1'"
+
+
+def test_an_estimate_is_another_one_where_anything_differs() -> None:
+    unit = Unit(Folded("MVAU_rtl_0", 1, 1), "fc", "MVAU_rtl", 64, 12, 1, 0, 4)
+    priced, same = Priced((unit,), 64, 70), NetworkEstimate((NodeEstimate("MVAU_rtl_0", 64, 12, 1, 0, 4),), 64, 70)
+    finn_build.check_estimate(same, priced)
+    node = same.nodes[0]
+    for other, said in (
+        (replace(same, nodes=(replace(node, dsps=5),)), "FINN's builder says dsps = 5 of 'MVAU_rtl_0', not 4"),
+        (replace(same, nodes=(replace(node, node="x"),)), "FINN's builder makes x, not MVAU_rtl_0"),
+        (replace(same, nodes=()), "FINN's builder makes nothing, not MVAU_rtl_0"),
+        (replace(same, latency_cycles=1), "FINN's builder says latency_cycles = 1 of the network, not 70"),
+    ):
+        with pytest.raises(FinnError, match=f"^{re.escape(said)}$"):
+            finn_build.check_estimate(other, priced)
+
+
+def test_a_layer_that_no_file_can_say_is_named_before_finn_runs() -> None:
+    on = bench("vit")
+    with pytest.raises(ValueError, match=r"^a flatten of QONNX makes a row of each image, unlike 'flatten'$"):
+        finn_estimate.check(on, uniform(on, "int4", "int4"))
 
 
 # ---- other networks ------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ def test_a_whole_build(tmp_path: Path) -> None:
     assert found.nodes == (("StreamingDataflowPartition_1_MVAU_rtl_0", Resources(luts=700, ffs=900, dsps=4, brams=5)),)
     assert found.mhz == pytest.approx(1000 / 5.25)
     assert (found.interval_cycles, found.latency_cycles, found.frames_per_second) == (1040, 1510, 98765.4)
-    assert (found.seconds, found.tool, found.absent) == (5400.0, "2022.2", ())
+    assert (found.seconds, found.tool, found.status, found.absent) == (5400.0, "2022.2", "ok", ())
     measured = cost(found, ZYNQ)
     assert (measured.device, measured.model, measured.area) == ("xc7z020", "finn-plus 1.6.1, Vivado 2022.2", found.area)
     said = "placed and routed with FINN's shell; clock as routed; cycles simulated by FINN"
@@ -56,6 +56,8 @@ def test_what_is_absent_is_named_and_nothing_stands_for_it(tmp_path: Path) -> No
     assert (found.mhz, found.nodes) == (222.22, ())
     assert found.absent == ("post_synth_resources.json", "post_route_timing.rpt")
     assert found.area_of == "placed and routed out of context, without FINN's shell"
+    found = read(left(tmp_path / "routed", "ooc_synth_and_timing.json"), ZYNQ)
+    assert (found.area.luts, found.absent) == (12345, ("ooc_synth_and_timing.json",))
     folder = left(tmp_path / "none", *OPTIONAL, "post_synth_resources.json", "rtlsim_performance.json")
     lacks = (
         f"{folder / 'report'} lacks what a measured cost needs: post_synth_resources.json or ooc_synth_and_timing.json"
@@ -113,6 +115,11 @@ def test_metrics_of_an_older_driver(tmp_path: Path) -> None:
             timing(period_ns=4.0),
             "{} has a clock of 5 ns with a slack; it has clk_fpga_0 of 10 ns, clk_out1_top_clk_wiz_0_0 of 4 ns, "
             "clkfbout_top_clk_wiz_0_0 of 10 ns",
+        ),
+        (
+            "ooc_synth_and_timing.json",
+            json.dumps({**ALONE, "vivado_version": ""}),
+            "FINN's reports say the version of Vivado, not ''",
         ),
         ("post_route_timing.rpt", "", "{} has a clock of 5 ns with a slack; it has none"),
         ("post_route_timing.rpt", timing(slack_ns="NA"), "{} has a slack in nanoseconds, not 'NA'"),
