@@ -47,7 +47,7 @@ def refold(request: Refold) -> Priced:
 def _loaded(file: str) -> tuple[Any, tuple[bytes, ...]]:
     """A network, which whoever asks for it puts back, and its nodes."""
     model = ModelWrapper(file)
-    return model, tuple(node.SerializeToString(deterministic=True) for node in model.graph.node)
+    return model, tuple(_content(node) for node in model.graph.node)
 
 
 def check_part(part: str) -> None:
@@ -74,18 +74,28 @@ def fold(model: Any, folding: tuple[Folded, ...]) -> None:
 def check(model: Any, layers: Mapping[str, str]) -> None:
     """ValueError for a folding that FINN would price although it cannot be built."""
     for node in model.graph.node:
-        op = getCustomOp(node)
-        of = f" of layer {layers[node.name]!r}" if node.name in layers else ""
-        for attribute, size in DIVIDED.get(kind(node), ()):
-            _check(node, attribute, f"{attribute}{of} divides {size}", int(np.prod(op.get_nodeattr(size))))
-        if node.op_type.startswith(ELEMENTWISE):
-            _check(node, "PE", "PE divides the channels", int(op.get_normal_output_shape()[-1]))
+        wrong = _undivided(_content(node))
+        if wrong is not None:
+            attribute, what, whole, value = wrong
+            of = f" of layer {layers[node.name]!r}" if node.name in layers else ""
+            raise ValueError(f"{attribute}{of} divides {what} = {whole}, unlike {value} of {node.name!r}")
 
 
-def _check(node: Any, attribute: str, rule: str, whole: int) -> None:
-    value = getCustomOp(node).get_nodeattr(attribute)
-    if value < 1 or whole % value:
-        raise ValueError(f"{rule} = {whole}, unlike {value} of {node.name!r}")
+@lru_cache(maxsize=1 << 14)
+def _undivided(content: bytes) -> tuple[str, str, int, int] | None:
+    """The first attribute of a node that does not divide what it folds, what that is, and both numbers."""
+    node = NodeProto.FromString(content)
+    op, of = getCustomOp(node), list[tuple[str, str, int]]()
+    of += ((one, size, int(np.prod(op.get_nodeattr(size)))) for one, size in DIVIDED.get(kind(node), ()))
+    if node.op_type.startswith(ELEMENTWISE):
+        of.append(("PE", "the channels", int(op.get_normal_output_shape()[-1])))
+    values = ((attribute, what, whole, op.get_nodeattr(attribute)) for attribute, what, whole in of)
+    return next((one for one in values if one[3] < 1 or one[2] % one[3]), None)
+
+
+def _content(node: Any) -> bytes:
+    found: bytes = node.SerializeToString(deterministic=True)
+    return found
 
 
 def price(model: Any, part: str, layers: Mapping[str, str]) -> Priced:
@@ -100,7 +110,7 @@ def price(model: Any, part: str, layers: Mapping[str, str]) -> Priced:
 
 def _unit(node: Any, part: str, layer: str | None, makers: Mapping[str, str]) -> Unit:
     """`makers`: tensor -> the node that gives it."""
-    found = _estimates(node.SerializeToString(deterministic=True), part)
+    found = _estimates(_content(node), part)
     inputs = tuple(makers[name] for name in node.input if name in makers)
     folded = Folded(node.name, *found.folding)
     return Unit(folded, layer, node.op_type, inputs, found.node, found.cycles, *found.area)
@@ -119,8 +129,8 @@ def _estimates(content: bytes, part: str) -> _Estimates:
     """What FINN estimates of a node, which depends on nothing but the node: once for those that are equal."""
     node = NodeProto.FromString(content)
     op = getCustomOp(node)
-    area = op.node_res_estimation(part)
-    luts, bram18s, urams, dsps = (int(area[key]) for key in ("LUT", "BRAM_18K", "URAM", "DSP"))
+    estimates = op.lut_estimation, op.bram_estimation, op.uram_estimation, op.dsp_estimation
+    luts, bram18s, urams, dsps = (int(one(part)) for one in estimates)  # of node_res_estimation, without efficiencies
     folding = _attribute(op, "PE"), _attribute(op, "SIMD")
     return _Estimates(folding, int(op.get_exp_cycles()), (luts, bram18s, urams, dsps), nodes.of(node, part))
 
