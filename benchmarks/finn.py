@@ -48,9 +48,8 @@ from hwdse.finn.process import Worker  # noqa: E402
 from hwdse.finn.refolding import refolded  # noqa: E402
 from hwdse.finn_estimate import IMAGES, estimate  # noqa: E402
 from hwdse.finn_foldings import file, options, variants  # noqa: E402
-from hwdse.finn_foldings.choice import fastest, front, no_worse_than, shares, smallest, space, taken  # noqa: E402
-from hwdse.finn_foldings.limits import UNLIMITED, Limits  # noqa: E402
-from hwdse.finn_nodes.matrix_vector import WEIGHT_BITS_PER_PE  # noqa: E402
+from hwdse.finn_foldings.choice import fastest, front, limits_of, no_worse_than, shares, smallest, space, taken  # noqa: E402
+from hwdse.finn_foldings.limits import Limits  # noqa: E402
 from hwdse.models import ModelSpec  # noqa: E402
 from hwdse.models import load as load_model  # noqa: E402
 from hwdse.quantize import Bench  # noqa: E402
@@ -207,16 +206,12 @@ def _wish(case: Case, rate: int) -> Wish:
 def row(worker: Worker, found: Estimated, case: Case, rate: int) -> Row:
     """One rate."""
     heuristic = estimates.fold_for(worker, found, _wish(case, rate))
-    limits = replace(UNLIMITED, weight_bits=max(WEIGHT_BITS_PER_PE, _widest(heuristic)))
+    limits = limits_of(heuristic)
     plain, varied = (space(found.priced.units, case.target, limits, varied=varied) for varied in (False, True))
     exact, least = no_worse_than(plain, heuristic), smallest(varied, heuristic.interval_cycles)
     for one in (exact, least):
         check(worker, found, case, one)
     return Row(rate, *(Point.of(one, case.target) for one in (heuristic, exact, least)))
-
-
-def _widest(priced: Priced) -> int:
-    return max(variants.weight_bits(unit.node) for unit in priced.units if unit.node is not None)
 
 
 def check(worker: Worker, found: Estimated, case: Case, ours: Priced) -> None:

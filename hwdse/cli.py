@@ -209,7 +209,9 @@ def build(
     ] = None,
     folding: Annotated[
         str | None,
-        typer.Option(help="finn: by its heuristic (as without it); design: matrix-vector units as in the design."),
+        typer.Option(
+            help="finn: by its heuristic (as without it); exact: no worse in anything; design: units as in the design."
+        ),
     ] = None,
     cache: Annotated[Path | None, typer.Option(help="What was built, to use again; ~/.cache/hwdse otherwise.")] = None,
     as_json: Json = False,

@@ -6,7 +6,7 @@ a choice under limits, made exactly by `hwdse.limited_choice`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Literal, get_args
 
@@ -14,10 +14,11 @@ import numpy as np
 
 from hwdse.finn.messages import Folded, Priced, Unit
 from hwdse.finn.refolding import of_units, unit_of
-from hwdse.finn_foldings import options
-from hwdse.finn_foldings.limits import RESOURCES, Limits, counts
+from hwdse.finn_foldings import options, variants
+from hwdse.finn_foldings.limits import RESOURCES, UNLIMITED, Limits, counts
 from hwdse.finn_foldings.options import Options
 from hwdse.finn_nodes import Node
+from hwdse.finn_nodes.matrix_vector import WEIGHT_BITS_PER_PE
 from hwdse.foldings import paces
 from hwdse.limited_choice import cheapest, feasible
 from hwdse.target import FpgaTarget
@@ -78,6 +79,15 @@ def space(units: Sequence[Unit], target: FpgaTarget, limits: Limits | None = Non
     limited = Limits() if limits is None else limits
     own = tuple((group, options.of(group, limited, varied=varied)) for group in options.groups(units))
     return Space(tuple(units), target, limited, own)
+
+
+def limits_of(reference: Priced) -> Limits:
+    """No limits but FINN's own of the weights of a PE, or as many bits as `reference` has.
+
+    FINN's heuristic goes above its limit where the first SIMD above it reaches the target (set_folding.py).
+    """
+    widest = max(variants.weight_bits(unit.node) for unit in reference.units if unit.node is not None)
+    return replace(UNLIMITED, weight_bits=max(WEIGHT_BITS_PER_PE, widest))
 
 
 def taken(priced: Priced) -> Area:
