@@ -45,7 +45,7 @@ from hwdse.finn import FinnError, estimates, messages  # noqa: E402
 from hwdse.finn.estimates import Wish  # noqa: E402
 from hwdse.finn.messages import Estimated, Folded, Priced  # noqa: E402
 from hwdse.finn.process import Worker  # noqa: E402
-from hwdse.finn.refolding import refolded  # noqa: E402
+from hwdse.finn.refolding import folded_as, refolded  # noqa: E402
 from hwdse.finn_estimate import IMAGES, estimate  # noqa: E402
 from hwdse.finn_foldings import file, options, variants  # noqa: E402
 from hwdse.finn_foldings.choice import fastest, front, limits_of, no_worse_than, shares, smallest, space, taken  # noqa: E402
@@ -269,7 +269,7 @@ def foldings(priced: Priced, seed: int = 0) -> Iterator[tuple[Folded, ...]]:
     alone = [group[0] for group in options.groups(priced.units) if len(group) == 1]
     for _ in range(REFOLDS):
         every = ((unit.folded.node, [*variants.folded(unit.node)]) for unit in alone if unit.node is not None)
-        yield tuple(Folded(name, *nodes[random.integers(len(nodes))].folding) for name, nodes in every)
+        yield tuple(folded_as(name, nodes[random.integers(len(nodes))]) for name, nodes in every)
 
 
 # ---- words ---------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ A model is one file in `cost_models/`, found by its file name; its settings are 
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hwdse.cost import FpgaCost, LayerCost, dataflow
@@ -43,6 +44,10 @@ class CostModel(ABC):
         """The layers in the accelerator."""
         return tuple(layer for layer in workload.layers if self.prices(layer, workload))
 
+    def latency(self, workload: Workload, design: Design, target: FpgaTarget, layers: Sequence[LayerCost]) -> int:
+        """Cycles from the start of a frame to its last output; `layers` are those inside."""
+        return latency_cycles(workload, layers)
+
     def stated(self, target: FpgaTarget) -> Stated | None:
         """By which model it says the energy of a frame on `target`; None, as here: it says nothing of it."""
         return None
@@ -60,7 +65,7 @@ class CostModel(ABC):
             model=self.name,
             calibration=self.calibration(target),
             outside=outside,
-            latency_cycles=latency_cycles(workload, inside),
+            latency_cycles=self.latency(workload, design, target, inside),
             stated=self.stated(target),
         )
 

@@ -78,6 +78,7 @@ class Folded:
     node: str
     pe: int | None  # None where the node has no such attribute
     simd: int | None
+    at_once: bool | None = None  # of a window generator: `parallel_window`; None leaves it
 
 
 @dataclass(frozen=True, slots=True)

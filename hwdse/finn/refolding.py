@@ -1,8 +1,10 @@
 """Another folding of a network that FINN has estimated, priced by the formulas of its nodes and not by FINN."""
 
+from dataclasses import replace
+
 from hwdse.finn.environment import FinnError
 from hwdse.finn.messages import Folded, Priced, Unit
-from hwdse.finn_nodes import Node
+from hwdse.finn_nodes import ConvolutionInputGenerator, Node
 
 
 def refolded(priced: Priced, folding: tuple[Folded, ...]) -> Priced:
@@ -33,8 +35,23 @@ def _unit(unit: Unit, folded: Folded) -> Unit:
     if unit.node is None:
         raise FinnError(f"hwdse has no formulas of {unit.operation}, which {folded.node!r} is")
     try:
-        node = unit.node.with_folding(folded.pe, folded.simd)
+        node = _node(unit.node, folded)
     except ValueError as error:
         of = f" of layer {unit.layer!r}" if unit.layer is not None else ""
         raise FinnError(f"{error}: {folded.node!r}{of}") from None
-    return unit_of(Folded(folded.node, *node.folding), unit.layer, unit.inputs, node)
+    return unit_of(folded_as(folded.node, node), unit.layer, unit.inputs, node)
+
+
+def folded_as(name: str, node: Node) -> Folded:
+    """What sets the node of FINN called `name` to the folding of `node`."""
+    at_once = node.parallel_window if isinstance(node, ConvolutionInputGenerator) else None
+    return Folded(name, *node.folding, at_once)
+
+
+def _node(node: Node, folded: Folded) -> Node:
+    """`node` in another folding."""
+    if folded.at_once is None:
+        return node.with_folding(folded.pe, folded.simd)
+    if not isinstance(node, ConvolutionInputGenerator):
+        raise ValueError(f"{node.operation} has no parallel_window")
+    return replace(node, simd=folded.simd or node.simd, parallel_window=folded.at_once)

@@ -12,8 +12,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from hwdse.finn.messages import Folded, Priced, Unit
-from hwdse.finn.refolding import of_units, unit_of
+from hwdse.finn.messages import Priced, Unit
+from hwdse.finn.refolding import folded_as, of_units, unit_of
 from hwdse.finn_foldings import options, variants
 from hwdse.finn_foldings.limits import RESOURCES, UNLIMITED, Limits, counts
 from hwdse.finn_foldings.options import Options
@@ -185,7 +185,7 @@ def _network(of: Space, own: Sequence[Options], picks: Sequence[int]) -> Priced:
 
 
 def _unit(unit: Unit, node: Node) -> Unit:
-    return unit_of(Folded(unit.folded.node, *node.folding), unit.layer, unit.inputs, node)
+    return unit_of(folded_as(unit.folded.node, node), unit.layer, unit.inputs, node)
 
 
 def _rank(of: Space, found: Priced, objective: Objective) -> tuple[float, ...]:

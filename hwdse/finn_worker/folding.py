@@ -63,7 +63,8 @@ def fold(model: Any, folding: tuple[Folded, ...]) -> None:
     for one in folding:
         if one.node not in nodes:
             raise ValueError(f"no node {one.node!r} to fold; known: {', '.join(nodes)}")
-        for attribute, value in (("PE", one.pe), ("SIMD", one.simd)):
+        window = None if one.at_once is None else int(one.at_once)
+        for attribute, value in (("PE", one.pe), ("SIMD", one.simd), ("parallel_window", window)):
             if value is None:
                 continue
             if attribute not in nodes[one.node].get_nodeattr_types():
@@ -112,13 +113,13 @@ def _unit(node: Any, part: str, layer: str | None, makers: Mapping[str, str]) ->
     """`makers`: tensor -> the node that gives it."""
     found = _estimates(_content(node), part)
     inputs = tuple(makers[name] for name in node.input if name in makers)
-    folded = Folded(node.name, *found.folding)
+    folded = Folded(str(node.name), *found.folding)
     return Unit(folded, layer, node.op_type, inputs, found.node, found.cycles, *found.area)
 
 
 @dataclass(frozen=True, slots=True)
 class _Estimates:
-    folding: tuple[int | None, int | None]
+    folding: tuple[int | None, int | None, bool | None]
     cycles: int
     area: tuple[int, int, int, int]
     node: Node | None
@@ -131,7 +132,8 @@ def _estimates(content: bytes, part: str) -> _Estimates:
     op = getCustomOp(node)
     estimates = op.lut_estimation, op.bram_estimation, op.uram_estimation, op.dsp_estimation
     luts, bram18s, urams, dsps = (int(one(part)) for one in estimates)  # of node_res_estimation, without efficiencies
-    folding = _attribute(op, "PE"), _attribute(op, "SIMD")
+    window = _attribute(op, "parallel_window")
+    folding = _attribute(op, "PE"), _attribute(op, "SIMD"), None if window is None else bool(window)
     return _Estimates(folding, int(op.get_exp_cycles()), (luts, bram18s, urams, dsps), nodes.of(node, part))
 
 

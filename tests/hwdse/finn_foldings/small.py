@@ -7,8 +7,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from hwdse.finn.messages import Folded, Priced, Unit
-from hwdse.finn.refolding import of_units, unit_of
+from hwdse.finn.messages import Priced, Unit
+from hwdse.finn.refolding import folded_as, of_units, unit_of
 from hwdse.finn_foldings import variants
 from hwdse.finn_foldings.choice import PARTS, taken
 from hwdse.finn_foldings.limits import RESOURCES, Limits, counts
@@ -70,7 +70,7 @@ def chain(*nodes: Node) -> tuple[Unit, ...]:
     names = [f"{node.operation}_{at}" for at, node in enumerate(nodes)]
     before = [(), *((name,) for name in names[:-1])]
     each = zip(names, before, nodes, strict=True)
-    return tuple(unit_of(Folded(name, *node.folding), None, inputs, node) for name, inputs, node in each)
+    return tuple(unit_of(folded_as(name, node), None, inputs, node) for name, inputs, node in each)
 
 
 def random_network(random: np.random.Generator) -> tuple[Unit, ...]:

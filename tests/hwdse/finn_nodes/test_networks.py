@@ -43,10 +43,9 @@ def _ours(unit: Unit) -> Unit:
 def foldings(priced: Priced) -> Iterator[tuple[Folded, ...]]:
     """All nodes at their least, at their most, and each in between."""
     for choose in (lambda whole: 1, lambda whole: whole, _middle):
-        yield tuple(
-            Folded(unit.folded.node, *(None if whole is None else choose(whole) for whole in _wholes(unit)))
-            for unit in priced.units
-        )
+        chosen = [[None if whole is None else choose(whole) for whole in _wholes(unit)] for unit in priced.units]
+        names = [unit.folded.node for unit in priced.units]
+        yield tuple(Folded(name, pe, simd) for name, (pe, simd) in zip(names, chosen, strict=True))
 
 
 def _wholes(unit: Unit) -> tuple[int | None, int | None]:
