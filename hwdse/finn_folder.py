@@ -4,7 +4,7 @@ Equal designs are equal bytes: there is no clock in them and no path of a machin
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from importlib.metadata import version
 from importlib.resources import files
 from io import BytesIO
@@ -105,10 +105,10 @@ def facts(of: Delivered) -> dict[str, object]:
         "chosen": of.design.digest,
         "hardware": MODEL,
         "layers": layers,
-        "board": asdict(of.board),
+        "board": messages.plain(of.board),
         "clock_mhz": of.clock_mhz,
-        "versions": asdict(of.versions),
-        "estimate": asdict(of.priced),
+        "versions": messages.plain(of.versions),
+        "estimate": messages.plain(of.priced),
     }
 
 

@@ -6,6 +6,7 @@ and some of what goes wrong is not said at all (a node left outside, a folding t
 
 import time
 from collections import Counter
+from inspect import getmembers, isfunction
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,7 @@ from hwdse.finn_worker import folding, hwdse_steps
 from hwdse.finn_worker.folding import kind
 
 PREFIX = "step_"
-OURS = (hwdse_steps.unsigned_behind_relu, hwdse_steps.resnet_streamline, hwdse_steps.sums_for_average_pools)
-RELUS, RESIDUAL, SUMS = (step.__name__ for step in OURS)
+RELUS, RESIDUAL, SUMS = "unsigned_behind_relu", "resnet_streamline", "sums_for_average_pools"
 PARTITION, FOLDING, REPORTS = "create_dataflow_partition", "target_fps_parallelization", "generate_estimate_reports"
 MOVING = ("Transpose", "Flatten", "Reshape")  # what may stay outside: it computes nothing
 WEIGHTED = ("MatMul", "Conv", "MVAU", "VVAU")
@@ -41,7 +41,7 @@ def estimate(request: Estimate) -> Estimated:
     done: list[Step] = []
     results: dict[str, Array] = {}
     outside: tuple[str, ...] = ()
-    for name in _names(_joins(model)):
+    for name in _names(model):
         if name == FOLDING and request.folding:
             folding.fold(model, request.folding)
             folding.check(model, _layers(model, codes))
@@ -79,20 +79,20 @@ def _config(request: Estimate) -> Any:
 
 def build_steps(request: BuildSteps) -> Recipe:
     """The steps of a whole build of a QONNX file, by the names that FINN's builder finds them by."""
-    names = _ours(config.default_build_dataflow_steps, joins=_joins(ModelWrapper(request.model)))
-    own = [step.__name__ for step in OURS]
-    return Recipe(tuple(f"{hwdse_steps.__name__.split('.')[-1]}.{n}" if n in own else f"{PREFIX}{n}" for n in names))
+    names = _with_ours(config.default_build_dataflow_steps, ModelWrapper(request.model))
+    file = Path(hwdse_steps.__file__).stem
+    return Recipe(tuple(f"{file}.{name}" if name in OURS else f"{PREFIX}{name}" for name in names))
 
 
-def _names(joins: bool) -> list[str]:
+def _names(model: Any) -> list[str]:
     """Ours and FINN's own steps up to the estimates, without the one that writes reports."""
-    return [name for name in _ours(config.estimate_only_dataflow_steps, joins=joins) if name != REPORTS]
+    return [name for name in _with_ours(config.estimate_only_dataflow_steps, model) if name != REPORTS]
 
 
-def _ours(steps: list[str], *, joins: bool) -> list[str]:
-    """Steps of FINN with ours among them."""
+def _with_ours(steps: list[str], model: Any) -> list[str]:
+    """Steps of FINN, and those of ours that `model` needs."""
     names = [name.removeprefix(PREFIX) for name in steps]
-    if joins:  # what FINN has for residual networks; its default step leaves factors behind the adds
+    if _joins(model):  # what FINN has for residual networks; its default step leaves factors behind the adds
         names[names.index("streamline")] = RESIDUAL
     names.insert(names.index("convert_to_hw"), SUMS)
     return [RELUS, *names]
@@ -104,10 +104,13 @@ def _joins(model: Any) -> bool:
     return any(all(model.get_initializer(name) is None for name in node.input) for node in adds)
 
 
-STEPS = {
-    **{name.removeprefix(PREFIX): step for name, step in build_dataflow_step_lookup.items()},
-    **{step.__name__: step for step in OURS},
+# All of the delivered file: a step that lies elsewhere would not be there where FINN's builder runs.
+OURS = {
+    name: step
+    for name, step in getmembers(hwdse_steps, isfunction)
+    if step.__module__ == hwdse_steps.__name__ and not name.startswith("_")
 }
+STEPS = {name.removeprefix(PREFIX): step for name, step in build_dataflow_step_lookup.items()} | OURS
 
 
 def _stepped(name: str, model: Any, build: Any, codes: dict[str, bytes]) -> Any:

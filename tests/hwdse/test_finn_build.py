@@ -11,7 +11,7 @@ import pytest
 
 from hwdse import finn_build, finn_estimate, finn_folder
 from hwdse.finn import FinnError, builder, folding_file
-from hwdse.finn.messages import Board, Folded, Priced, Unit
+from hwdse.finn.messages import Board
 from hwdse.finn.reports import NetworkEstimate, NodeEstimate
 from hwdse.finn_folder import WITHOUT_VIVADO
 from hwdse.finn_foldings.choice import taken
@@ -281,16 +281,26 @@ def test_a_format_that_finn_does_not_map_is_named_before_finn_runs(
     assert refused(capsys, *asked) == "hwdse: FINN maps integers, unlike the weights e2m1:channel of 'fc1'"
 
 
-def test_an_estimate_is_another_one_where_anything_differs() -> None:
-    unit = Unit(Folded("MVAU_rtl_0", 1, 1), "fc", "MVAU_rtl", (), None, 64, 12, 1, 0, 4)
-    priced, same = Priced((unit,), 64, 70), NetworkEstimate((NodeEstimate("MVAU_rtl_0", 64, 12, 1, 0, 4),), 64, 70)
+def test_an_estimate_is_another_one_where_anything_differs(built: Path) -> None:
+    priced = finn_folder.manifest_of(built).estimate
+    nodes = tuple(
+        NodeEstimate(unit.folded.node, unit.cycles, unit.luts, unit.bram18s, unit.urams, unit.dsps)
+        for unit in priced.units
+    )
+    same, dsps = NetworkEstimate(nodes, priced.interval_cycles, priced.latency_cycles), nodes[0].dsps
     finn_build.check_estimate(same, priced)
-    node = same.nodes[0]
+    most, all_of_them = ", ".join((*NODES[1:], *ENDS)), ", ".join((*NODES, *ENDS))
     for other, said in (
-        (replace(same, nodes=(replace(node, dsps=5),)), "FINN's builder says dsps = 5 of 'MVAU_rtl_0', not 4"),
-        (replace(same, nodes=(replace(node, node="x"),)), "FINN's builder makes x, not MVAU_rtl_0"),
-        (replace(same, nodes=()), "FINN's builder makes nothing, not MVAU_rtl_0"),
-        (replace(same, latency_cycles=1), "FINN's builder says latency_cycles = 1 of the network, not 70"),
+        (
+            replace(same, nodes=(replace(nodes[0], dsps=dsps + 1), *nodes[1:])),
+            f"FINN's builder says dsps = {dsps + 1} of 'MVAU_rtl_0', not {dsps}",
+        ),
+        (replace(same, nodes=nodes[1:]), f"FINN's builder makes {most}, not {all_of_them}"),
+        (replace(same, nodes=()), f"FINN's builder makes nothing, not {all_of_them}"),
+        (
+            replace(same, latency_cycles=1),
+            f"FINN's builder says latency_cycles = 1 of the network, not {priced.latency_cycles}",
+        ),
     ):
         with pytest.raises(FinnError, match=f"^{re.escape(said)}$"):
             finn_build.check_estimate(other, priced)
