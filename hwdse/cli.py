@@ -86,8 +86,12 @@ def cost(
     frames_per_second: Annotated[float, typer.Option("--fps", help="The rate that sets the folding.")] = 1000.0,
     clock_mhz: Annotated[float, typer.Option("--clock", help="Assumed, MHz.")] = 100.0,
     cost_model: Annotated[str, typer.Option(help="A file of cost_models/.")] = "dataflow",
-    accumulator: Annotated[str, typer.Option(help="tight, or paper for the root paper's wider ones.")] = "tight",
-    multiplier: Annotated[str, typer.Option(help="auto, lut or dsp: what multiplies.")] = "auto",
+    accumulator: Annotated[
+        str | None, typer.Option(help="Of dataflow: tight (as without it), or paper for the root paper's wider ones.")
+    ] = None,
+    multiplier: Annotated[
+        str | None, typer.Option(help="Of dataflow: auto (as without it), lut or dsp: what multiplies.")
+    ] = None,
     layerwise: Annotated[bool, typer.Option(help="Price products only, inputs quantised layer by layer.")] = False,
     shape: Annotated[str | None, typer.Option(help="Of one input, for a network of yours: 3,32,32.")] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Term by term, each with its interval.")] = False,
@@ -97,7 +101,7 @@ def cost(
     from hwdse import commands, hardware_commands
     from hwdse.pricing import Question
 
-    settings = {"accumulator": accumulator, "multiplier": multiplier}
+    settings = {key: value for key, value in (("accumulator", accumulator), ("multiplier", multiplier)) if value}
     question = Question(model, device, frames_per_second, clock_mhz, shape, cost_model, not layerwise)
     priced = hardware_commands.explain if explain else commands.cost
     priced(question, design, weights, activations, settings).print(as_json=as_json)

@@ -50,6 +50,8 @@ def graph(workload: Workload, design: Design, dsp: Dsp) -> tuple[Placed, ...]:
     """All nodes with PE = SIMD = 1, each after those that it reads; ValueError names a layer that FINN does not map."""
     if not workload.hardware:
         raise ValueError("FINN quantises every tensor once, so that its designs have hardware = true")
+    for layer in workload.layers:
+        refuse(layer)
     builder = _Builder(workload, design, dsp)
     for layer in workload.layers:
         builder.add(layer)
@@ -58,6 +60,7 @@ def graph(workload: Workload, design: Design, dsp: Dsp) -> tuple[Placed, ...]:
 
 def alone(layer: Layer, design: Design, dsp: Dsp) -> tuple[Placed, ...]:
     """Those of one layer as if it were a network, whose streams are copied by nobody."""
+    refuse(layer)
     builder = _Builder(Workload(layer.name, (layer,), (), layer.in_shape), design, dsp, copies=False)
     builder.add(layer)
     return tuple(builder.placed)
@@ -93,7 +96,6 @@ class _Builder:
 
     def add(self, layer: Layer) -> None:
         """The nodes of `layer`."""
-        refuse(layer)
         operands = [self._read(layer, source) for source in self._sources[layer.name]]
         match layer.kind:
             case Kind.ADD:
@@ -196,6 +198,8 @@ class _Builder:
         """A stream in the shape of an add: a shortcut of every n-th pixel and zeros is a convolution for FINN."""
         if stream.shape == layer.out_shape:
             return stream
+        if len(stream.shape) != 3 or len(layer.out_shape) != 3 or stream.shape[0] > layer.rows:
+            raise ValueError(f"FINN adds images of one shape, or a shortcut to one, unlike layer {layer.name!r}")
         (before, rows, columns), (after, *out) = stream.shape, layer.out_shape
         conv = replace(
             layer,

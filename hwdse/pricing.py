@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from hwdse import models, plugins, zoo
+from hwdse import cost_model, models, zoo
 from hwdse.cost import FpgaCost
 from hwdse.cost_model import CostModel
 from hwdse.design import Design, Quantizer
@@ -62,8 +62,7 @@ class Asked:
 def asked(question: Question, design: Design | tuple[Quantizer, Quantizer], **settings: str) -> Asked:
     """What is priced, by `price` and by an exact folding; ValueError as for them."""
     target = fpga(question.device)
-    contract: type[CostModel] = CostModel  # type: ignore[type-abstract]  # its subclasses are not
-    model = plugins.named("hwdse.cost_models", contract, question.cost_model)(**settings)
+    model = cost_model.named(question.cost_model, settings)
     workload = _workload(question)
     chosen = design if isinstance(design, Design) else _uniform(workload, *design)
     workload.check(chosen)

@@ -141,6 +141,13 @@ def test_what_finn_has_no_numbers_for(weights: str, activations: str, rule: str)
         graph(replace(ALL_KINDS, layers=(CONV,)), design(weights, activations, {}), Dsp.DSP48E2)
 
 
+def test_an_add_of_what_is_no_shortcut() -> None:
+    more = replace(RESIDUAL[2], rows=8, out_shape=(8, 8, 8))  # 16 channels do not become 8 by zeros
+    layers = (*RESIDUAL[:2], more, replace(RESIDUAL[3], rows=8, out_shape=(8, 8, 8)))
+    with pytest.raises(ValueError, match=r"^FINN adds images of one shape, or a shortcut to one, unlike layer 'add'$"):
+        of(replace(NETWORK, layers=layers))
+
+
 def test_layers_for_themselves_have_no_accelerator() -> None:
     rule = "^FINN quantises every tensor once, so that its designs have hardware = true$"
     with pytest.raises(ValueError, match=rule):

@@ -405,7 +405,8 @@ def test_the_dsps_of_a_part(part: str, dsp: Dsp) -> None:
     ],
 )
 def test_a_message_without_a_node(data: object, rule: str) -> None:
-    unit = {"folded": {"node": "a", "pe": 1, "simd": None}, "layer": None, "operation": "a", "inputs": [], "node": data}
+    folded = {"node": "a", "pe": 1, "simd": None, "at_once": None}
+    unit = {"folded": folded, "layer": None, "operation": "a", "inputs": [], "node": data}
     area = dict.fromkeys(("cycles", "luts", "bram18s", "urams", "dsps"), 0)
     with pytest.raises(ValueError, match=f"^{rule}$"):
         messages.read(messages.Unit, {**unit, **area})

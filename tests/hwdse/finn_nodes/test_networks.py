@@ -10,6 +10,7 @@ from hwdse.finn.messages import Estimated, Folded, Priced, Unit
 from hwdse.finn.process import Worker
 from hwdse.finn.refolding import of_units, refolded, unit_of
 from hwdse.finn_estimate import estimate
+from hwdse.finn_nodes import ConvolutionInputGenerator
 from tests.hwdse.finn.fakes import real_environment
 from tests.hwdse.networks import bench, split, uniform
 
@@ -48,6 +49,13 @@ def foldings(priced: Priced) -> Iterator[tuple[Folded, ...]]:
         yield tuple(Folded(name, pe, simd) for name, (pe, simd) in zip(names, chosen, strict=True))
 
 
+def at_once(priced: Priced) -> tuple[Folded, ...]:
+    """All window generators that are not tied to what reads them, with all pixels of a window at once."""
+    found = ((unit.folded.node, unit.node) for unit in priced.units)
+    windows = [(name, node) for name, node in found if isinstance(node, ConvolutionInputGenerator)]
+    return tuple(Folded(name, None, node.channels, True) for name, node in windows if not node.depthwise)
+
+
 def _wholes(unit: Unit) -> tuple[int | None, int | None]:
     assert unit.node is not None
     return unit.node.pe_of, unit.node.simd_of
@@ -70,7 +78,7 @@ def _middle(whole: int) -> int:
 def test_all_nodes_of_a_network(worker: Worker, name: str, weights: str, activations: str) -> None:
     found = estimated(worker, name, weights, activations, 100_000)
     assert ours(found.priced) == found.priced
-    for folding in foldings(found.priced):
+    for folding in (*foldings(found.priced), at_once(found.priced)):
         of_finn = estimates.refold(worker, found, PART, folding)
         assert refolded(found.priced, folding) == of_finn
         assert ours(of_finn) == of_finn
@@ -88,6 +96,7 @@ def test_what_cannot_be_folded_is_named(worker: Worker) -> None:
     for folded, rule in (
         (Folded("MVAU_rtl_0", 5, 4), r"PE of MVAU_rtl divides 64, unlike 5: 'MVAU_rtl_0' of layer 'fc1'"),
         (Folded("Thresholding_rtl_1", 1, 2), r"Thresholding_rtl has no SIMD: 'Thresholding_rtl_1'"),
+        (Folded("Thresholding_rtl_1", 1, None, True), r"Thresholding_rtl has no parallel_window: 'Thresholding_rtl_1'"),
         (Folded("MVAU_hls_0", 1, 1), r"no node 'MVAU_hls_0' to fold; known: MVAU_rtl_0, .*, ElementwiseAdd_hls_0"),
     ):
         with pytest.raises(FinnError, match=f"^{rule}$"):
