@@ -136,7 +136,7 @@ def fold(
     layerwise: Annotated[bool, typer.Option(help="Fold products only, inputs quantised layer by layer.")] = False,
     shape: Annotated[str | None, typer.Option(help="Of one input, for a network of yours: 3,32,32.")] = None,
     rules: Annotated[
-        str, typer.Option(help="own; finn: FINN's nodes, rules and estimates, for a design of a run.")
+        str, typer.Option(help="own; finn: FINN's nodes, rules and estimates; without a run FINN is not asked.")
     ] = "own",
     out: Annotated[
         Path | None,
@@ -156,10 +156,17 @@ def fold(
         from hwdse import finn_fold_command as of_finn
         from hwdse.finn_foldings.choice import known as known_of_finn
 
-        of_finn.check([*given, *(["--max-stream-bits"] if max_stream_bits is not None else [])])
+        streams = ["--max-stream-bits"] if max_stream_bits is not None else []
+        of_finn.check([option for option, value in more if value is not None] + streams)
         limited = of_finn.limits(tuple(limit or ()), max_weight_bits)
         finn = of_finn.Wish(known_of_finn(objective or "shares"), frames_per_second, clock_mhz, limited)
-        of_finn.fold(of_finn.place(model, trial), str(trial), device, finn, out, front=front).print(as_json=as_json)
+        if trial is None:
+            formats = command.read(design, weights, activations)
+            network = command.of_network(model, device, shape, formats, {}, hardware=True)
+            of_finn.fold_network(*network, finn, out, front=front).print(as_json=as_json)
+        else:
+            command.alone(given)
+            of_finn.fold(Path(model), trial, device, finn, out, front=front).print(as_json=as_json)
         return
     if trial is None:
         formats = command.read(design, weights, activations)

@@ -8,18 +8,26 @@ from pathlib import Path
 
 from hwdse import run as runs
 from hwdse import study, tables
+from hwdse.cost_models.finn import FAMILIES
 from hwdse.finn import Environment, FinnError, estimates
 from hwdse.finn.estimates import Wish as FinnWish
 from hwdse.finn.messages import Estimated, Priced, Unit
 from hwdse.finn.process import Worker
 from hwdse.finn_estimate import estimate
-from hwdse.finn_foldings import file, variants
+from hwdse.finn_foldings import file, variants, without_finn
 from hwdse.finn_foldings.choice import NAMES, Objective, fastest, shares, smallest, space, taken
 from hwdse.finn_foldings.choice import Space as FinnSpace
 from hwdse.finn_foldings.choice import front as whole_front
 from hwdse.finn_foldings.limits import RESOURCES, Limits
+from hwdse.finn_nodes import Dsp
 from hwdse.fold_command import cycles_of, shares_of
+from hwdse.pricing import Asked
 from hwdse.target import FpgaTarget, fpga
+
+READ = "FINN has read the folding file, and its estimates are these."
+DERIVED = (
+    "FINN was not asked: sums and thresholds are as wide as their formats allow, where it takes the width from weights."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,27 +46,33 @@ def limits(texts: tuple[str, ...], weight_bits: int | None) -> Limits:
     return Limits(lut, bram, uram, dsp) if weight_bits is None else Limits(lut, bram, uram, dsp, weight_bits)
 
 
-def place(run: str, design: str | None) -> Path:
-    """The folder of the run; ValueError where no design of it is named."""
-    if design is None:
-        raise ValueError("FINN folds a design of a run: name a run and a design of it")
-    return Path(run)
-
-
 def check(options: Sequence[str]) -> None:
     """ValueError where options are given that FINN's rules have no meaning for."""
     if options:
-        raise ValueError(
-            f"FINN folds a design of a run by its own formulas, so that --rules finn goes without {options[0]}"
-        )
+        raise ValueError(f"FINN has its own formulas and streams, so that --rules finn goes without {options[0]}")
+
+
+def fold_network(what: Asked, clock_mhz: float, wish: Wish, out: Path | None, *, front: bool) -> tables.Table:
+    """The best folding of a network with given formats, of the nodes that FINN would make; FINN is not asked."""
+    if out is not None:
+        raise ValueError("FINN's file has the names of FINN's nodes, so that --out is for a design of a run")
+    _check_front(wish, front=front)
+    clock = clock_mhz if wish.clock_mhz is None else wish.clock_mhz
+    cycles = cycles_of(wish.frames_per_second, clock)
+    if what.target.family not in FAMILIES:
+        raise ValueError(f"FINN is for devices of AMD, unlike {what.target.name}")
+    found = without_finn.units(what.workload, what.design, Dsp(what.target.dsp.upper()))
+    whole = space(found, what.target, wish.limits)
+    if front:
+        return _front(whole, wish, clock, what.workload.name)
+    return _table(_best(whole, wish, cycles), whole, wish, clock, what.workload.name, DERIVED)
 
 
 def fold(run: Path, name: str, device: str | None, wish: Wish, out: Path | None, *, front: bool) -> tables.Table:
     """The best folding of a design of a run, node by node, also written to `out` where that is given; or the front."""
     if front and out is not None:
         raise ValueError("--out is for one design, so that it goes without --front")
-    if front and wish.frames_per_second is not None:
-        raise ValueError("a front has all rates, so that --front goes without --fps")
+    _check_front(wish, front=front)
     part = study.load(run / "study.toml")
     target = part.target.fpga if device is None else fpga(device)
     clock = part.target.clock_mhz if wish.clock_mhz is None else wish.clock_mhz
@@ -73,11 +87,21 @@ def fold(run: Path, name: str, device: str | None, wish: Wish, out: Path | None,
         whole = space(found.priced.units, target, wish.limits)
         if front:
             return _front(whole, wish, clock, result.workload.name)
-        best = fastest(whole, wish.objective) if cycles is None else smallest(whole, cycles, wish.objective)
+        best = _best(whole, wish, cycles)
         text = _checked(worker, found, target, best)
     if out is not None:
         out.write_text(text, encoding="utf-8")
-    return _table(best, whole, wish, clock, f"{result.workload.name} as design {design.digest}")
+    return _table(best, whole, wish, clock, f"{result.workload.name} as design {design.digest}", READ)
+
+
+def _check_front(wish: Wish, *, front: bool) -> None:
+    if front and wish.frames_per_second is not None:
+        raise ValueError("a front has all rates, so that --front goes without --fps")
+
+
+def _best(of: FinnSpace, wish: Wish, cycles: int | None) -> Priced:
+    """The smallest with at most `cycles` between frames, or the fastest."""
+    return fastest(of, wish.objective) if cycles is None else smallest(of, cycles, wish.objective)
 
 
 def _checked(worker: Worker, found: Estimated, target: FpgaTarget, best: Priced) -> str:
@@ -89,14 +113,14 @@ def _checked(worker: Worker, found: Estimated, target: FpgaTarget, best: Priced)
     return text
 
 
-def _table(best: Priced, of: FinnSpace, wish: Wish, clock: float, what: str) -> tables.Table:
+def _table(best: Priced, of: FinnSpace, wish: Wish, clock: float, what: str, whence: str) -> tables.Table:
     columns = ("node", "layer", "PE", "SIMD", "cycles", *NAMES, "settings")
     total = ("total", None, None, None, best.interval_cycles, *taken(best), None)
     rows = [*map(_row, best.units), total]
     share, rate = shares(taken(best), of.target), clock * 1e6 / best.interval_cycles
     note = (
         f"On {of.target.name} at {clock:g} MHz: {rate:,.0f} frames/s, {100 * share:.1f} % of the device, the shares of "
-        f"all resources added. {_proof(wish.objective)} FINN has read the folding file, and its estimates are these."
+        f"all resources added. {_proof(wish.objective)} {whence}"
     )
     facts = (*_facts(wish, clock), ("frames_per_second", rate), ("shares", share))
     return tables.of(f"{what} folded by FINN's rules", columns, rows, note, facts)

@@ -45,12 +45,30 @@ def test_the_front(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "takes fewer DSP, or as many and less of the device by FINN's estimates." in found["note"]
 
 
+def test_a_network_without_finn(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hwdse.finn.process.Worker._start", lambda self: pytest.fail("FINN was started"))
+    asked = ("fold", "digits-cnn", *FINN, "--weights", "int4:channel", "--activations", "uint4")
+    rows = told(capsys, *asked, "--front")["rows"]
+    assert len(rows) > 10
+    middle = rows[len(rows) // 2]
+    one = told(capsys, *asked, "--fps", str(middle["frames_per_second"]))
+    *nodes, total = one["rows"]
+    assert [total[name] for name in ("cycles", "LUT", "BRAM18", "DSP")] == [
+        middle[name] for name in ("cycles", "LUT", "BRAM18", "DSP")
+    ]
+    assert {"conv1 window", "conv1 unit", "conv1 thresholds"} <= {row["node"] for row in nodes}
+    assert "FINN was not asked: " in one["note"]
+
+
 RUN = ("fold", "run", "best", "--rules", "finn")
-WITHOUT = "FINN folds a design of a run by its own formulas, so that --rules finn goes without"
+NETWORK = ("fold", "digits-mlp", "--rules", "finn", "--device", "xczu3eg")
+WITHOUT = "FINN has its own formulas and streams, so that --rules finn goes without"
+ALONE = "a run has its own network, formats and cost model, so that it goes without"
 SENTENCES = {
-    ("fold", "digits-mlp", "--rules", "finn"): "FINN folds a design of a run: name a run and a design of it",
+    ("fold", "digits-mlp", "--rules", "finn"): "a network is folded for a device; give --device, see `hwdse devices`",
     ("fold", "run", "best", "--rules", "fin"): "rules are own or finn, not 'fin'",
-    (*RUN, "--weights", "int4"): f"{WITHOUT} --weights",
+    (*RUN, "--weights", "int4"): f"{ALONE} --weights",
+    (*RUN, "--multiplier", "lut"): f"{WITHOUT} --multiplier",
     (*RUN, "--max-stream-bits", "64"): f"{WITHOUT} --max-stream-bits",
     (*RUN, "--limit", "ff=1"): "no limit 'ff'; known: lut, bram, uram, dsp",
     (*RUN, "--limit", "dsp=-1"): "a limit is a share of the device, at least 0, not dsp = -1",
@@ -58,6 +76,14 @@ SENTENCES = {
     (*RUN, "--objective", "ff"): "an objective for FINN is shares, utilization, lut, bram, uram, dsp, not 'ff'",
     (*RUN, "--front", "--fps", "10"): "a front has all rates, so that --front goes without --fps",
     (*RUN, "--front", "--out", "x.json"): "--out is for one design, so that it goes without --front",
+    (*NETWORK, "--front", "--fps", "10"): "a front has all rates, so that --front goes without --fps",
+    (*NETWORK, "--out", "x.json"): (
+        "FINN's file has the names of FINN's nodes, so that --out is for a design of a run"
+    ),
+    (*NETWORK, "--activations", "ue2m1"): (
+        "FINN maps activations that are integers with one scale, unlike ue2m1 at site 'input' of layer 'fc1'"
+    ),
+    (*NETWORK[:-1], "ecp5_25f"): "FINN is for devices of AMD, unlike ecp5_25f",
 }
 
 

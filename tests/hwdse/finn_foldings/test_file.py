@@ -12,9 +12,10 @@ from hwdse.finn.estimates import Wish
 from hwdse.finn.messages import Estimated
 from hwdse.finn.process import Worker
 from hwdse.finn_estimate import estimate
-from hwdse.finn_foldings import file, variants
+from hwdse.finn_foldings import file, variants, without_finn
 from hwdse.finn_foldings.choice import Space, fastest, front, no_worse_than, smallest, space, taken
 from hwdse.finn_foldings.limits import UNLIMITED, Limits
+from hwdse.finn_nodes import Dsp
 from hwdse.target import fpga
 from tests.hwdse.finn.fakes import real_environment
 from tests.hwdse.finn_foldings.small import chain, matrix, window
@@ -108,3 +109,25 @@ def test_the_limit_of_a_pe_holds(worker: Worker) -> None:
     narrow = space(found.priced.units, fpga("xczu3eg"), replace(UNLIMITED, weight_bits=Limits().weight_bits))
     for one in front(narrow):
         assert max(variants.weight_bits(unit.node) for unit in one.units if unit.node is not None) <= 36
+
+
+@pytest.mark.parametrize(("name", "formats"), [("mlp", ("int4", "int4")), ("cnn", ("int4:channel", "int4"))])
+def test_nodes_without_finn_are_folded_alike(worker: Worker, name: str, formats: tuple[str, str]) -> None:
+    found, on = of(estimated(worker, name, formats, RATES[0])), bench(name)
+    units = without_finn.units(on.workload, uniform(on, *formats), Dsp.DSP48E2)
+    derived = space(units, fpga("xczu3eg"), UNLIMITED)
+    assert derived.intervals == found.intervals
+    for cycles in found.intervals:
+        ours, theirs = (taken(smallest(one, cycles, "dsp")) for one in (derived, found))
+        assert ours[3] == theirs[3]  # LUTs differ, since sums may be narrower than their formats allow
+
+
+@pytest.mark.slow  # half a minute: FINN's streamlining of residual networks
+def test_a_residual_network(worker: Worker, tmp_path: Path) -> None:
+    found = estimated(worker, "resnet", ("int4:channel", "int4"), 10_000)
+    ours = no_worse_than(of(found), found.priced)
+    (tmp_path / "folding.json").write_text(file.text(ours))
+    assert estimates.fold_as(worker, found, PART, tmp_path / "folding.json") == ours
+    pairs = list(zip(taken(ours), taken(found.priced), strict=True))
+    assert all(one <= other for one, other in pairs)
+    assert any(one < other for one, other in pairs)
