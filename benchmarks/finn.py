@@ -59,6 +59,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 CLOCK_MHZ = 200.0
 NAMES = ("LUT", "BRAM18", "URAM", "DSP")
 RESNET20 = "cifar-resnet20"
+PASSES = 3  # through FINN's flow, of which the fastest counts
 REFOLDS = 20  # new foldings of which the median counts
 FLOW_BARS = {"digits-mlp": 3.0, "digits-cnn": 6.0}  # seconds through FINN, with export
 FRONT_BAR, REFOLD_BAR = 30.0, 0.05  # seconds
@@ -190,13 +191,22 @@ def compare(worker: Worker, case: Case, cifar: Path | None) -> Compared:
     network, data = loaded(case, cifar)
     bench = Bench.of(network, data.calibration, case.network)
     design, wish = uniform(bench, case), _wish(case, case.rates[0])
+    passes = [flow(worker, bench, design, wish, data) for _ in range(PASSES if case.network in FLOW_BARS else 1)]
+    found, flows = passes[0][0], zip(*(spent for _, spent in passes), strict=True)
+    rows = tuple(row(worker, found, case, rate) for rate in case.rates)
+    export, steps, checked = map(min, flows)
+    return Compared(case, len(found.priced.units), rows, *_chosen(worker, found, case, (export, steps, checked)))
+
+
+def flow(
+    worker: Worker, bench: Bench, design: Design, wish: Wish, data: Data
+) -> tuple[Estimated, tuple[float, float, float]]:
+    """FINN's estimate, and the seconds of the export, of FINN's steps alone, and of all with every check."""
     with TemporaryDirectory(dir=worker.folder) as folder:
         place = Path(folder) / "model.onnx"
         _, export = timed(lambda: qonnx_command.write(worker, bench, design, place, data.test, IMAGES))
     found, checked = timed(lambda: estimate(worker, bench, design, wish, data.test).estimated)
-    rows = tuple(row(worker, found, case, rate) for rate in case.rates)
-    steps = sum(step.seconds for step in found.steps)
-    return Compared(case, len(found.priced.units), rows, *_chosen(worker, found, case, (export, steps, checked)))
+    return found, (export, sum(step.seconds for step in found.steps), checked)
 
 
 def _wish(case: Case, rate: int) -> Wish:
@@ -306,7 +316,7 @@ def page(found: Sequence[Compared]) -> str:
     made = environment.from_string((DOCS / "finn-folding.md.j2").read_text())
     machine = f"{platform.machine()}, Python {platform.python_version()}"
     rows = [row for one in found for row in one.rows]
-    return made.render(found=found, rows=rows, names=NAMES, clock=CLOCK_MHZ, machine=machine)
+    return made.render(found=found, rows=rows, names=NAMES, clock=CLOCK_MHZ, passes=PASSES, machine=machine)
 
 
 def measured(arguments: argparse.Namespace) -> list[Compared]:
