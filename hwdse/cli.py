@@ -121,18 +121,27 @@ def fold(
     clock_mhz: Annotated[float | None, typer.Option("--clock", help="Assumed, MHz; a run has its own, or 100.")] = None,
     front: Annotated[bool, typer.Option("--front", help="Every best design, from the slowest to the fastest.")] = False,
     objective: Annotated[
-        str, typer.Option(help="utilization, or the one that is scarce: lut, ff, ...")
-    ] = "utilization",
+        str | None,
+        typer.Option(help="utilization (as without it; finn: shares), or the one that is scarce: lut, ff, ..."),
+    ] = None,
     limit: Annotated[
         list[str] | None, typer.Option(metavar="RESOURCE=SHARE", help="Of the device, e.g. lut=0.8; 1 otherwise.")
     ] = None,
-    max_weight_bits: Annotated[int | None, typer.Option(help="PE x SIMD x bits of a weight, at most.")] = None,
+    max_weight_bits: Annotated[
+        int | None, typer.Option(help="PE x SIMD x bits of a weight, at most; finn: SIMD x bits, 36 otherwise.")
+    ] = None,
     max_stream_bits: Annotated[int | None, typer.Option(help="Of a stream of activations, at most.")] = None,
     accumulator: Annotated[str | None, typer.Option(help="tight (as without it) or paper, as for `cost`.")] = None,
     multiplier: Annotated[str | None, typer.Option(help="auto (as without it), lut or dsp: what multiplies.")] = None,
     layerwise: Annotated[bool, typer.Option(help="Fold products only, inputs quantised layer by layer.")] = False,
     shape: Annotated[str | None, typer.Option(help="Of one input, for a network of yours: 3,32,32.")] = None,
-    out: Annotated[Path | None, typer.Option(help="A file for the design (TOML), for `hwdse cost --design`.")] = None,
+    rules: Annotated[
+        str, typer.Option(help="own; finn: FINN's nodes, rules and estimates; without a run FINN is not asked.")
+    ] = "own",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A file for the design (TOML), for `hwdse cost --design`; finn: FINN's folding file."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Fold every layer as is best for all together, proven: the fastest that fits, the smallest at a rate, or both."""
@@ -140,16 +149,35 @@ def fold(
     from hwdse.foldings.choice import known
 
     settings = {key: value for key, value in (("accumulator", accumulator), ("multiplier", multiplier)) if value}
+    own = (("--design", design), ("--weights", weights), ("--activations", activations), ("--shape", shape))
+    more = (("--accumulator", accumulator), ("--multiplier", multiplier), ("--layerwise", layerwise or None))
+    given = [option for option, value in own + more if value is not None]
+    if command.by_finn(rules):
+        from hwdse import finn_fold_command as of_finn
+        from hwdse.finn_foldings.choice import known as known_of_finn
+
+        streams = ["--max-stream-bits"] if max_stream_bits is not None else []
+        of_finn.check([option for option, value in more if value is not None] + streams)
+        limited = of_finn.limits(tuple(limit or ()), max_weight_bits)
+        finn = of_finn.Wish(known_of_finn(objective or "shares"), frames_per_second, clock_mhz, limited)
+        if trial is None:
+            formats = command.read(design, weights, activations)
+            network = command.of_network(model, device, shape, formats, {}, hardware=True)
+            of_finn.fold_network(*network, finn, out, front=front).print(as_json=as_json)
+        else:
+            command.alone(given)
+            of_finn.fold(Path(model), trial, device, finn, out, front=front).print(as_json=as_json)
+        return
     if trial is None:
         formats = command.read(design, weights, activations)
         what, clock = command.of_network(model, device, shape, formats, settings, hardware=not layerwise)
     else:
-        own = (("--design", design), ("--weights", weights), ("--activations", activations), ("--shape", shape))
-        more = (("--accumulator", accumulator), ("--multiplier", multiplier), ("--layerwise", layerwise or None))
-        command.alone([option for option, value in own + more if value is not None])
+        command.alone(given)
         what, clock = command.of_run(Path(model), trial, device)
     limits = command.limits(tuple(limit or ()), max_weight_bits, max_stream_bits)
-    wish = command.Wish(known(objective), frames_per_second, clock if clock_mhz is None else clock_mhz, limits)
+    wish = command.Wish(
+        known(objective or "utilization"), frames_per_second, clock if clock_mhz is None else clock_mhz, limits
+    )
     command.fold(what, wish, out, front=front).print(as_json=as_json)
 
 
@@ -192,7 +220,9 @@ def build(
     ] = None,
     folding: Annotated[
         str | None,
-        typer.Option(help="finn: by its heuristic (as without it); design: matrix-vector units as in the design."),
+        typer.Option(
+            help="finn: by its heuristic (as without it); exact: no worse in anything; design: units as in the design."
+        ),
     ] = None,
     cache: Annotated[Path | None, typer.Option(help="What was built, to use again; ~/.cache/hwdse otherwise.")] = None,
     as_json: Json = False,

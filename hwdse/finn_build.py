@@ -21,16 +21,19 @@ from hwdse.data import Data
 from hwdse.delivery import ArtifactError, deliver
 from hwdse.design import Design
 from hwdse.finn import Environment, FinnError, boards, builder, folding_file, reports
-from hwdse.finn.estimates import SECONDS, Wish, refold
+from hwdse.finn.estimates import SECONDS, Wish, fold_as, refold
 from hwdse.finn.messages import Board, BuildSteps, Estimated, Folded, Hello, Priced, Versions
 from hwdse.finn.process import Worker
 from hwdse.finn_estimate import Verified
 from hwdse.finn_folder import MODEL, WITHOUT_VIVADO, Delivered
+from hwdse.finn_foldings import variants
+from hwdse.finn_foldings.choice import limits_of, no_worse_than, space
 from hwdse.quantize import Bench
 from hwdse.result import Result, Trial
 from hwdse.run import bench_and_data
+from hwdse.target import fpga
 
-FOLDINGS = ("finn", "design")
+FOLDINGS = ("finn", "exact", "design")
 VERIFIED = 4  # images that FINN verifies, one after the other, where their number is not wished for
 LOOKED_AT = 100  # images at least, among which they are chosen
 ESTIMATE = "estimate"  # the folder with FINN's reports
@@ -42,7 +45,7 @@ class FinnWish:
 
     board: str | None
     frames_per_second: float | None = None  # that is folded for; that of the study otherwise
-    folding: str = "finn"  # by its heuristic, or matrix-vector units as in the design
+    folding: str = "finn"  # by its heuristic, no worse than that in anything, or matrix-vector units as in the design
     images: int = VERIFIED  # that FINN verifies, at most
 
     def __post_init__(self) -> None:
@@ -134,7 +137,8 @@ def _delivered(
     versions: Versions,
 ) -> Delivered:
     """All that the folder says."""
-    chosen = Path(found.estimated.model).parent / "report" / AUTOMATIC
+    chosen = folding_file.settings((Path(found.estimated.model).parent / "report" / AUTOMATIC).read_text())
+    own = {unit.folded.node: variants.settings(unit.node) for unit in folded[0].units if unit.node is not None}
     return Delivered(
         study=of.result.study,
         trial=of.trial.number,
@@ -146,7 +150,7 @@ def _delivered(
         clock_mhz=of.result.clock_mhz,
         steps=steps,
         folded=folded[1],
-        others=folding_file.settings(chosen.read_text()),
+        others={name: {**chosen.get(name, {}), **own.get(name, {})} for name in {**chosen, **own}},
         priced=folded[0],
         outside=found.estimated.outside,
         agreement=found.agreement.text,
@@ -157,8 +161,9 @@ def _delivered(
 
 def _check_folding(worker: Worker, found: Estimated, content: str, delivered: Delivered) -> None:
     """Reads the folding again: FinnError for a node that is not there, what divides nothing, or another price."""
-    read = refold(worker, found, delivered.board.part, folding_file.read(content))
-    if read != delivered.priced:
+    file = worker.folder / folding_file.NAME
+    file.write_text(content)
+    if fold_as(worker, found, delivered.board.part, file) != delivered.priced:
         raise FinnError(f"{folding_file.NAME} is read as another folding than was priced")
 
 
@@ -172,6 +177,10 @@ def _folded(
     heuristic = f"by FINN's heuristic for {rate:,} images a second"
     if wish.folding == "finn":
         return found.priced, heuristic
+    if wish.folding == "exact":
+        return _exact(
+            found.priced, board
+        ), f"exact: no more of any resource than {heuristic}, as fast, by its estimates"
     own = dict(design.folding)
     changed = tuple(
         Folded(unit.folded.node, own[unit.layer].pe, own[unit.layer].simd)
@@ -182,6 +191,14 @@ def _folded(
         raise FinnError(f"design {design.digest} says no folding of a matrix-vector unit; fold by FINN's heuristic")
     priced = refold(worker, found, board.part, changed)
     return priced, f"matrix-vector units as in the design, all else {heuristic}"
+
+
+def _exact(heuristic: Priced, board: Board) -> Priced:
+    """As little of the board's device as can be, as fast as FINN's heuristic and with no more of any resource."""
+    device = finn_folder.device_of(board.part)
+    if device is None:
+        raise FinnError(f"the exact folding weighs the resources of a device, and hwdse knows none with {board.part}")
+    return no_worse_than(space(heuristic.units, fpga(device), limits_of(heuristic)), heuristic)
 
 
 def _verification(

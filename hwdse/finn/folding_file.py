@@ -11,6 +11,7 @@ from hwdse.finn.environment import FinnError
 from hwdse.finn.messages import Folded
 
 NAME = "folding_config.json"
+WINDOW = "parallel_window"
 DEFAULTS = "Defaults"  # of all nodes of a kind: FINN's format has it, and we leave it empty
 
 Settings = Mapping[str, Mapping[str, object]]  # node -> attribute of FINN -> value
@@ -22,14 +23,14 @@ def text(folding: Sequence[Folded], others: Settings) -> str:
     for name in others:
         if name not in nodes:
             raise FinnError(f"a folding has no node {name!r}; known: {', '.join(nodes)}")
-    said = {one.node: {**_own(one), **_besides(others.get(one.node, {}))} for one in folding}
+    said = {one.node: _said(_own(one), others.get(one.node, {})) for one in folding}
     return json.dumps({DEFAULTS: {}, **said}, indent=2) + "\n"
 
 
 def read(content: str) -> tuple[Folded, ...]:
     """The folding that such a file says."""
     return tuple(
-        Folded(node, _number(node, "PE", values), _number(node, "SIMD", values))
+        Folded(node, _number(node, "PE", values), _number(node, "SIMD", values), _flag(node, WINDOW, values))
         for node, values in settings(content).items()
     )
 
@@ -48,12 +49,13 @@ def settings(content: str) -> Settings:
 
 
 def _own(one: Folded) -> dict[str, object]:
-    pairs = (("PE", one.pe), ("SIMD", one.simd))
+    pairs = (("PE", one.pe), ("SIMD", one.simd), (WINDOW, None if one.at_once is None else int(one.at_once)))
     return {name: value for name, value in pairs if value is not None}
 
 
-def _besides(values: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in values.items() if name not in ("PE", "SIMD")}
+def _said(own: Mapping[str, object], others: Mapping[str, object]) -> dict[str, object]:
+    besides = {name: value for name, value in others.items() if name not in ("PE", "SIMD", *own)}
+    return {**own, **besides}
 
 
 def _number(node: str, name: str, values: Mapping[str, object]) -> int | None:
@@ -61,3 +63,12 @@ def _number(node: str, name: str, values: Mapping[str, object]) -> int | None:
     if value is not None and type(value) is not int:
         raise FinnError(f"{name} of {node!r} is a whole number, not {value!r}")
     return value
+
+
+def _flag(node: str, name: str, values: Mapping[str, object]) -> bool | None:
+    value = values.get(name)
+    if value is None:
+        return None
+    if type(value) is not int or value not in (0, 1):
+        raise FinnError(f"{name} of {node!r} is 0 or 1, not {value!r}")
+    return bool(value)

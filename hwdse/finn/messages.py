@@ -126,6 +126,27 @@ class Refold(Request[Priced]):
 
 
 @dataclass(frozen=True, slots=True)
+class FoldFor(Request[Priced]):
+    """Folds a network that has been through all steps by FINN's own heuristic for a rate, and prices it."""
+
+    model: str  # `Estimated.model`
+    layers: tuple[tuple[str, str], ...]  # node -> layer
+    part: str
+    clock_ns: float
+    target_fps: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoldAs(Request[Priced]):
+    """Folds it as a folding file of FINN says, by FINN's own step for those, and prices it."""
+
+    model: str  # `Estimated.model`
+    layers: tuple[tuple[str, str], ...]  # node -> layer
+    part: str
+    file: str  # of JSON, with an entry for every node
+
+
+@dataclass(frozen=True, slots=True)
 class Estimated:
     """What FINN's steps made of a network."""
 
@@ -207,7 +228,8 @@ class Generate(Request[Generated]):
 
 KIND = "kind"  # beside the fields of a node of FINN
 KINDS: Mapping[str, type] = {  # of requests
-    kind.__name__: kind for kind in (Hello, Write, Execute, Estimate, Refold, BuildSteps, Boards, Generate)
+    kind.__name__: kind
+    for kind in (Hello, Write, Execute, Estimate, Refold, FoldFor, FoldAs, BuildSteps, Boards, Generate)
 }
 
 

@@ -9,7 +9,7 @@ from finn.transformation.fpgadataflow.templates import custom_zynq_shell_templat
 from finn.util.basic import alveo_part_map, pynq_part_map
 
 from hwdse.finn import messages
-from hwdse.finn_worker import folding, models, rtl, steps
+from hwdse.finn_worker import folding, models, own_folding, rtl, steps
 
 
 def hello(request: messages.Hello) -> messages.Versions:
@@ -32,6 +32,8 @@ HANDLERS: Mapping[type, Callable[[Any], object]] = {
     messages.Execute: models.execute,
     messages.Estimate: steps.estimate,
     messages.Refold: folding.refold,
+    messages.FoldFor: own_folding.fold_for,
+    messages.FoldAs: own_folding.fold_as,
     messages.BuildSteps: steps.build_steps,
     messages.Boards: boards,
     messages.Generate: rtl.generate,

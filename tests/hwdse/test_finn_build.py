@@ -14,6 +14,7 @@ from hwdse.finn import FinnError, builder, folding_file
 from hwdse.finn.messages import Board
 from hwdse.finn.reports import NetworkEstimate, NodeEstimate
 from hwdse.finn_folder import WITHOUT_VIVADO
+from hwdse.finn_foldings.choice import taken
 from hwdse.run import load
 from tests.hwdse.finn.fakes import real_environment
 from tests.hwdse.finn_results_files import NODE, leave
@@ -261,7 +262,7 @@ def test_what_is_no_build_for_finn(
             ("--device", "xc7z020"),
             "FINN builds for a board, which carries its device: give --board, not --device xc7z020",
         ),
-        (("--folding", "best"), "no folding 'best' for FINN; known: finn, design"),
+        (("--folding", "best"), "no folding 'best' for FINN; known: finn, exact, design"),
         (("--fps", "0"), "FINN folds for 1 or more images a second, not 0"),
         (("--images", "0"), "a build simulates at least 1 images, not 0"),
     ):
@@ -338,6 +339,20 @@ def test_windows_that_give_all_taps_at_once(tmp_path: Path) -> None:
     assert found.estimate.interval_cycles <= 256
     folding = folding_file.settings((tmp_path / "build" / "folding_config.json").read_text())
     assert folding["ConvolutionInputGenerator_rtl_0"]["parallel_window"] == 1
+
+
+@pytest.mark.slow  # half a minute
+def test_the_exact_folding(tmp_path: Path) -> None:
+    first, second = tmp_path / "finn", tmp_path / "exact"
+    for folder in (first, second):
+        folder.mkdir()
+    heuristic = built_of("digits-cnn", 20000, finn_build.FinnWish("ZCU104"), first).estimate
+    exact = built_of("digits-cnn", 20000, finn_build.FinnWish("ZCU104", folding="exact"), second).estimate
+    assert exact.interval_cycles <= heuristic.interval_cycles
+    assert all(ours <= theirs for ours, theirs in zip(taken(exact), taken(heuristic), strict=True))
+    assert taken(exact)[3] < taken(heuristic)[3]
+    page = (second / "build" / "README.md").read_text()
+    assert "exact: no more of any resource than by FINN's heuristic for 20,000 images a second, as fast" in page
 
 
 @pytest.mark.slow  # half a minute
