@@ -4,7 +4,7 @@
 
 The trained networks on the digits are quantised with the same integers everywhere (int2 to int8, weights by channel)
 and taken through FINN's steps, so that FINN has the widths of sums and thresholds from their weights; the cost model
-has the widest that the formats allow. Each network is folded for three paces. It prints what docs/finn.md says.
+has the widest that the formats allow. Each network is folded for three paces. It prints what docs/finn-cost.md says.
 """
 
 import csv

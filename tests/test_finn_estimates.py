@@ -13,7 +13,7 @@ from hwdse.finn_nodes import LabelSelect
 from tests.hwdse.finn.fakes import real_environment
 from tests.page_scripts import load
 
-PAGE = Path(__file__).parents[1] / "docs" / "finn.md"
+PAGE = Path(__file__).parents[1] / "docs" / "finn-cost.md"
 
 script = load("finn_estimates")
 

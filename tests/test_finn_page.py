@@ -1,4 +1,4 @@
-"""The numbers of `docs/finn.md` on what FINN leaves out are those that `hwdse calibrate --finn --fit-only` gives."""
+"""The numbers of `docs/finn-cost.md` on what FINN leaves out are those that `hwdse calibrate --finn --fit-only` gives."""
 
 from pathlib import Path
 from shutil import copy
@@ -7,7 +7,7 @@ from hwdse.calibration.command import DATA
 from hwdse.finn_rtl.campaign import TABLE
 from hwdse.finn_rtl.command import fit_only
 
-PAGE = Path(__file__).parents[1] / "docs" / "finn.md"
+PAGE = Path(__file__).parents[1] / "docs" / "finn-cost.md"
 HEAD = "| kind | units | LUT: half within |"
 
 
