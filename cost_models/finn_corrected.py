@@ -35,8 +35,9 @@ class FinnCorrected(Finn):
         return (
             f"No estimates of FINN's own for {target.name}: FINN+ 1.6.1 as hwdse corrects it. DSPs follow FINN's RTL; "
             f"LUTs and flip-flops of its units in RTL are {finn_corrected.summary()}. Units in HLS (matrix-vector "
-            "units below 4 bits, pools, adders, scales) are as FINN says, without flip-flops, and so are block RAM and "
-            "cycles; there are no queues and width converters."
+            "units below 4 bits, pools, adders, scales) are as FINN says, without flip-flops, and so are cycles and "
+            "block RAM, but for long vectors; there are no queues and width converters. LUTs of all families count as "
+            "those of UltraScale+, but for RAM."
         )
 
     def layer(self, layer: Layer, design: Design, target: FpgaTarget) -> LayerCost:
