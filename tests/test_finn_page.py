@@ -1,4 +1,4 @@
-"""The numbers of `docs/finn-cost.md` on what FINN leaves out are those that `hwdse calibrate --finn --fit-only` gives."""
+"""The numbers of `docs/finn-cost.md` on what FINN leaves out are those of `hwdse calibrate --finn --fit-only`."""
 
 from pathlib import Path
 from shutil import copy

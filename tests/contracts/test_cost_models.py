@@ -213,7 +213,7 @@ def test_a_network_with_what_it_refuses_is_refused(name: str, layer: str) -> Non
             model(name).cost(with_one, design("int4", "int4", FOLDING), target, clock_mhz=100)
 
 
-@pytest.mark.parametrize("name", INTEGER_ACTIVATIONS)
+@pytest.mark.parametrize("name", sorted(INTEGER_ACTIVATIONS))
 def test_minifloats_between_layers_are_refused(name: str) -> None:
     for target in claimed(name):
         with pytest.raises(ValueError, match=r"unlike ue2m2 at site '\w+' of layer 'conv'$"):
