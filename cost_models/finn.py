@@ -1,8 +1,8 @@
 """FINN's own estimates of the accelerator that it makes of a design, computed without FINN.
 
 `hwdse.finn_graph` says which nodes FINN+ 1.6.1 makes of a design, `hwdse.finn_pace` how they are folded, and
-`hwdse.finn_nodes` states FINN's formulas. Cycles, block RAMs, UltraRAMs and DSPs are those that FINN reports for that
-folding, exactly; LUTs too, but for the widths of sums and thresholds, which FINN takes from the values of a network and
+`hwdse.finn_nodes` states FINN's formulas. Cycles and DSPs are those that FINN reports for that folding, exactly. LUTs
+and block RAMs are too, but for the widths of sums and thresholds, which FINN takes from the values of a network and
 which are the widest that the formats allow here.
 
 FINN's numbers have gaps. A matrix-vector unit in RTL, which is one of 4 bits and more, counts no LUT; nor do
@@ -12,6 +12,7 @@ than 4. There are no flip-flops, queues and width converters in them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from hwdse import finn_graph, finn_pace
 from hwdse.cost import LayerCost, Resources, Term
@@ -27,8 +28,8 @@ FAMILIES = ("xc7", "xcup", "versal")
 WINDOW_LUTS = 300  # of a window generator, that are no memory
 
 UNCOUNTED = (
-    "matrix-vector units in RTL (from 4 bits up) and comparators of thresholds count 0 LUT, as do padding, pools and "
-    "adders; there are no flip-flops, queues and width converters"
+    "Matrix-vector units in RTL (from 4 bits up) and comparators of thresholds count 0 LUT, as do padding, pools and "
+    "adders; there are no flip-flops, queues and width converters."
 )
 
 
@@ -49,9 +50,9 @@ class Finn(CostModel):
         """What FINN's numbers are, and what is not in them."""
         return (
             f"Estimates of FINN+ 1.6.1 for {target.name}, uncalibrated: its formulas, restated and tested equal. "
-            f"Sums and thresholds are as wide as their formats allow, where FINN takes the width from weights, so that "
-            f"FINN says fewer LUTs. {UNCOUNTED[0].upper()}{UNCOUNTED[1:]}. Latency is the sum of cycles on the longest "
-            f"path, as FINN has it."
+            "Sums and thresholds are as wide as their formats allow, where FINN takes the width from weights: it says "
+            "fewer LUTs, and block RAMs for some thresholds. "
+            f"{UNCOUNTED} Latency is the sum of cycles on the longest path, as FINN has it."
         )
 
     def layer(self, layer: Layer, design: Design, target: FpgaTarget) -> LayerCost:
@@ -67,8 +68,7 @@ class Finn(CostModel):
 
     def placed(self, workload: Workload, design: Design, target: FpgaTarget) -> tuple[Placed, ...]:
         """The nodes that the price is the price of, each after those that it reads; ValueError as for the price."""
-        placed = finn_graph.graph(workload, design, _dsp(target))
-        return finn_pace.folded(placed, workload.layers, dict(design.folding))
+        return _placed(workload, design, _dsp(target))
 
     def latency(self, workload: Workload, design: Design, target: FpgaTarget, layers: Sequence[LayerCost]) -> int:
         """FINN's: the sum of cycles on the longest path."""
@@ -93,6 +93,11 @@ class Finn(CostModel):
             None if unit is None else Folding(unit.pe, unit.simd),
             None if unit is None else unit.accumulator_bits,
         )
+
+
+@lru_cache(maxsize=64)
+def _placed(workload: Workload, design: Design, dsp: Dsp) -> tuple[Placed, ...]:
+    return finn_pace.folded(finn_graph.graph(workload, design, dsp), workload.layers, dict(design.folding))
 
 
 def _dsp(target: FpgaTarget) -> Dsp:

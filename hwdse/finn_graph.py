@@ -2,8 +2,7 @@
 
 It is what `hwdse.finn_worker` and FINN+ 1.6.1 make of a QONNX file of the design (`hwdse.qonnx`): padding and a window
 generator before a convolution, a matrix-vector unit in RTL or HLS, thresholds behind it; copies of a stream that two
-layers read; an adder and thresholds where two streams meet; a scale and a bias behind the last layer. A tensor that is
-not named after its layer is behind a ReLU, since a QONNX file has no other function.
+layers read; an adder and thresholds where two streams meet; a scale and a bias behind the last layer.
 """
 
 from collections import Counter
@@ -15,7 +14,6 @@ from hwdse import finn_types, finn_units
 from hwdse.design import Design, Quantizer
 from hwdse.finn_nodes import Dsp, DuplicateStreams, FMPadding, GlobalAccPool, Node, Pool
 from hwdse.finn_types import Integer, Weights
-from hwdse.formats import IntFormat
 from hwdse.workload import OUTSIDE, Kind, Layer, Workload
 
 SHORTCUT = Weights(1, 1, True)  # of the identity convolution of a shortcut: ones and zeros
@@ -89,7 +87,6 @@ class _Builder:
         self.placed: list[Placed] = []
         self._dsp = dsp
         self._weights, self._sites = dict(design.weights), dict(design.activations)
-        self._own = {site.name: site.tensors for site in workload.sites}
         self._streams: dict[str, _Stream] = {}  # by layer; the input of the network by its site
         self._sources = sources(workload)
         self._reads = Counter(source for found in self._sources.values() for source in found if copies)
@@ -136,25 +133,23 @@ class _Builder:
         quantizer = self._sites.get(site)
         if quantizer is None:
             raise ValueError(f"layer {layer.name!r} has no activation quantizer at site {site!r}")
-        if not isinstance(quantizer.format, IntFormat) or quantizer.granularity != "tensor":
-            rule = "FINN maps activations that are integers with one scale"
+        if quantizer.format.exponent or quantizer.format.bits == 1 or quantizer.granularity != "tensor":
+            rule = "activations of FINN are integers of 2 bits and more with one scale"
             raise ValueError(f"{rule}, unlike {quantizer.name} at site {site!r} of layer {layer.name!r}")
         return finn_types.activation(quantizer, relu)
 
     # ---- layers ------------------------------------------------------------------------------
 
     def _product(self, layer: Layer, stream: _Stream) -> _Stream:
-        weights, inputs = Weights.of(self._quantizer(layer)), stream.integer
-        sums = finn_types.sums(layer.dot, weights, inputs)
+        weights = Weights.of(self._quantizer(layer))
+        sums = finn_types.sums(layer.dot, weights, stream.integer)
         if layer.kind is Kind.CONV:
             stream = self._window(layer, stream, depthwise=layer.depthwise)
-        return self._unit(layer, stream, weights, inputs, sums)
+        return self._unit(layer, stream, weights, sums)
 
-    def _unit(
-        self, layer: Layer, stream: _Stream, weights: Weights, inputs: Integer, sums: Integer, role: str = "unit"
-    ) -> _Stream:
+    def _unit(self, layer: Layer, stream: _Stream, weights: Weights, sums: Integer, role: str = "unit") -> _Stream:
         make = finn_units.channelwise if layer.depthwise else finn_units.matrix
-        node = make(layer, weights, inputs, sums, self._dsp)
+        node = make(layer, weights, stream.integer, sums, self._dsp)
         return self._put(layer, role, node, stream, shape=layer.out_shape, integer=sums)
 
     def _quantizer(self, layer: Layer) -> Quantizer:
@@ -212,7 +207,7 @@ class _Builder:
         taken = self._put(
             layer, "shortcut window", finn_units.window(conv, stream.shape, stream.integer, depthwise=False), stream
         )
-        return self._unit(conv, taken, SHORTCUT, stream.integer, stream.integer, "shortcut")
+        return self._unit(conv, taken, SHORTCUT, stream.integer, "shortcut")
 
     def _end(self, layer: Layer, stream: _Stream) -> _Stream:
         """Thresholds, or a scale and a bias behind the last layer."""
@@ -220,8 +215,7 @@ class _Builder:
             raise ValueError(f"FINN quantises a result once, unlike that of layer {layer.name!r}")
         if layer.outputs:
             (site,) = layer.outputs
-            own = self._own.get(site, (layer.name,))
-            integer = self._integer(layer, site, relu=layer.name not in own)
+            integer = self._integer(layer, site, relu=layer.relu)
             node = finn_units.thresholds(layer, stream.integer, integer)
             return self._put(layer, "thresholds", node, stream, integer=integer)
         shape = (1, *layer.out_shape[1:], layer.rows)

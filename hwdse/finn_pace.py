@@ -2,28 +2,28 @@
 
 FINN's own folding (set_folding.py) gives each node the least PE or SIMD with which it meets a rate. Here the rate is
 that of the slowest layer as the design folds it, and a unit with weights has the design's own PE and SIMD. Where FINN
-has no such unit, a convolution of each channel with several taps of a few channels, it gets the least that is as fast.
+has no such unit (several taps of some channels where each is convolved on its own, few of many terms in HLS), it gets
+the least that is as fast.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from functools import cache
 
 from hwdse.design import Folding
 from hwdse.finn_graph import Placed
-from hwdse.finn_nodes import ConvolutionInputGenerator, Node, Pool, VvauHls, VvauRtl
+from hwdse.finn_nodes import ConvolutionInputGenerator, MvauHls, Node, Pool, VvauHls, VvauRtl
 from hwdse.folding import check, cycles
 from hwdse.workload import WITH_WEIGHTS, Layer
 
-Some = TypeVar("Some", bound=Node)
-
 
 def folded(placed: Sequence[Placed], layers: Sequence[Layer], folding: Mapping[str, Folding]) -> tuple[Placed, ...]:
-    """`placed`, which are all nodes of `layers`, with PE and SIMD; ValueError names a layer without a folding."""
+    """`placed`, which are all nodes of `layers`, with PE and SIMD; ValueError names a layer that has no folding."""
     units = {one.name: _as_told(one, folding) for one in placed if one.role == "unit"}
     pace = max(_demanded(layer, units, folding) for layer in layers)
     told = [replace(one, node=units.get(one.name, one.node)) for one in placed]
-    done = {one.name: one for layer in layers for one in _paced([x for x in told if x.layer == layer.name], pace)}
+    own = {layer.name: [one for one in told if one.layer == layer.name] for layer in layers}
+    done = {one.name: one for nodes in own.values() for one in _paced(nodes, pace)}
     return tuple(done[one.name] for one in placed)
 
 
@@ -45,9 +45,21 @@ def _as_told(one: Placed, folding: Mapping[str, Folding]) -> Node:
         node = one.node.with_folding(told.pe, told.simd)
     except ValueError as error:
         raise ValueError(f"{error}, in layer {one.layer!r}") from None
-    if not isinstance(node, VvauHls | VvauRtl) or node.problem is None:
-        return node
-    return next(least for least in _unfoldings(node) if least.cycles <= node.cycles)
+    found = next((least for least in _buildable(node) if least.cycles <= node.cycles), None)
+    if found is None:
+        raise ValueError(f"{node.problem}, in layer {one.layer!r}")
+    return found
+
+
+def _buildable(node: Node) -> Iterator[Node]:
+    """The node, or instead of it those that FINN can build, smallest first."""
+    if node.problem is None:
+        yield node
+    elif isinstance(node, VvauHls | VvauRtl):
+        yield from _unfoldings(node)
+    elif isinstance(node, MvauHls):
+        wider = (node.with_folding(simd=simd) for simd in divisors(node.mw) if simd > node.simd)
+        yield from (one for one in wider if one.problem is None)
 
 
 def _unfoldings(node: VvauHls | VvauRtl) -> Iterator[VvauHls | VvauRtl]:
@@ -70,6 +82,7 @@ def _by_channel(node: Node) -> bool:
     return isinstance(node, ConvolutionInputGenerator) and node.depthwise
 
 
+@cache
 def _together(window: Node, reader: Node, pace: int) -> tuple[Node, Node]:
     """Both with as many channels at once as the slower one needs, and no fewer than the reader has."""
     assert isinstance(window, ConvolutionInputGenerator)
@@ -84,18 +97,20 @@ def _together(window: Node, reader: Node, pace: int) -> tuple[Node, Node]:
     return window.with_folding(simd=wide), reader.with_folding(pe=wide)
 
 
-def _least(node: Some, pace: int) -> Some:
+@cache
+def _least(node: Node, pace: int) -> Node:
     """With the least PE or SIMD that keeps `pace`, or all of it; a window then comes at once."""
     name, whole = ("pe", node.pe_of) if node.pe_of is not None else ("simd", node.simd_of)
     if whole is None:
         return node
-    options = [node.with_folding(**{name: part}) for part in divisors(whole)]
-    found = next((option for option in options if option.cycles <= pace), options[-1])
+    options = (node.with_folding(**{name: part}) for part in divisors(whole))
+    found = next((option for option in options if option.cycles <= pace), None) or node.with_folding(**{name: whole})
     if isinstance(found, ConvolutionInputGenerator) and found.cycles > pace:
         return replace(found, parallel_window=True)
     return found
 
 
-def divisors(whole: int) -> list[int]:
+@cache
+def divisors(whole: int) -> tuple[int, ...]:
     """In order."""
-    return [part for part in range(1, whole + 1) if whole % part == 0]
+    return tuple(part for part in range(1, whole + 1) if whole % part == 0)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from hwdse.design import Quantizer
-from hwdse.formats import IntFormat, limits
+from hwdse.formats import limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,8 @@ class Weights:
         low, high = limits(quantizer.format, quantizer.narrow)
         least = quantizer.format.lsb
         largest = int(max(-low, high) / least)
-        bits = quantizer.format.bits if isinstance(quantizer.format, IntFormat) else 1 + largest.bit_length()
+        alike = quantizer.format.exponent == 0 and quantizer.format.bits > 1  # an integer; -1 and 1 take two bits
+        bits = quantizer.format.bits if alike else 1 + largest.bit_length()
         return cls(bits, largest, -low <= high)
 
 

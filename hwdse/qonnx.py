@@ -21,11 +21,10 @@ from hwdse.brevitas_layers import value
 from hwdse.design import Design, Quantizer
 from hwdse.formats import FloatFormat, IntFormat
 from hwdse.onnx_graph import Array, Graph, Grid, LayerGrids, Node, Setting
-from hwdse.operators import ADDS
+from hwdse.operators import ADDS, RELUS
 from hwdse.quantize import Bench
 from hwdse.trace import target_of, tensors
 
-RELUS = {nn.ReLU, F.relu, torch.relu, "relu", "relu_"}
 FLATTENS = {nn.Flatten, torch.flatten, "flatten"}
 NOTHING = {nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d}  # in evaluation mode
 EVERY = slice(None)

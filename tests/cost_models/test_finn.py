@@ -79,18 +79,16 @@ UNREAD = ("multiplier", "right_shape", "right_bits")
 
 
 def assert_luts(unit: Unit, one: Placed) -> None:
-    """The worst case, and no absurd one: a sum of 8 bits may have 5; docs/finn_estimates.py measures it."""
+    """The worst case, and no absurd one: thresholds on sums of 10 bits may have 4; docs/finn_estimates.py has more."""
     if one.role == "thresholds" and unit.bram18s:
         return  # they happen to have 9 or 18 bits, so that FINN stores them in block RAM
-    assert unit.luts <= one.node.luts <= (2 if one.role == "thresholds" else 1.05) * unit.luts
+    assert unit.luts <= one.node.luts <= (3 if one.role == "thresholds" else 1.05) * unit.luts
 
 
 @pytest.mark.parametrize(
     ("name", "weights", "activations"),
     [
         ("mlp", "int2", "int2"),
-        ("mlp", "int4", "int4"),
-        ("mlp", "int8:channel", "int5"),
         ("cnn", "int3:channel", "int6"),
         ("cnn", "int8", "int4"),
     ],
@@ -249,7 +247,7 @@ def test_three_bits_may_cost_more_than_four() -> None:
     folding = {"linear": Folding(10, 32)}
     luts = [Finn().cost(workload, design(f"int{bits}", "int4", folding), TARGET, 100).area.luts for bits in (3, 4)]
     assert luts[0] > luts[1] == 0
-    assert "count 0 LUT" in Finn().calibration(TARGET).replace("Matrix", "matrix")
+    assert "Matrix-vector units in RTL (from 4 bits up) and" in Finn().calibration(TARGET)
 
 
 @pytest.mark.parametrize("device", ["xczu3eg", "xc7z020", "vck190", "u250", "xczu7ev"])
@@ -269,6 +267,16 @@ def test_a_design_without_a_folding() -> None:
         Finn().cost(workload, design("int4", "int4", {}), TARGET, 100)
     with pytest.raises(ValueError, match=r"^PE of MVAU_rtl divides 10, unlike 3, in layer 'linear'$"):
         Finn().cost(workload, design("int4", "int4", {"linear": Folding(3, 1)}), TARGET, 100)
+
+
+def test_a_unit_that_hls_does_not_take() -> None:
+    wide = replace(LINEAR, dot=4096, rows=64, in_shape=(4096,), out_shape=(64,))
+    workload = replace(ALL_KINDS, layers=(wide,))
+    with pytest.raises(ValueError, match=r"^HLS takes words of 8191 bits at most, not 12288, in layer 'linear'$"):
+        Finn().cost(workload, design("int3", "int4", {"linear": Folding(64, 64)}), TARGET, 100)
+    few = Finn().cost(workload, design("int3", "int4", {"linear": Folding(64, 2)}), TARGET, 100)
+    assert few.layers[0].folding == Folding(64, 4), "it takes SIMD from MW / 1024 on"
+    assert Finn().cost(workload, design("int4", "int4", {"linear": Folding(64, 64)}), TARGET, 100).area.dsps == 1024
 
 
 def test_networks_that_are_not_the_same_are_no_pairs() -> None:

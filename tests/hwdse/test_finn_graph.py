@@ -11,10 +11,10 @@ from hwdse.workload import Kind, Layer, Site, Workload
 from tests.cost_models.workloads import ADD, ALL_KINDS, AVG_POOL, CONV, GROUPED, LINEAR, MATMUL, conv, design
 
 RESIDUAL = (
-    conv("stem", "image", ("a",), (3, 16), 8),
-    conv("one", "a", ("b",), (16, 16), 8),
+    replace(conv("stem", "image", ("a",), (3, 16), 8), relu=True),
+    replace(conv("one", "a", ("b",), (16, 16), 8), relu=True),
     conv("two", "b", ("a",), (16, 16), 8),
-    replace(ADD, name="add", inputs=("a", "a"), outputs=("c",), rows=16, positions=64, out_shape=(16, 8, 8)),
+    replace(ADD, name="add", inputs=("a", "a"), outputs=("c",), rows=16, positions=64, out_shape=(16, 8, 8), relu=True),
     replace(LINEAR, inputs=("c",), dot=1024, in_shape=(1024,)),
 )
 SITES = (
@@ -131,8 +131,12 @@ def test_what_finn_has_no_unit_for(layer: Layer, rule: str) -> None:
 @pytest.mark.parametrize(
     ("weights", "activations", "rule"),
     [
-        ("int4", "ue2m2", "FINN maps activations that are integers with one scale, unlike ue2m2 at site 'image' .*"),
-        ("int4", "int4:channel", "FINN maps activations that are integers .*, unlike int4:channel at site 'image' .*"),
+        (
+            "int4",
+            "ue2m2",
+            "activations of FINN are integers of 2 bits and more with one scale, unlike ue2m2 at site 'image' .*",
+        ),
+        ("int4", "int4:channel", "activations of FINN are integers .*, unlike int4:channel at site 'image' .*"),
         ("int4:group16", "int4", "FINN has a scale per tensor or channel, unlike int4:group16 of layer 'conv'"),
     ],
 )

@@ -69,7 +69,6 @@ def _middle(whole: int) -> int:
 @pytest.mark.parametrize(
     ("name", "weights", "activations"),
     [
-        ("mlp", "int4", "int8"),
         ("mlp", "int3:channel", "int2"),
         ("cnn", "int4:channel", "int4"),
         ("cnn", "int2", "int8"),
