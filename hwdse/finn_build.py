@@ -5,7 +5,7 @@ What needs a tool of AMD remains, and is said; everything before it is checked, 
 
 import os
 import sys
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +24,6 @@ from hwdse.finn import Environment, FinnError, boards, builder, folding_file, re
 from hwdse.finn.estimates import SECONDS, Wish, fold_as, refold
 from hwdse.finn.messages import Board, BuildSteps, Estimated, Folded, Hello, Priced, Versions
 from hwdse.finn.process import Worker
-from hwdse.finn.reports import NetworkEstimate, NodeEstimate
 from hwdse.finn_estimate import Verified
 from hwdse.finn_folder import MODEL, WITHOUT_VIVADO, Delivered
 from hwdse.finn_foldings import variants
@@ -81,7 +80,7 @@ def verify(folder: Path) -> tables.Table:
         _copy(folder, copied)
         found = builder.estimate(_environment(), copied, WITHOUT_VIVADO, images)
     try:
-        check_estimate(found, manifest.estimate)
+        finn_folder.check_estimate(found, manifest.estimate)
     except FinnError as error:
         raise ArtifactError(f"the build in {folder} is not what its manifest says: {error}") from None
     note = f"FINN verified {images} images again, and its estimates are those of the manifest, node by node"
@@ -120,7 +119,7 @@ def _made(
     _write(staged, given)
     _say("FINN's own builder runs the estimate part of the folder")
     estimated = builder.estimate(worker.environment, staged, WITHOUT_VIVADO, len(images))
-    check_estimate(estimated, delivered.priced)
+    finn_folder.check_estimate(estimated, delivered.priced)
     output = staged / builder.OUTPUT
     told = {f"{ESTIMATE}/{Path(name).name}": (output / name).read_bytes() for name in reports.ESTIMATES}
     told["README.md"] = finn_folder.readme(delivered, len(images))
@@ -217,34 +216,6 @@ def _verification(
 
 def _entering(model: fx.GraphModule, images: Tensor) -> NDArray[np.float32]:
     return np.asarray(qonnx.input_codes(model, images).numpy(), np.float32)
-
-
-def check_estimate(found: NetworkEstimate, priced: Priced) -> None:
-    """FinnError unless FINN's builder says of every node what was estimated of it before."""
-    wanted = tuple(
-        NodeEstimate(unit.folded.node, unit.cycles, unit.luts, unit.bram18s, unit.urams, unit.dsps)
-        for unit in priced.units
-    )
-    if [one.node for one in found.nodes] != [one.node for one in wanted]:
-        raise FinnError(f"FINN's builder makes {_names(found.nodes)}, not {_names(wanted)}")
-    for one, two in zip(found.nodes, wanted, strict=True):
-        _check_equal(repr(one.node), one, two)
-    _check_equal("the network", replace(found, nodes=()), _of_network(priced))
-
-
-def _of_network(priced: Priced) -> NetworkEstimate:
-    return NetworkEstimate((), priced.interval_cycles, priced.latency_cycles)
-
-
-def _check_equal(what: str, found: NodeEstimate | NetworkEstimate, wanted: NodeEstimate | NetworkEstimate) -> None:
-    for field in fields(found):
-        one, two = getattr(found, field.name), getattr(wanted, field.name)
-        if one != two:
-            raise FinnError(f"FINN's builder says {field.name} = {one} of {what}, not {two}")
-
-
-def _names(nodes: tuple[NodeEstimate, ...]) -> str:
-    return ", ".join(one.node for one in nodes) or "nothing"
 
 
 # ---- folders -------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ Equal designs are equal bytes: there is no clock in them and no path of a machin
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib.metadata import version
 from importlib.resources import files
 from io import BytesIO
@@ -18,8 +18,9 @@ from hwdse.artifact import DESIGN
 from hwdse.delivery import ArtifactError, Manifest, check_files, said
 from hwdse.design import Design
 from hwdse.finn import folding_file, messages
-from hwdse.finn.environment import REQUIREMENTS, requirements
+from hwdse.finn.environment import REQUIREMENTS, FinnError, requirements
 from hwdse.finn.messages import Board, Priced, Versions
+from hwdse.finn.reports import NetworkEstimate, NodeEstimate
 from hwdse.target import devices, fpga
 
 FLOW, MODEL = "finn", "model.onnx"
@@ -141,6 +142,37 @@ def die(part: str) -> str:
     """`xczu3eg` of `xczu3eg-sbva484-1-e`; in a name of 7 series the package follows without a hyphen."""
     first = part.split("-")[0]
     return first[: len("xc7z020")] if first.startswith("xc7") else first
+
+
+def check_estimate(found: NetworkEstimate, priced: Priced) -> None:
+    """FinnError unless FINN's builder says of every node what was estimated of it before."""
+    wanted = tuple(
+        NodeEstimate(unit.folded.node, unit.cycles, unit.luts, unit.bram18s, unit.urams, unit.dsps)
+        for unit in priced.units
+    )
+    if [one.node for one in found.nodes] != [one.node for one in wanted]:
+        raise FinnError(f"FINN's builder makes {_names(found.nodes)}, not {_names(wanted)}")
+    for one, two in zip(found.nodes, wanted, strict=True):
+        _check_equal(repr(one.node), one, two)
+    _check_equal("the network", replace(found, nodes=()), _of_network(priced))
+
+
+def _of_network(priced: Priced) -> NetworkEstimate:
+    return NetworkEstimate((), priced.interval_cycles, priced.latency_cycles)
+
+
+def _check_equal(what: str, found: NodeEstimate | NetworkEstimate, wanted: NodeEstimate | NetworkEstimate) -> None:
+    for field in fields(found):
+        one, two = getattr(found, field.name), getattr(wanted, field.name)
+        if one != two:
+            raise FinnError(f"FINN's builder says {field.name} = {one} of {what}, not {two}")
+
+
+def _names(nodes: tuple[NodeEstimate, ...]) -> str:
+    return ", ".join(one.node for one in nodes) or "nothing"
+
+
+# ---- words ---------------------------------------------------------------------------------------
 
 
 def _words(of: Delivered) -> dict[str, object]:

@@ -4,7 +4,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from hwdse import finn_build, finn_folder, finn_results, study, tables
+from hwdse import finn_folder, finn_results, study, tables
 from hwdse import run as runs
 from hwdse.cost import FpgaCost, Resources
 from hwdse.evaluation import Built
@@ -31,7 +31,7 @@ def import_(folder: Path, run: Path | None) -> tables.Table:
         raise FinnError(f"{folder} was made from the run in {path}, which is not there: name it with --run")
     result = runs.load(path)
     trial = _trial(result, manifest, path)
-    finn_build.check_estimate(reports.estimates(output), manifest.estimate)
+    finn_folder.check_estimate(reports.estimates(output), manifest.estimate)
     results = finn_results.read(output, manifest)
     measured = finn_results.cost(results, manifest)
     seconds = () if results.seconds is None else (("FINN", results.seconds),)

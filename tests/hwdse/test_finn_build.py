@@ -288,7 +288,7 @@ def test_an_estimate_is_another_one_where_anything_differs(built: Path) -> None:
         for unit in priced.units
     )
     same, dsps = NetworkEstimate(nodes, priced.interval_cycles, priced.latency_cycles), nodes[0].dsps
-    finn_build.check_estimate(same, priced)
+    finn_folder.check_estimate(same, priced)
     most, all_of_them = ", ".join((*NODES[1:], *ENDS)), ", ".join((*NODES, *ENDS))
     for other, said in (
         (
@@ -303,7 +303,7 @@ def test_an_estimate_is_another_one_where_anything_differs(built: Path) -> None:
         ),
     ):
         with pytest.raises(FinnError, match=f"^{re.escape(said)}$"):
-            finn_build.check_estimate(other, priced)
+            finn_folder.check_estimate(other, priced)
 
 
 def test_a_layer_that_no_file_can_say_is_named_before_finn_runs() -> None:
