@@ -80,9 +80,6 @@ SENTENCES = {
     (*NETWORK, "--out", "x.json"): (
         "FINN's file has the names of FINN's nodes, so that --out is for a design of a run"
     ),
-    (*NETWORK, "--activations", "ue2m1"): (
-        "FINN maps activations that are integers with one scale, unlike ue2m1 at site 'input' of layer 'fc1'"
-    ),
     (*NETWORK[:-1], "ecp5_25f"): "FINN is for devices of AMD, unlike ecp5_25f",
 }
 
