@@ -278,7 +278,7 @@ def test_a_format_that_finn_does_not_map_is_named_before_finn_runs(
     monkeypatch.setattr("hwdse.finn.process.Worker._start", lambda self: pytest.fail("FINN was started"))
     (floats,) = {str(trial.number) for trial in load(finished).trials} - {integers}
     asked = ("build", str(finished), floats, "--flow", "finn", "--board", "Pynq-Z1", "--out", str(tmp_path / "x"))
-    assert refused(capsys, *asked) == "hwdse: FINN maps integers, unlike the weights e2m1:channel of 'fc1'"
+    assert refused(capsys, *asked) == "hwdse: FINN maps activations in integers, unlike ue2m2 of 'input'"
 
 
 def test_an_estimate_is_another_one_where_anything_differs(built: Path) -> None:
