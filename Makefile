@@ -70,7 +70,7 @@ lint: setup
 	@$(BIN)/mypy --strict --no-error-summary
 	@echo "lint: ruff and mypy --strict find nothing"
 
-bench: setup
+bench: setup finn
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
 
 clean:

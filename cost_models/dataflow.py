@@ -136,7 +136,7 @@ def _weight(layer: Layer, design: Design) -> Quantizer:
     quantizer = dict(design.weights).get(layer.name)
     if quantizer is None:
         raise ValueError(f"layer {layer.name!r} has no weight quantizer")
-    return _without_groups(layer, quantizer)
+    return _priced(layer, quantizer)
 
 
 def _activations(layer: Layer, sites: tuple[str, ...], design: Design) -> tuple[Quantizer, ...]:
@@ -144,14 +144,16 @@ def _activations(layer: Layer, sites: tuple[str, ...], design: Design) -> tuple[
     for site in sites:
         if site not in known:
             raise ValueError(f"layer {layer.name!r} has no activation quantizer at site {site!r}")
-        if _without_groups(layer, known[site]).granularity != "tensor":
+        if _priced(layer, known[site]).granularity != "tensor":
             raise ValueError(f"activations share one scale, but layer {layer.name!r} has {known[site].name!r}")
     return tuple(known[site] for site in sites)
 
 
-def _without_groups(layer: Layer, quantizer: Quantizer) -> Quantizer:
+def _priced(layer: Layer, quantizer: Quantizer) -> Quantizer:
     if quantizer.group is not None:
         raise ValueError(f"MX groups have no FPGA price yet, but layer {layer.name!r} has {quantizer.name!r}")
+    if quantizer.format.bits == 1:
+        raise ValueError(f"single bits have no price, but layer {layer.name!r} has {quantizer.name!r}")
     return quantizer
 
 

@@ -10,7 +10,6 @@ are kept in a cache, and the page and its table are written when all of them are
 
 import argparse
 import csv
-import re
 import subprocess
 import sys
 import zipfile
@@ -25,6 +24,9 @@ from jinja2 import Environment, StrictUndefined
 
 from hwdse.build import BuildError, BuildPlan, run_all
 from hwdse.design import Folding
+from hwdse.finn_rtl import plans as plans_of_finn
+from hwdse.finn_rtl.sources import VERSION, changed
+from hwdse.finn_rtl.tops import KINDS, Files
 from hwdse.flows.yosys import Yosys
 from hwdse.formats import Format, IntFormat, parse
 from hwdse.matrix_vector import MatrixVector
@@ -125,11 +127,12 @@ def plans(sources: Mapping[str, bytes]) -> Iterator[tuple[Row, BuildPlan]]:
         if folding in CODED and memory == "bram":  # a memory of the same bits in LUTs is no other
             codes = _plan(_in_luts(parse(f"e1m{weight - 2}"), parse(f"e1m{activation - 2}"), folding, memory))
             yield Row("hwdse-e1m", *point), codes
+    rtl = finn_rtl(sources)
     for weight, activation, folding in DSP_POINTS:
         unit = _in_dsps(weight, activation, folding)
         point = ("dsp", weight, activation, folding.pe, folding.simd, "stream", 0)
         yield Row("hwdse", *point), _plan(Netlist.of(unit.unit()))
-        yield Row("finn-rtl", *point), finn_plan(unit, sources)
+        yield Row("finn-rtl", *point), finn_plan(unit, rtl)
 
 
 def _plan(netlist: Netlist) -> BuildPlan:
@@ -151,93 +154,33 @@ def _in_dsps(weight_bits: int, activation_bits: int, folding: Folding) -> Matrix
 
 # ---- FINN's RTL ----------------------------------------------------------------------------------
 
-FINN = "finn-plus==1.6.1"
-FINN_FILES = ("mvu_pkg.sv", "add_multi.sv", "replay_buffer.sv", "mvu.sv", "mvu_vvu_axi.sv")
-FINN_DIGEST = "8410162877bc5d0b"  # of the files above
-
-# The library that declares DSP48E2, which FINN's RTL has as a primitive, leaves out most of its parameters: yosys
-# only counts it. The watch on the DSP's start-up is for simulation, in an `initial` with a delay.
-_READ = """read_verilog -lib -specify +/xilinx/cells_sim.v
-read_verilog -lib +/xilinx/cells_xtra.v
-read_slang --top top -Wno-undefined-param-override --ignore-initial --ignore-timing --ignore-assertions \
---allow-use-before-declare {files}"""
-
-# A LUT6 with two outputs, which FINN's RTL has as a primitive, as the two LUTs of one site that are counted.
-_SPLIT = b"""module LUT6_2 #(parameter [63:0] INIT = 0) (output O6, O5, input I0, I1, I2, I3, I4, I5);
-  LUT6 #(.INIT(INIT)) six (.O(O6), .I0(I0), .I1(I1), .I2(I2), .I3(I3), .I4(I4), .I5(I5));
-  LUT5 #(.INIT(INIT[31:0])) five (.O(O5), .I0(I0), .I1(I1), .I2(I2), .I3(I3), .I4(I4));
-endmodule
-"""
-
-_TOP = """module top (
-  input logic ap_clk, input logic ap_rst_n,
-  input logic [{weights}:0] s_axis_weights_tdata, input logic s_axis_weights_tvalid, output logic s_axis_weights_tready,
-  input logic [{inputs}:0] s_axis_input_tdata, input logic s_axis_input_tvalid, output logic s_axis_input_tready,
-  output logic [{outputs}:0] m_axis_output_tdata, output logic m_axis_output_tvalid, input logic m_axis_output_tready
-);
-  mvu_vvu_axi #({parameters}) mvu (.ap_clk2x(1'b0), .*);
-endmodule
-"""
+FINN = f"finn-plus=={VERSION}"
+FINN_FILES = KINDS["finn_mvu"].files
+FINN_DIGEST = "91b707d812bf8243"  # of the files above, before they are changed
 
 
-def finn_plan(unit: MatrixVector, sources: Mapping[str, bytes]) -> BuildPlan:
-    """The run of FINN's RTL that computes what `unit` does: its own files, read by yosys-slang, and then our script."""
-    ours = _plan(Netlist.of(unit.unit()))
-    script = dict(ours.files)["synth.ys"].decode()
-    same = script[script.index("hierarchy -check -top top") :]
-    same = same.replace("delete t:$scopeinfo", "techmap -map split.v\ndelete t:$scopeinfo")
-    read = _READ.format(files=" ".join((*FINN_FILES, "top.sv")))
-    generated = {"top.sv": _finn_top(unit).encode(), "split.v": _SPLIT, "synth.ys": f"{read}\n{same}".encode()}
-    patched = {
-        "add_multi.sv": hoisted(sources["add_multi.sv"].decode()).encode(),
-        "mvu_vvu_axi.sv": queued(sources["mvu_vvu_axi.sv"].decode()).encode(),
-    }
-    files = {**sources, **patched, **generated, "family": dict(ours.files)["family"]}
-    return BuildPlan(tuple(files.items()), ours.commands, ours.tools, ours.results)
+def finn_plan(unit: MatrixVector, rtl: Files) -> BuildPlan:
+    """The run of FINN's RTL that computes what `unit` does, mapped by the same commands."""
+    parameters = finn_parameters(unit)
+    return plans_of_finn.plan(plans_of_finn.Unit(DEVICE.name, "finn_mvu", tuple(parameters.items())), rtl, DEVICE)
 
 
-def hoisted(text: str) -> str:
-    """FINN's `add_multi.sv` with its constant function before the generate block that it is in: yosys-slang's rule."""
-    start, end = text.index("typedef int unsigned  leaf_load_t"), text.index("localparam leaf_load_t")
-    before = text.index("localparam int unsigned  L ")
-    return text[:before] + text[start:end] + text[before:start] + text[end:]
+def finn_parameters(unit: MatrixVector) -> dict[str, int]:
+    """Of FINN's RTL."""
+    parameters = {"VERSION": 2, "W": unit.weight.bits, "A": unit.activation.bits, "ACC": unit.sum_bits}  # 2: DSP48E2
+    parameters |= {"PE": unit.folding.pe, "SIMD": unit.folding.simd, "MW": unit.dot, "MH": unit.rows}
+    return parameters | {"NARROW": int(unit.narrow[0]), "SIGNED": int(unit.activation.signed)}
 
 
-# What FINN's RTL asks for with SHREG_EXTRACT and yosys does not find behind its multiplexer.
-_QUEUE = """output_t  tap;
-uwire [3:0]  at = OPtr[$left(OPtr)-1:0];
-for (genvar i = 0; i < PE * ACCU_WIDTH; i++) begin : queue
-  SRL16E bits (.CLK(ap_clk), .CE(ovld), .D(odat[i / ACCU_WIDTH][i % ACCU_WIDTH]),
-      .A0(at[0]), .A1(at[1]), .A2(at[2]), .A3(at[3]), .Q(tap[i / ACCU_WIDTH][i % ACCU_WIDTH]));
-end
-"""
-
-
-def queued(text: str) -> str:
-    """FINN's `mvu_vvu_axi.sv` with its output queue as shift registers, one LUT a bit."""
-    text = re.sub(r"output_t  OBuf\[.*?\];", lambda _: _QUEUE, text, count=1)
-    text = re.sub(r"if\(ovld\)  OBuf <= .*?;", "", text, count=1)
-    return re.sub(r"OBuf\[OPtr\[.*?\]\]", "tap", text, count=1)
-
-
-def _finn_top(unit: MatrixVector) -> str:
-    """FINN's unit with its parameters, and streams of whole bytes."""
-    pe, simd, weight, activation = unit.folding.pe, unit.folding.simd, unit.weight.bits, unit.activation.bits
-    parameters = {"IS_MVU": 1, "VERSION": 2, "MW": unit.dot, "MH": unit.rows, "PE": pe, "SIMD": simd}  # 2: DSP48E2
-    parameters |= {"WEIGHT_WIDTH": weight, "ACTIVATION_WIDTH": activation, "ACCU_WIDTH": unit.sum_bits}
-    parameters |= {"NARROW_WEIGHTS": int(unit.narrow[0]), "SIGNED_ACTIVATIONS": int(unit.activation.signed)}
-    bits = {"weights": pe * simd * weight, "inputs": simd * activation, "outputs": pe * unit.sum_bits}
-    tops = {name: 8 * ceil(n / 8) - 1 for name, n in bits.items()}
-    return _TOP.format(**tops, parameters=", ".join(f".{key}({value})" for key, value in parameters.items()))
+def finn_rtl(sources: Mapping[str, bytes]) -> Files:
+    """FINN's files as yosys reads them."""
+    return tuple((Path(name).name, changed(name, content)) for name, content in sources.items())
 
 
 def finn_sources(rtllib: Path | None, cache: Path) -> dict[str, bytes]:
-    """FINN's files by name, from a folder or from the wheel; ValueError where they are not those of this version."""
+    """FINN's files by their paths in its library, from a folder or the wheel; ValueError where they are others."""
     try:
-        if rtllib is None:
-            sources = _from_wheel(cache)
-        else:
-            sources = {name: (rtllib / "mvu" / name).read_bytes() for name in FINN_FILES}
+        sources = _from_wheel(cache) if rtllib is None else {name: (rtllib / name).read_bytes() for name in FINN_FILES}
     except (OSError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(f"FINN's RTL cannot be read: {error}") from None
     digest = blake2b(b"\0".join(sources.values()), digest_size=8).hexdigest()
@@ -253,7 +196,7 @@ def _from_wheel(cache: Path) -> dict[str, bytes]:
         if subprocess.run(command, check=False).returncode:
             raise ValueError(f"pip cannot fetch {FINN}: give its folder finn-rtllib with --finn-rtllib")
     with zipfile.ZipFile(folder / name) as archive:
-        return {name: archive.read(f"finn/finn-rtllib/mvu/{name}") for name in FINN_FILES}
+        return {name: archive.read(f"finn/finn-rtllib/{name}") for name in FINN_FILES}
 
 
 # ---- runs, table, page ---------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from hwdse.brevitas_layers import activation_layer
 from hwdse.design import Quantizer
-from hwdse.formats import FloatFormat, IntFormat
+from hwdse.formats import BinaryFormat, FloatFormat, IntFormat
 from hwdse.fused import Fused, available, probe
 
 Visit = Callable[[str, Tensor], None]
@@ -91,7 +91,8 @@ class Activations:
 
     def _made(self, site: str, quantizer: Quantizer) -> SiteQuantiser:
         module, device = self._loaded(site, quantizer), self._device.type
-        if quantizer.group is not None or not available(device):
+        loose = quantizer.group is not None or isinstance(quantizer.format, BinaryFormat)  # not fused
+        if loose or not available(device):
             return SiteQuantiser(quantizer.name, deepcopy(module), None, device)
         with torch.no_grad():
             scale = float(module.act_quant.scale())
@@ -118,7 +119,7 @@ def same(x: Tensor, y: Tensor) -> bool:
 
 def observed(quantizer: Quantizer) -> Quantizer:
     """The quantiser whose calibration serves for `quantizer`: one of its family, with the same statistic."""
-    if quantizer.calibration == "mse":
+    if quantizer.calibration == "mse" or isinstance(quantizer.format, BinaryFormat):
         return quantizer
     fmt = FloatFormat(4, 3) if isinstance(quantizer.format, FloatFormat) else IntFormat(8)
     return replace(quantizer, format=fmt, narrow=True)

@@ -119,6 +119,15 @@ def agreeing(model: fx.GraphModule, images: Tensor, logits: NDArray[np.float32])
     return np.asarray((abs(own.astype(np.float64) - logits) <= bound).all(1))
 
 
+def logits_of(model: fx.GraphModule, images: Tensor) -> tuple[NDArray[np.float32], float]:
+    """The n x classes logits of `model`, and how far those of another evaluation from equal codes can be from them."""
+    runner = _Runner(model)
+    with torch.no_grad():
+        runner.run(images.clone())
+    name = _logits(model)
+    return runner.values[name].numpy(), float(runner.errors[name].max())
+
+
 def _within(runner: "_Runner", name: str, other: NDArray[np.float32], clean: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Where the numbers are equal; ValueError where they are further apart than they can be."""
     own, bound = runner.values[name].numpy(), runner.errors[name].numpy()

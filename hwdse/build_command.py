@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from hwdse import board_top, host, study, tables, vitis, vitis_simulation
+from hwdse import board_top, finn_build, host, study, tables, vitis, vitis_simulation
 from hwdse import run as runs
 from hwdse.artifact import DESIGN
 from hwdse.artifact import verify as verify_folder
@@ -20,6 +20,8 @@ from hwdse.data import Data
 from hwdse.delivery import check_place, deliver
 from hwdse.equality import compare, input_codes
 from hwdse.evaluation import Built
+from hwdse.finn_build import FinnWish
+from hwdse.finn_folder import is_finn
 from hwdse.fitting import Fitting
 from hwdse.flows.bitstream import Bitstream
 from hwdse.instances import CALLS
@@ -35,7 +37,7 @@ from hwdse.simulate import simulate
 from hwdse.study import Study
 from hwdse.target import devices, fpga, side_by_side
 
-FLOWS = ("open", "vitis")
+FLOWS = {"open": 100, "vitis": 100, "finn": finn_build.VERIFIED}  # -> images, where their number is not wished for
 AMD = ("xc7", "xcup", "versal")  # families that Vitis HLS builds for
 MEASURED = "nextpnr 0.11.1"  # the flow's name in a result
 FEWEST_IMAGES = 8  # that show the pace of a full pipeline
@@ -48,18 +50,34 @@ class Wish:
     flow: str = "open"
     device: str | None = None
     board: str | None = None
-    images: int = 100  # that are simulated
+    images: int | None = None  # that are simulated, or verified by FINN
+    frames_per_second: float | None = None  # of finn
+    folding: str | None = None  # of finn
 
     def __post_init__(self) -> None:
         if self.flow not in FLOWS:
             raise ValueError(f"no flow {self.flow!r} builds; known: {', '.join(FLOWS)}")
-        if self.images < FEWEST_IMAGES:
-            raise ValueError(f"a build simulates at least {FEWEST_IMAGES} images, not {self.images}")
+        if self.flow != "finn" and not (self.frames_per_second is None is self.folding):
+            raise ValueError(f"--fps and --folding are for FINN, not for the flow {self.flow!r}")
+        if self.flow == "finn" and self.device is not None:
+            raise ValueError(
+                f"FINN builds for a board, which carries its device: give --board, not --device {self.device}"
+            )
+        fewest = 1 if self.flow == "finn" else FEWEST_IMAGES
+        if self.count < fewest:
+            raise ValueError(f"a build simulates at least {fewest} images, not {self.count}")
+
+    @property
+    def count(self) -> int:
+        """How many images."""
+        return FLOWS[self.flow] if self.images is None else self.images
 
 
 def build(path: Path, name: str, wish: Wish, out: Path, cache: Path) -> tables.Table:
     """Builds a design of the run in `path` into the folder `out`, and keeps what was measured in the run."""
     check_place(out.resolve())  # first: all that follows takes minutes
+    if wish.flow == "finn":
+        return finn_build.build(path, name, _for_finn(wish), out)
     result, part = runs.load(path), study.load(path / "study.toml")
     if wish.flow == "vitis":
         return _vitis(part, result, runs.pick(result, name), wish, out)
@@ -72,7 +90,9 @@ def build(path: Path, name: str, wish: Wish, out: Path, cache: Path) -> tables.T
 
 
 def verify(folder: Path) -> tables.Table:
-    """Holds the netlist of a build against its design, layer by layer."""
+    """Holds the netlist of a build against its design, layer by layer; of FINN's, runs the estimate part again."""
+    if is_finn(folder):
+        return finn_build.verify(folder)
     found = verify_folder(folder)
     columns = ("layer", "what", "in the hardware", "in the design")
     rows = [(one.layer, one.what, one.there, one.wanted) for one in found]
@@ -157,11 +177,16 @@ def _vitis(part: Study, result: Result, trial: Trial, wish: Wish, out: Path) -> 
     return tables.of(f"trial {trial.number} of {result.study} for {target.part}: {out}", ("file", "bytes"), rows, note)
 
 
+def _for_finn(wish: Wish) -> FinnWish:
+    folding = "finn" if wish.folding is None else wish.folding
+    return FinnWish(wish.board, wish.frames_per_second, folding, wish.count)
+
+
 def _images(data: Data, wish: Wish) -> tuple[Tensor, Tensor]:
     """The first images of the test split, and their labels; ValueError where it has fewer than are wished for."""
-    if wish.images > len(data.test):
-        raise ValueError(f"a build simulates at most the {len(data.test)} images of the test split, not {wish.images}")
-    return next(data.test.batches(wish.images))
+    if wish.count > len(data.test):
+        raise ValueError(f"a build simulates at most the {len(data.test)} images of the test split, not {wish.count}")
+    return next(data.test.batches(wish.count))
 
 
 def _chosen(result: Result, trial: Trial, bench: Bench, network: Network, images: Tensor) -> Chosen:

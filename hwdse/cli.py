@@ -86,8 +86,12 @@ def cost(
     frames_per_second: Annotated[float, typer.Option("--fps", help="The rate that sets the folding.")] = 1000.0,
     clock_mhz: Annotated[float, typer.Option("--clock", help="Assumed, MHz.")] = 100.0,
     cost_model: Annotated[str, typer.Option(help="A file of cost_models/.")] = "dataflow",
-    accumulator: Annotated[str, typer.Option(help="tight, or paper for the root paper's wider ones.")] = "tight",
-    multiplier: Annotated[str, typer.Option(help="auto, lut or dsp: what multiplies.")] = "auto",
+    accumulator: Annotated[
+        str | None, typer.Option(help="Of dataflow: tight (as without it), or paper for the root paper's wider ones.")
+    ] = None,
+    multiplier: Annotated[
+        str | None, typer.Option(help="Of dataflow: auto (as without it), lut or dsp: what multiplies.")
+    ] = None,
     layerwise: Annotated[bool, typer.Option(help="Price products only, inputs quantised layer by layer.")] = False,
     shape: Annotated[str | None, typer.Option(help="Of one input, for a network of yours: 3,32,32.")] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Term by term, each with its interval.")] = False,
@@ -97,7 +101,7 @@ def cost(
     from hwdse import commands, hardware_commands
     from hwdse.pricing import Question
 
-    settings = {"accumulator": accumulator, "multiplier": multiplier}
+    settings = {key: value for key, value in (("accumulator", accumulator), ("multiplier", multiplier)) if value}
     question = Question(model, device, frames_per_second, clock_mhz, shape, cost_model, not layerwise)
     priced = hardware_commands.explain if explain else commands.cost
     priced(question, design, weights, activations, settings).print(as_json=as_json)
@@ -117,18 +121,27 @@ def fold(
     clock_mhz: Annotated[float | None, typer.Option("--clock", help="Assumed, MHz; a run has its own, or 100.")] = None,
     front: Annotated[bool, typer.Option("--front", help="Every best design, from the slowest to the fastest.")] = False,
     objective: Annotated[
-        str, typer.Option(help="utilization, or the one that is scarce: lut, ff, ...")
-    ] = "utilization",
+        str | None,
+        typer.Option(help="utilization (as without it; finn: shares), or the one that is scarce: lut, ff, ..."),
+    ] = None,
     limit: Annotated[
         list[str] | None, typer.Option(metavar="RESOURCE=SHARE", help="Of the device, e.g. lut=0.8; 1 otherwise.")
     ] = None,
-    max_weight_bits: Annotated[int | None, typer.Option(help="PE x SIMD x bits of a weight, at most.")] = None,
+    max_weight_bits: Annotated[
+        int | None, typer.Option(help="PE x SIMD x bits of a weight, at most; finn: SIMD x bits, 36 otherwise.")
+    ] = None,
     max_stream_bits: Annotated[int | None, typer.Option(help="Of a stream of activations, at most.")] = None,
     accumulator: Annotated[str | None, typer.Option(help="tight (as without it) or paper, as for `cost`.")] = None,
     multiplier: Annotated[str | None, typer.Option(help="auto (as without it), lut or dsp: what multiplies.")] = None,
     layerwise: Annotated[bool, typer.Option(help="Fold products only, inputs quantised layer by layer.")] = False,
     shape: Annotated[str | None, typer.Option(help="Of one input, for a network of yours: 3,32,32.")] = None,
-    out: Annotated[Path | None, typer.Option(help="A file for the design (TOML), for `hwdse cost --design`.")] = None,
+    rules: Annotated[
+        str, typer.Option(help="own; finn: FINN's nodes, rules and estimates; without a run FINN is not asked.")
+    ] = "own",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A file for the design (TOML), for `hwdse cost --design`; finn: FINN's folding file."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Fold every layer as is best for all together, proven: the fastest that fits, the smallest at a rate, or both."""
@@ -136,16 +149,35 @@ def fold(
     from hwdse.foldings.choice import known
 
     settings = {key: value for key, value in (("accumulator", accumulator), ("multiplier", multiplier)) if value}
+    own = (("--design", design), ("--weights", weights), ("--activations", activations), ("--shape", shape))
+    more = (("--accumulator", accumulator), ("--multiplier", multiplier), ("--layerwise", layerwise or None))
+    given = [option for option, value in own + more if value is not None]
+    if command.by_finn(rules):
+        from hwdse import finn_fold_command as of_finn
+        from hwdse.finn_foldings.choice import known as known_of_finn
+
+        streams = ["--max-stream-bits"] if max_stream_bits is not None else []
+        of_finn.check([option for option, value in more if value is not None] + streams)
+        limited = of_finn.limits(tuple(limit or ()), max_weight_bits)
+        finn = of_finn.Wish(known_of_finn(objective or "shares"), frames_per_second, clock_mhz, limited)
+        if trial is None:
+            formats = command.read(design, weights, activations)
+            network = command.of_network(model, device, shape, formats, {}, hardware=True)
+            of_finn.fold_network(*network, finn, out, front=front).print(as_json=as_json)
+        else:
+            command.alone(given)
+            of_finn.fold(Path(model), trial, device, finn, out, front=front).print(as_json=as_json)
+        return
     if trial is None:
         formats = command.read(design, weights, activations)
         what, clock = command.of_network(model, device, shape, formats, settings, hardware=not layerwise)
     else:
-        own = (("--design", design), ("--weights", weights), ("--activations", activations), ("--shape", shape))
-        more = (("--accumulator", accumulator), ("--multiplier", multiplier), ("--layerwise", layerwise or None))
-        command.alone([option for option, value in own + more if value is not None])
+        command.alone(given)
         what, clock = command.of_run(Path(model), trial, device)
     limits = command.limits(tuple(limit or ()), max_weight_bits, max_stream_bits)
-    wish = command.Wish(known(objective), frames_per_second, clock if clock_mhz is None else clock_mhz, limits)
+    wish = command.Wish(
+        known(objective or "utilization"), frames_per_second, clock if clock_mhz is None else clock_mhz, limits
+    )
     command.fold(what, wish, out, front=front).print(as_json=as_json)
 
 
@@ -172,10 +204,26 @@ def build(
     path: RunPath,
     design: DesignName,
     out: Annotated[Path, typer.Option(help="The folder; new, or an older build that is replaced.")],
-    flow: Annotated[str, typer.Option(help="open: to a bitstream; vitis: a project for Vitis HLS.")] = "open",
+    flow: Annotated[
+        str,
+        typer.Option(help="open: to a bitstream; vitis: a project for Vitis HLS; finn: a folder for FINN's builder."),
+    ] = "open",
     device: Annotated[str | None, typer.Option(help="See `hwdse devices`; that of the run otherwise.")] = None,
-    board: Annotated[str | None, typer.Option(help="The usual one for the device otherwise.")] = None,
-    images: Annotated[int, typer.Option(help="Of the test split, that are simulated.")] = 100,
+    board: Annotated[
+        str | None, typer.Option(help="The usual one for the device otherwise; finn: Pynq-Z1, ZCU104, ...")
+    ] = None,
+    images: Annotated[
+        int | None, typer.Option(help="Of the test split, that are simulated: 100; finn: that it verifies, 4.")
+    ] = None,
+    frames_per_second: Annotated[
+        float | None, typer.Option("--fps", help="finn: the rate it folds for; that of the study otherwise.")
+    ] = None,
+    folding: Annotated[
+        str | None,
+        typer.Option(
+            help="finn: by its heuristic (as without it); exact: no worse in anything; design: units as in the design."
+        ),
+    ] = None,
     cache: Annotated[Path | None, typer.Option(help="What was built, to use again; ~/.cache/hwdse otherwise.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -183,7 +231,7 @@ def build(
     from hwdse import build_command as command
     from hwdse.calibration.command import CACHE
 
-    wish = command.Wish(flow, device, board, images)
+    wish = command.Wish(flow, device, board, images, frames_per_second, folding)
     command.build(path, design, wish, out, CACHE if cache is None else cache).print(as_json=as_json)
 
 
@@ -199,6 +247,28 @@ def verify(
 
 
 @app.command()
+def estimate(path: RunPath, design: DesignName, as_json: Json = False) -> None:
+    """Ask FINN for its own estimate of a design of a run, show it beside the prediction, and keep it in the run."""
+    from hwdse import estimate_command
+
+    estimate_command.estimate(path, design).print(as_json=as_json)
+
+
+@app.command(name="import")
+def import_(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="What `hwdse build --flow finn` has written.")],
+    run: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="The run; the one it was made from otherwise.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Read what Vivado and a board found of a build into its run, as a measured cost of its design."""
+    from hwdse import import_command
+
+    import_command.import_(folder, run).print(as_json=as_json)
+
+
+@app.command()
 def calibrate(
     devices: Annotated[
         list[str] | None, typer.Argument(metavar="DEVICE", help="The built-in campaign otherwise.")
@@ -206,6 +276,7 @@ def calibrate(
     runs: Annotated[int | None, typer.Option(help="Units for each device.")] = None,
     placed: Annotated[bool, typer.Option("--placed", help="Place and route a smaller sample.")] = False,
     chains: Annotated[bool, typer.Option("--chains", help="Place and simulate whole layers.")] = False,
+    finn: Annotated[bool, typer.Option("--finn", help="FINN's own RTL, for the cost model finn-corrected.")] = False,
     fit_only: Annotated[bool, typer.Option("--fit-only", help="Fit to what is measured, without a run.")] = False,
     out: Annotated[Path | None, typer.Option(help="A folder in place of the cost model's own.")] = None,
     cache: Annotated[Path | None, typer.Option(help="What was built, to use again; ~/.cache/hwdse otherwise.")] = None,
@@ -220,8 +291,16 @@ def calibrate(
         raise ValueError("--fit-only runs nothing, so that it goes without --runs, --placed and --chains")
     if chains and (placed or runs is not None):
         raise ValueError("--chains places its own layers, so that it goes without --runs and --placed")
+    if finn and (names or placed or chains or runs is not None):
+        raise ValueError(
+            "--finn has a sample of its own, so that it goes without DEVICE, --runs, --placed and --chains"
+        )
     place = command.CACHE if cache is None else cache
-    if fit_only:
+    if finn:
+        from hwdse.finn_rtl import command as of_finn
+
+        found = of_finn.fit_only(folder) if fit_only else of_finn.calibrate(folder, place, workers)
+    elif fit_only:
         found = command.fit_only(names, folder)
     elif chains:
         found = command.chains(names, out=folder, cache=place, workers=workers)
@@ -285,7 +364,10 @@ def formats(
         raise ValueError(f"a format has 2 to 8 bits, not {bits}")
     columns = ("format", "bits", "family", "values", "largest", "smallest step", "largest / step")
     rows = [(f.name, f.bits, family(f), len(values(f)), max(values(f)), f.lsb, magnitude(f)) for f in found]
-    note = "Variants: e4m3fn (NaN at the top), e5m2ieee (Inf and NaN). e1mK is a uniform grid: it counts as an integer."
+    note = (
+        "Variants: e4m3fn (NaN at the top), e5m2ieee (Inf and NaN). e1mK is a uniform grid: it counts as an integer. "
+        "binary, -1 and 1 in one bit, is for FINN alone."
+    )
     tables.of("Formats", columns, rows, note).print(as_json=as_json)
 
 

@@ -4,8 +4,10 @@ A model is one file in `cost_models/`, found by its file name; its settings are 
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 
+from hwdse import plugins
 from hwdse.cost import FpgaCost, LayerCost, dataflow
 from hwdse.design import Design
 from hwdse.energy import Stated
@@ -43,6 +45,10 @@ class CostModel(ABC):
         """The layers in the accelerator."""
         return tuple(layer for layer in workload.layers if self.prices(layer, workload))
 
+    def latency(self, workload: Workload, design: Design, target: FpgaTarget, layers: Sequence[LayerCost]) -> int:
+        """Cycles from the start of a frame to its last output; `layers` are those inside."""
+        return latency_cycles(workload, layers)
+
     def stated(self, target: FpgaTarget) -> Stated | None:
         """By which model it says the energy of a frame on `target`; None, as here: it says nothing of it."""
         return None
@@ -60,10 +66,21 @@ class CostModel(ABC):
             model=self.name,
             calibration=self.calibration(target),
             outside=outside,
-            latency_cycles=latency_cycles(workload, inside),
+            latency_cycles=self.latency(workload, design, target, inside),
             stated=self.stated(target),
         )
 
     def prices(self, layer: Layer, workload: Workload) -> bool:
         """Whether `layer` is in the accelerator: without `hardware` only what multiplies is quantised, and priced."""
         return layer.kind not in OUTSIDE and (workload.hardware or layer.macs > 0)
+
+
+def named(name: str, settings: Mapping[str, str | int | float | bool]) -> CostModel:
+    """The cost model called `name`; ValueError for one that there is not, or a setting that it does not have."""
+    contract: type[CostModel] = CostModel  # type: ignore[type-abstract]  # its subclasses are not
+    found = plugins.named("hwdse.cost_models", contract, name)
+    known = [field.name for field in fields(found)]
+    for setting in settings:
+        if setting not in known:
+            raise ValueError(f"no setting {setting!r} of cost model {name!r}; known: {', '.join(known) or 'none'}")
+    return found(**settings)

@@ -20,6 +20,7 @@ MANIFEST = "manifest.json"
 LEFT = (  # what the commands in a README leave in the folder: those of make and pip, then those of the tools of AMD
     *("sim/simulate", "sim/result.bin", "venv/*"),
     *("testbench", "ap/*", "hls_component/*", "hls_project/*", "logs/*", "*.log", "*.jou"),
+    *("output/*", "finn_build/*", "__pycache__/*"),  # of FINN
 )
 
 
@@ -89,7 +90,7 @@ def deliver(folder: Path, files: Mapping[str, bytes], facts: Mapping[str, object
 
 def _is_build(folder: Path) -> bool:
     try:
-        _said(folder)
+        said(folder)
     except ArtifactError:
         return False
     return True
@@ -100,27 +101,27 @@ def _is_build(folder: Path) -> bool:
 
 def manifest_of(folder: Path) -> Manifest:
     """The manifest of a build; ArtifactError where `folder` has none, or one that is not whole."""
-    said = _said(folder)
+    found = said(folder)
     try:
-        if not isinstance(said["files"], dict):
-            raise ValueError(f"its files are names with digests, not {said['files']!r}")
-        own = {key: said[key] for key in ("chosen", "hardware", "layers")} | {"files": list(said["files"].items())}
+        if not isinstance(found["files"], dict):
+            raise ValueError(f"its files are names with digests, not {found['files']!r}")
+        own = {key: found[key] for key in ("chosen", "hardware", "layers")} | {"files": list(found["files"].items())}
         return decode(Manifest, json.dumps(own))
     except ValueError as error:
         raise ArtifactError(f"{folder / MANIFEST} is no manifest of a build: {error}") from None
 
 
-def _said(folder: Path) -> dict[str, Any]:
+def said(folder: Path) -> dict[str, Any]:
     """All that a manifest says; ArtifactError where it is none of a build."""
     try:
-        said = json.loads(read(folder, MANIFEST))
+        found = json.loads(read(folder, MANIFEST))
     except json.JSONDecodeError as error:
         raise ArtifactError(f"{folder / MANIFEST} is no JSON: {error}") from None
     wanted = ("files", "layers", "chosen", "hardware")
-    missing = [key for key in wanted if not isinstance(said, dict) or key not in said]
+    missing = [key for key in wanted if not isinstance(found, dict) or key not in found]
     if missing:
         raise ArtifactError(f"{folder / MANIFEST} is no manifest of a build: it has no {missing[0]!r}")
-    return dict(said)
+    return dict(found)
 
 
 def read(folder: Path, name: str) -> str:

@@ -5,7 +5,7 @@ import shutil
 from importlib.metadata import PackageNotFoundError, version
 
 from hwdse import tables
-from hwdse.finn import Environment
+from hwdse.finn.environment import Environment, examined
 
 PACKAGES = {
     "torch": "the networks",
@@ -27,7 +27,9 @@ PACKAGES = {
 PROGRAMS = {
     "g++": "optional: compiles the quantisers of activations, and the simulation of the hardware",
     "chromium": "optional: the test that opens the report in a browser",
-    "vivado": "optional: synthesis for AMD devices",
+    "vivado": "optional: synthesis for AMD devices (run.sh of a build with FINN or for Vitis HLS)",
+    "vitis_hls": "optional: with Vivado up to 2024.2; later it is vitis-run",
+    "vitis-run": "optional: with Vivado from 2025.1; before it is vitis_hls",
 }
 
 
@@ -36,7 +38,7 @@ def table() -> tables.Table:
     rows = [("python", platform.python_version(), "runs all of it")]
     rows += [(name, _version(name), what) for name, what in PACKAGES.items()]
     rows += [(name, "found" if shutil.which(name) else "absent", what) for name, what in PROGRAMS.items()]
-    rows.append(("finn", Environment.default().state, "optional: FINN+ for AMD devices (hwdse setup finn)"))
+    rows.append(("finn", examined(Environment.default()), "optional: FINN+ for AMD devices (hwdse setup finn)"))
     rows.append(("cuda", _cuda(), "optional: GPUs"))
     return tables.of("hwdse on this machine", ("part", "version", "for"), rows)
 

@@ -97,9 +97,10 @@ class Built:
 
     board: str
     board_mhz: float  # that it needs
-    predicted: FpgaCost  # for the device of the board
+    predicted: FpgaCost  # for the device of the board, or for that of the study where it says nothing of the other
     measured: FpgaCost  # as placed and routed, and the cycles as simulated
     seconds: tuple[tuple[str, float], ...]  # of the wall clock, by tool
+    frames_per_second: float | None = field(default=None, metadata=LATER)  # measured on the board; None: it was not
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,7 @@ class Evaluation:
     measured: tuple[FpgaCost, ...]  # on the device of the study
     weight_bits: int  # of all stored weights
     built: tuple[Built, ...] = field(default=(), metadata=LATER)  # one per board
+    estimates: tuple[FpgaCost, ...] = field(default=(), metadata=LATER)  # by FINN, on the device of the study
 
     def accuracy(self, split: str) -> Accuracy:
         """The accuracy on `split`."""

@@ -1,5 +1,6 @@
 """A design through FINN's steps, each of which is checked against its Brevitas model."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,17 +10,19 @@ from numpy.typing import NDArray
 from torch import Tensor, fx
 
 from hwdse import qonnx, qonnx_command
-from hwdse.agreement import agreeing, decided
+from hwdse.agreement import Agreement, agreeing, decided
 from hwdse.design import Design
 from hwdse.finn import FinnError, estimates
 from hwdse.finn.estimates import Wish
 from hwdse.finn.messages import Estimated
 from hwdse.finn.process import Worker
-from hwdse.formats import IntFormat
+from hwdse.formats import integer_bits
 from hwdse.quantize import Bench, Images
+from hwdse.workload import Workload
 
 Array = NDArray[np.float32]
 
+SUM_BITS = 64  # qonnx/core/datatype.py of QONNX 1.0.0: its widest integer
 IMAGES = 4  # FINN executes its nodes one image at a time, after every step
 
 
@@ -29,35 +32,65 @@ class Verified:
 
     estimated: Estimated
     images: int  # with equal logits behind every step; of others roundings have moved codes
+    agreement: Agreement  # of the file that FINN was given with the Brevitas model
 
 
-def estimate(worker: Worker, bench: Bench, design: Design, wish: Wish, test: Images, images: int = IMAGES) -> Verified:
-    """What FINN estimates for `design`; FinnError or ValueError names the layer or step that is not as it should be."""
-    _refuse(design)
+def estimate(
+    worker: Worker,
+    bench: Bench,
+    design: Design,
+    wish: Wish,
+    test: Images,
+    images: int = IMAGES,
+    *,
+    keep: Path | None = None,
+) -> Verified:
+    """What FINN estimates for `design`; FinnError or ValueError names the layer or step that is not as it should be.
+
+    `keep`: a file for the network that FINN was given.
+    """
+    _refuse(bench.workload, design)
     with TemporaryDirectory(dir=worker.folder) as folder:
         file = Path(folder) / "model.onnx"
-        qonnx_command.write(worker, bench, design, file, test, images)
+        _, agreement = qonnx_command.write(worker, bench, design, file, test, images, integers=True)
+        if keep is not None:
+            shutil.copyfile(file, keep)
         model = bench.quantize(design)
         part, _ = next(iter(test.batches(images)))
         codes = qonnx.input_codes(model, part).numpy()
         estimated, results = estimates.estimate(worker, file, [layer for layer, _ in design.weights], codes, wish)
-    return Verified(estimated, min(_agreeing(model, part, step, logits) for step, logits in results.items()))
+    clear = decided(model, part)
+    same = min(_agreeing(model, part, clear, step, logits) for step, logits in results.items())
+    return Verified(estimated, same, agreement)
 
 
-def _agreeing(model: fx.GraphModule, images: Tensor, step: str, logits: Array) -> int:
-    """How many images have the logits of `model`; FinnError if others differ by anything but roundings, or too many."""
+def _agreeing(model: fx.GraphModule, images: Tensor, clear: NDArray[np.bool_], step: str, logits: Array) -> int:
+    """How many images have the logits of `model`; FinnError if any that is `clear` has others, or too many have."""
     rule = f"step {step} of FINN+ changes what the network computes"
     near = agreeing(model, images, logits)
-    if wrong := int((decided(model, images) & ~near).sum()):
+    if wrong := int((clear & ~near).sum()):
         raise FinnError(f"{rule}: the logits of {wrong} of {len(images)} images differ by more than roundings")
     if 2 * near.sum() < len(images):
         raise FinnError(f"{rule}: only {int(near.sum())} of {len(images)} images have the same logits")
     return int(near.sum())
 
 
-def _refuse(design: Design) -> None:
-    """FinnError for what FINN would leave to software without an error."""
-    for kind, pairs in (("weights", design.weights), ("activations", design.activations)):
-        for name, quantizer in pairs:
-            if not isinstance(quantizer.format, IntFormat):
-                raise FinnError(f"FINN maps integers, unlike the {kind} {quantizer.name} of {name!r}")
+def check(bench: Bench, design: Design) -> None:
+    """FinnError or ValueError names what no file for FINN can say, or what FINN would leave out; nothing is run."""
+    _refuse(bench.workload, design)
+    qonnx.graph(bench, design, bench.quantize(design))
+
+
+def _refuse(workload: Workload, design: Design) -> None:
+    """FinnError for what FINN would leave to software without an error; weights in minifloats become integers."""
+    activations = dict(design.activations)
+    for name, quantizer in design.activations:
+        if quantizer.format.exponent > 0:
+            raise FinnError(f"FINN maps activations in integers, unlike {quantizer.name} of {name!r}")
+    for name, quantizer in design.weights:
+        layer = workload.layer(name)
+        product = integer_bits(quantizer.format) + max(activations[site].format.bits for site in layer.inputs)
+        bits = product + (layer.dot - 1).bit_length()
+        if bits > SUM_BITS:
+            rule = f"a sum of FINN has at most {SUM_BITS} bits"
+            raise FinnError(f"{rule}, not {bits} as with {quantizer.name} of {name!r}")

@@ -31,29 +31,40 @@ class Wish:
     limits: Limits
 
     def __post_init__(self) -> None:
-        for name, value in (("frames per second", self.frames_per_second), ("MHz", self.clock_mhz)):
-            if value is not None and not (isfinite(value) and value > 0):
-                raise ValueError(f"a rate is positive and finite, not {value:g} {name}")
+        cycles_of(self.frames_per_second, self.clock_mhz)
 
     @property
     def cycles(self) -> int | None:
         """Between two frames."""
-        return None if self.frames_per_second is None else int(self.clock_mhz * 1e6 / self.frames_per_second)
+        return cycles_of(self.frames_per_second, self.clock_mhz)
+
+
+def cycles_of(frames_per_second: float | None, clock_mhz: float) -> int | None:
+    """Between two frames; None where no rate is asked for."""
+    for name, value in (("frames per second", frames_per_second), ("MHz", clock_mhz)):
+        if value is not None and not (isfinite(value) and value > 0):
+            raise ValueError(f"a rate is positive and finite, not {value:g} {name}")
+    return None if frames_per_second is None else int(clock_mhz * 1e6 / frames_per_second)
 
 
 def limits(shares: tuple[str, ...], weight_bits: int | None, stream_bits: int | None) -> Limits:
     """The limits written as `lut=0.8` and as bits."""
+    lut, ff, dsp, bram, uram = shares_of(shares, RESOURCES)
+    return Limits(lut, ff, dsp, bram, uram, weight_bits, stream_bits)
+
+
+def shares_of(texts: tuple[str, ...], known: tuple[str, ...]) -> tuple[float, ...]:
+    """The share of each of the `known` resources: as is written, or all of it."""
     found = dict[str, float]()
-    for text in shares:
+    for text in texts:
         name, _, share = text.partition("=")
-        if name not in RESOURCES:
-            raise ValueError(f"no limit {name!r}; known: {', '.join(RESOURCES)}")
+        if name not in known:
+            raise ValueError(f"no limit {name!r}; known: {', '.join(known)}")
         try:
             found[name] = float(share)
         except ValueError:
             raise ValueError(f"a limit is written RESOURCE=SHARE, e.g. lut=0.8, not {text!r}") from None
-    lut, ff, dsp, bram, uram = (found.get(name, 1.0) for name in RESOURCES)
-    return Limits(lut, ff, dsp, bram, uram, weight_bits, stream_bits)
+    return tuple(found.get(name, 1.0) for name in known)
 
 
 Quantizers = Design | tuple[Quantizer, Quantizer]
@@ -85,6 +96,16 @@ def of_run(path: Path, design: str, device: str | None) -> tuple[Asked, float]:
     return Asked(
         result.workload, chosen, target.fpga if device is None else fpga(device), target.model
     ), target.clock_mhz
+
+
+RULES = ("own", "finn")
+
+
+def by_finn(rules: str) -> bool:
+    """Whether FINN's rules are meant."""
+    if rules not in RULES:
+        raise ValueError(f"rules are {' or '.join(RULES)}, not {rules!r}")
+    return rules == "finn"
 
 
 def alone(options: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Number formats of 2 to 8 bits, as values.
+"""Number formats of 2 to 8 bits, and of one for FINN's networks, as values.
 
 A format is small enough to be its own specification: `values()` lists every
 number it can hold, and every other part of the project is tested against that list.
@@ -102,6 +102,55 @@ class IntFormat:
         return float(code - 2**self.bits if negative else code)
 
 
+@dataclass(frozen=True, slots=True)
+class BinaryFormat:
+    """-1 and 1 in one bit (`binary`): for the networks of FINN, which counts equal bits. Zero becomes 1."""
+
+    @property
+    def name(self) -> str:
+        """`binary`."""
+        return "binary"
+
+    @property
+    def bits(self) -> int:
+        """One."""
+        return 1
+
+    @property
+    def signed(self) -> bool:
+        """Always: the bit is a sign."""
+        return True
+
+    @property
+    def exponent(self) -> int:
+        """No exponent."""
+        return 0
+
+    @property
+    def mantissa(self) -> int:
+        """No magnitude bits."""
+        return 0
+
+    @property
+    def lsb(self) -> float:
+        """One."""
+        return 1.0
+
+    @property
+    def uniform(self) -> bool:
+        """It has one step alone, and counts as an integer."""
+        return True
+
+    @property
+    def unsigned(self) -> "BinaryFormat":
+        """Itself: there is no bit to spend."""
+        return self
+
+    def decode(self, code: int) -> float:
+        """-1 for 0, and 1."""
+        return 2.0 * code - 1
+
+
 class Specials(Enum):
     """Which codes are not finite numbers; the value is the suffix of the name."""
 
@@ -180,6 +229,8 @@ def parse(name: str) -> Format:
         return IntFormat(int(m[2]), signed=not m[1])
     if m := re.fullmatch(r"(u?)e([0-9])m([0-9])(fn|ieee|)", name):
         return FloatFormat(int(m[2]), int(m[3]), Specials(m[4]), signed=not m[1])
+    if name == "binary":
+        return BinaryFormat()
     raise ValueError(f"no format {name!r}; write e.g. 'int4', 'uint8', 'e2m1', 'ue2m2', 'e4m3fn' or 'e5m2ieee'")
 
 
@@ -215,6 +266,11 @@ def magnitude(fmt: Format, narrow: bool = True) -> int:
     return round(max(-low, high) / fmt.lsb)
 
 
+def integer_bits(fmt: Format) -> int:
+    """The width of the integer, with a sign where `fmt` has one, that holds every value of it in units of `lsb`."""
+    return magnitude(fmt).bit_length() + fmt.signed
+
+
 @cache
 def limits(fmt: Format, narrow: bool = True) -> tuple[float, float]:
     """The smallest and largest value that quantising to `fmt` gives."""
@@ -241,11 +297,14 @@ def quantise(fmt: Format, x: ArrayLike, *, narrow: bool = True) -> NDArray[np.fl
 
     Ties go to the even multiple of the local step, which is the even mantissa, and up where a
     format has no mantissa: the rule of Brevitas (`FloatQuant`, `IntQuant`: round half to even of
-    x / step, step = 2**max(floor(log2 |x|) - m, 1 - bias - m)). Inf saturates too; NaN is a ValueError.
+    x / step, step = 2**max(floor(log2 |x|) - m, 1 - bias - m)). `binary` has the sign of x, that
+    of 0 being positive (`BinaryQuant`). Inf saturates too; NaN is a ValueError.
     """
     array = np.asarray(x, np.float64)
     if np.isnan(array).any():
         raise ValueError("NaN has no nearest value")
+    if isinstance(fmt, BinaryFormat):
+        return np.where(array >= 0, 1.0, -1.0)
     low, high = limits(fmt, narrow)
     clipped = np.clip(array, low, high)
     if fmt.uniform:

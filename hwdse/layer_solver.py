@@ -24,6 +24,11 @@ def solvable(layer: Layer, weights: Quantizer | None) -> bool:
     return layer.kind in WITH_WEIGHTS and (weights is None or weights.group is None)
 
 
+def roundable(layer: Layer, weights: Quantizer | None) -> bool:
+    """Whether a rounding can be learned for `layer`: of a single bit Brevitas takes the sign, and rounds nothing."""
+    return solvable(layer, weights) and (weights is None or weights.format.bits > 1)
+
+
 def observe(solver: GPTQ | GPFQ, place: Place) -> None:
     """Shows `solver` all inputs of its layer: the quantised ones, and where it is a `GPFQ` the float ones too."""
     with torch.no_grad():

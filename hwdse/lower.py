@@ -63,6 +63,8 @@ def check(workload: Workload, design: Design) -> None:
     for name, quantizer in (*design.weights, *design.activations):
         if quantizer.group is not None:
             raise ValueError(f"an accelerator has no scale for each group, unlike {name!r} with {quantizer.name}")
+        if quantizer.format.bits == 1:
+            raise ValueError(f"an accelerator has no unit for single bits, unlike {name!r} with {quantizer.name}")
         if quantizer.format.exponent > EXPONENT_BITS:
             rule = f"an accelerator is built for at most {EXPONENT_BITS} exponent bits"
             raise ValueError(f"{rule}, not for {quantizer.format.name} of {name!r}")

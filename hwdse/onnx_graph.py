@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwdse.design import Quantizer
-from hwdse.formats import FloatFormat, limits
+from hwdse.formats import BinaryFormat, FloatFormat, integer_bits, limits
 
 Setting = int | float | str | tuple[int, ...]
 Array = NDArray[np.float32] | NDArray[np.int64]
@@ -44,9 +44,14 @@ class Grid:
         return f"{self.datatype}{narrow} up to {self.largest:g}"
 
     @classmethod
-    def of(cls, quantizer: Quantizer) -> "Grid":
-        """That of `quantizer`."""
+    def of(cls, quantizer: Quantizer, *, integer: bool = False) -> "Grid":
+        """That of `quantizer`; of a minifloat that is written as an `integer`, the integer in units of its `lsb`."""
         fmt, (_, high) = quantizer.format, limits(quantizer.format, quantizer.narrow)
+        if isinstance(fmt, FloatFormat) and integer:
+            bits = integer_bits(fmt)
+            return cls(f"{'' if fmt.signed else 'U'}INT{bits}", float(2 ** (bits - fmt.signed) - 1), fmt.signed)
+        if isinstance(fmt, BinaryFormat):
+            return cls("BIPOLAR", high)
         if isinstance(fmt, FloatFormat):
             return cls(f"FLOAT<{fmt.exponent},{fmt.mantissa},{fmt.bias}>", high)
         return cls(f"{'' if fmt.signed else 'U'}INT{fmt.bits}", high, quantizer.narrow and fmt.signed)

@@ -27,12 +27,14 @@ MOVES: frozenset[Target] = frozenset(
     | {"squeeze", "unsqueeze", "clone", "detach", "repeat", "expand_as", "unflatten"}
 )
 BY_CHANNEL: frozenset[Target] = frozenset({nn.BatchNorm1d, nn.BatchNorm2d})  # functions that differ by channel
+RELUS: frozenset[Target] = frozenset({nn.ReLU, F.relu, torch.relu, "relu", "relu_"})
 # Monotone per channel, so that they and the quantiser after them are thresholds on what came before.
 FOLDS: frozenset[Target] = frozenset(
-    {nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.Hardsigmoid}
-    | {F.relu, F.relu6, F.hardtanh, F.leaky_relu, torch.relu, torch.sigmoid}
-    | {torch.tanh, torch.clamp, "relu", "relu_", "sigmoid", "tanh", "clamp"}
+    {nn.ReLU6, nn.Hardtanh, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.Hardsigmoid}
+    | {F.relu6, F.hardtanh, F.leaky_relu, torch.sigmoid}
+    | {torch.tanh, torch.clamp, "sigmoid", "tanh", "clamp"}
     | BY_CHANNEL
+    | RELUS
 )
 SCALES: frozenset[Target] = frozenset({operator.mul, operator.truediv, torch.mul, torch.div, "mul", "div"})
 ADDS: frozenset[Target] = frozenset({operator.add, operator.iadd, torch.add, "add", "add_"})

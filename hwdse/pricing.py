@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from hwdse import models, plugins, zoo
+from hwdse import cost_model, models, zoo
 from hwdse.cost import FpgaCost
 from hwdse.cost_model import CostModel
 from hwdse.design import Design, Quantizer
@@ -17,7 +17,13 @@ from hwdse.target import FpgaTarget, fpga
 from hwdse.trace import trace
 from hwdse.workload import Workload
 
-SHAPES = {"digits": (1, 8, 8), "cifar": (3, 32, 32), "torchvision:": (3, 224, 224)}  # by how a network's name begins
+SHAPES = {  # by how a network's name begins
+    "digits": (1, 8, 8),
+    "cifar": (3, 32, 32),
+    "finn-tfc": (1, 28, 28),
+    "finn-cnv": (3, 32, 32),
+    "torchvision:": (3, 224, 224),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +68,7 @@ class Asked:
 def asked(question: Question, design: Design | tuple[Quantizer, Quantizer], **settings: str) -> Asked:
     """What is priced, by `price` and by an exact folding; ValueError as for them."""
     target = fpga(question.device)
-    contract: type[CostModel] = CostModel  # type: ignore[type-abstract]  # its subclasses are not
-    model = plugins.named("hwdse.cost_models", contract, question.cost_model)(**settings)
+    model = cost_model.named(question.cost_model, settings)
     workload = _workload(question)
     chosen = design if isinstance(design, Design) else _uniform(workload, *design)
     workload.check(chosen)

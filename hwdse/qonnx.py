@@ -19,21 +19,24 @@ from torch import Tensor, fx, nn
 
 from hwdse.brevitas_layers import value
 from hwdse.design import Design, Quantizer
-from hwdse.formats import FloatFormat, IntFormat
+from hwdse.formats import BinaryFormat, FloatFormat, IntFormat, integer_bits
 from hwdse.onnx_graph import Array, Graph, Grid, LayerGrids, Node, Setting
-from hwdse.operators import ADDS
+from hwdse.operators import ADDS, RELUS
 from hwdse.quantize import Bench
 from hwdse.trace import target_of, tensors
 
-RELUS = {nn.ReLU, F.relu, torch.relu, "relu", "relu_"}
+CLIPS = {nn.Hardtanh}
 FLATTENS = {nn.Flatten, torch.flatten, "flatten"}
 NOTHING = {nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d}  # in evaluation mode
 EVERY = slice(None)
-KNOWN = "convolution, linear, ReLU, max pool, average pool, add, flatten, a shortcut of every n-th pixel and zeros"
+KNOWN = (
+    "convolution, linear, ReLU, hard tanh, max pool, average pool, add, flatten, "
+    "a shortcut of every n-th pixel and zeros"
+)
 
 
-def grids(bench: Bench, design: Design) -> tuple[LayerGrids, ...]:
-    """What a file of `design` must say of each layer of the network."""
+def grids(bench: Bench, design: Design, *, integers: bool = False) -> tuple[LayerGrids, ...]:
+    """What a file of `design` must say of each layer of the network; `integers` as in `graph`."""
     weights, sites = dict(design.weights), dict(design.activations)
     codes = _input_codes(design)
 
@@ -44,20 +47,22 @@ def grids(bench: Bench, design: Design) -> tuple[LayerGrids, ...]:
     return tuple(
         LayerGrids(
             layer.name,
-            Grid.of(weights[layer.name]) if layer.name in weights else None,
+            Grid.of(weights[layer.name], integer=integers) if layer.name in weights else None,
             tuple(grid(site) for site in layer.inputs),
         )
         for layer in bench.workload.layers
     )
 
 
-def graph(bench: Bench, design: Design, model: fx.GraphModule) -> Graph:
+def graph(bench: Bench, design: Design, model: fx.GraphModule, *, integers: bool = False) -> Graph:
     """`model`, which is `design` quantised, as QONNX; ValueError names the layer that cannot be expressed.
 
-    An integer input enters as its codes, so that nothing of the accelerator quantises pixels.
+    An integer input enters as its codes, so that nothing of the accelerator quantises pixels. With `integers` weights
+    in minifloats are written as what they are in units of their smallest value, which changes no number: FINN maps
+    integers alone.
     """
     _refuse(bench, design)
-    writer = _Writer(bench, design, model)
+    writer = _Writer(bench, design, model, integers)
     for node in model.graph.nodes:
         writer.write(node)
     return writer.graph
@@ -72,9 +77,9 @@ def input_codes(model: fx.GraphModule, images: Tensor) -> Tensor:
 
 
 def _input_codes(design: Design) -> str | None:
-    """The site of the input if its codes enter: integers."""
+    """The site of the input if its codes enter: integers, or bits as -1 and 1."""
     found = dict(design.activations).get("input")
-    return "input" if found is not None and isinstance(found.format, IntFormat) else None
+    return "input" if found is not None and isinstance(found.format, IntFormat | BinaryFormat) else None
 
 
 def _refuse(bench: Bench, design: Design) -> None:
@@ -88,8 +93,8 @@ def _refuse(bench: Bench, design: Design) -> None:
 class _Writer:
     """Writes one node of the Brevitas model after the other; tensors have the names of its nodes."""
 
-    def __init__(self, bench: Bench, design: Design, model: fx.GraphModule) -> None:
-        self._bench, self._model = bench, model
+    def __init__(self, bench: Bench, design: Design, model: fx.GraphModule, integers: bool) -> None:
+        self._bench, self._model, self._integers = bench, model, integers
         self._weights = {bench.traced.layers[layer]: (layer, quantizer) for layer, quantizer in design.weights}
         self._sites = {bench.site_path(site): (site, quantizer) for site, quantizer in design.activations}
         self._layers = {node.name: layer for layer, node in bench.traced.nodes.items()}
@@ -140,7 +145,7 @@ class _Writer:
             return self._shortcut if str(node.args[0]) in self._strided else None
         if target is operator.getitem:
             return self._take if all(user.target is F.pad for user in node.users) and _step(node) else None
-        simple = ((RELUS, self._relu), (FLATTENS, self._flatten), (NOTHING, self._nothing))
+        simple = ((RELUS, self._relu), (CLIPS, self._clip), (FLATTENS, self._flatten), (NOTHING, self._nothing))
         return next((rule for targets, rule in simple if target in targets), None)
 
     # ---- parts -------------------------------------------------------------------------------
@@ -163,7 +168,7 @@ class _Writer:
         if linear:
             weight, scale = weight.T, scale.T if scale.ndim == 2 else scale
         stored = self._array(f"{layer}.weight", weight)
-        self._quant(stored, f"{layer}.weight", f"{layer}.weight.quantised", quantizer, scale)
+        self._quant(stored, f"{layer}.weight", f"{layer}.weight.quantised", quantizer, scale, integer=self._integers)
         inputs = (self._operand(node), f"{layer}.weight.quantised")
         bias = () if module.bias is None else (self._array(f"{layer}.bias", module.bias.detach()),)
         if not linear:
@@ -217,6 +222,12 @@ class _Writer:
     def _relu(self, node: fx.Node) -> None:
         self._add_node("Relu", self._name(node), (self._operand(node),), node.name)
 
+    def _clip(self, node: fx.Node) -> None:
+        module, name = self._module(node), self._name(node)
+        ends = {"low": module.min_val, "high": module.max_val}
+        given = tuple(self._array(f"{name}.{end}", torch.tensor(float(x))) for end, x in ends.items())
+        self._add_node("Clip", name, (self._operand(node), *given), node.name)
+
     def _flatten(self, node: fx.Node) -> None:
         module = self._module(node) if node.op == "call_module" else None
         dims = (module.start_dim, module.end_dim) if isinstance(module, nn.Flatten) else node.args[1:]
@@ -229,16 +240,23 @@ class _Writer:
 
     # ---- words -------------------------------------------------------------------------------
 
-    def _quant(self, source: str, name: str, output: str, quantizer: Quantizer, scale: Tensor) -> None:
+    def _quant(
+        self, source: str, name: str, output: str, quantizer: Quantizer, scale: Tensor, *, integer: bool = False
+    ) -> None:
         """A quantiser; its node has `name` for a prefix of all that it reads."""
-        fmt, grid = quantizer.format, Grid.of(quantizer)
+        fmt, grid = quantizer.format, Grid.of(quantizer, integer=integer)
         own: tuple[tuple[str, Setting], ...]
-        if isinstance(fmt, FloatFormat):
+        if isinstance(fmt, BinaryFormat):
+            pair = (source, self._array(f"{name}.scale", scale))
+            self._add_node("BipolarQuant", f"{name}.quantiser", pair, output)
+            return
+        if isinstance(fmt, FloatFormat) and not integer:
             numbers = {"exponent": fmt.exponent, "mantissa": fmt.mantissa, "bias": fmt.bias, "largest": grid.largest}
             # The largest value is given, so that what the format reserves for Inf and NaN is left out.
             kind, own = "FloatQuant", (("has_inf", 0), ("has_nan", 0), ("has_subnormal", 1), ("saturation", 1))
         else:
-            numbers = {"zero": 0, "bits": fmt.bits}
+            scale = scale * fmt.lsb  # a power of two: exact
+            numbers = {"zero": 0, "bits": fmt.bits if isinstance(fmt, IntFormat) else integer_bits(fmt)}
             kind, own = "Quant", (("signed", int(fmt.signed)), ("narrow", int(bool(grid.narrow))))
         given = tuple(self._array(f"{name}.{key}", torch.tensor(float(x))) for key, x in numbers.items())
         inputs = (source, self._array(f"{name}.scale", scale), *given)

@@ -45,14 +45,23 @@ def export(path: Path, name: str, out: Path, images: int, *, top1: bool) -> tabl
 
 
 def write(
-    worker: Worker, bench: Bench, design: Design, out: Path, test: Images, images: int, *, top1: bool = False
+    worker: Worker,
+    bench: Bench,
+    design: Design,
+    out: Path,
+    test: Images,
+    images: int,
+    *,
+    top1: bool = False,
+    integers: bool = False,
 ) -> tuple[tuple[LayerGrids, ...], Agreement]:
     """Writes `design` as the file `out`, which is there only if what it says and what it computes is right.
 
-    It is executed on so many `images` of the `test` split.
+    It is executed on so many `images` of the `test` split. With `integers` there are no weights in minifloats in it.
     """
     model = bench.quantize(design)
-    graph, expected = qonnx.graph(bench, design, model), qonnx.grids(bench, design)
+    graph = qonnx.graph(bench, design, model, integers=integers)
+    expected = qonnx.grids(bench, design, integers=integers)
     with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
         partial = Path(folder) / out.name
         written = files.write(worker, graph, expected, partial, top1=top1)

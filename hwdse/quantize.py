@@ -239,6 +239,8 @@ class Bench:
         for site, quantizer in design.activations:
             if not quantizer.format.signed and site not in self.nonnegative:
                 raise ValueError(f"calibration saw negative values at {site!r}, which {quantizer.name} has none of")
+            if quantizer.format.bits == 1 and site in self.nonnegative:
+                raise ValueError(f"calibration saw no negative value at {site!r}, so that {quantizer.name} is constant")
 
     # ---- techniques --------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from brevitas.proxy.groupwise_float_parameter_quant import GroupwiseWeightFloatQ
 from brevitas.proxy.groupwise_int_parameter_quant import GroupwiseWeightQuantProxyFromInjector
 
 from hwdse.design import Quantizer
-from hwdse.formats import IntFormat, values
+from hwdse.formats import BinaryFormat, IntFormat, values
 
 IMPORTS = (
     "from brevitas.core.function_wrapper.ops_ste import CeilSte",
@@ -67,6 +67,7 @@ def weight_recipe(quantizer: Quantizer) -> Recipe:
     The scale is a parameter initialised from the weights, not recomputed from them: GPTQ and its
     kin change the weights column by column and silently lose accuracy otherwise.
     """
+    _check_binary(quantizer)
     if not quantizer.format.signed:
         raise ValueError(f"weights have a signed format, not {quantizer.format.name}")
     extra: Options = (("scaling_impl_type", "parameter_from_stats"),)
@@ -78,6 +79,7 @@ def weight_recipe(quantizer: Quantizer) -> Recipe:
 
 def activation_recipe(quantizer: Quantizer, dimension: int | None = None) -> Recipe:
     """How Brevitas quantises activations this way: with one scale, or in MX groups along `dimension` (batch: 0)."""
+    _check_binary(quantizer)
     if quantizer.granularity == "channel":
         raise ValueError("activations share a scale per tensor or MX group, not per channel")
     if quantizer.group is None:
@@ -89,11 +91,16 @@ def activation_recipe(quantizer: Quantizer, dimension: int | None = None) -> Rec
     return _mx(quantizer, "Act", (("group_dim", dimension),))
 
 
+def _check_binary(quantizer: Quantizer) -> None:
+    if isinstance(quantizer.format, BinaryFormat) and quantizer.group is not None:
+        raise ValueError(f"binary has a scale per tensor or channel, unlike {quantizer.name}")
+
+
 Options = tuple[tuple[str, bool | float | str | None], ...]
 
 
 def _recipe(quantizer: Quantizer, kind: str, extra: Options) -> Recipe:
-    prefix = "Int8" if isinstance(quantizer.format, IntFormat) else "FpOCP"
+    prefix = "Int8" if isinstance(quantizer.format, IntFormat | BinaryFormat) else "FpOCP"
     mse = quantizer.calibration == "mse"
     options = (*_format_options(quantizer), *(() if mse else _statistics(quantizer)), *extra)
     if quantizer.scale == "po2":
@@ -134,6 +141,8 @@ def _mx(quantizer: Quantizer, kind: str, extra: Options) -> Recipe:
 
 def _format_options(quantizer: Quantizer) -> tuple[tuple[str, bool | float | str | None], ...]:
     fmt = quantizer.format
+    if isinstance(fmt, BinaryFormat):  # BinaryQuant instead of RescalingIntQuant, and the same scales
+        return (("quant_type", "BINARY"), ("bit_width", 1))
     if isinstance(fmt, IntFormat):
         narrow = quantizer.narrow and fmt.signed
         return (("bit_width", fmt.bits), ("signed", fmt.signed), ("narrow_range", narrow))

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
-from hwdse.operators import ADDS, BY_CHANNEL, FOLDS, GEOMETRY, KINDS, MOVES, OPERANDS, SCALES, Target, refusal
+from hwdse.operators import ADDS, BY_CHANNEL, FOLDS, GEOMETRY, KINDS, MOVES, OPERANDS, RELUS, SCALES, Target, refusal
 from hwdse.prepare import BATCH, prepare
 from hwdse.workload import OUTSIDE, Kind, Layer, Site, Workload
 
@@ -217,12 +217,12 @@ class _Reader:
             if is_tensor(user) and (self.moves(user) or self.folds(user)):
                 yield from self._quantised_next(user)
 
-    def _by_channel(self, node: fx.Node) -> bool:
-        """Whether a norm lies between `node` and where its values are quantised."""
+    def _before_codes(self, node: fx.Node, targets: frozenset[Target]) -> bool:
+        """Whether one of `targets` lies between `node` and where its values are quantised."""
         if node in self.site_of:
             return False
         after = [user for user in node.users if is_tensor(user) and (self.moves(user) or self.folds(user))]
-        return any(self.target(user) in BY_CHANNEL or self._by_channel(user) for user in after)
+        return any(self.target(user) in targets or self._before_codes(user, targets) for user in after)
 
     def _layer(self, node: fx.Node) -> Layer:
         kind, shape_in, shape_out = self.kinds[node], self._shape(tensors(node)[0]), self._shape(node)
@@ -236,7 +236,8 @@ class _Reader:
             positions=prod(shape_out[1:]) if len(shape_out) != 2 else shape_out[0],
             in_shape=shape_in,
             out_shape=shape_out,
-            by_channel=self.hardware and self._by_channel(node),
+            by_channel=self.hardware and self._before_codes(node, BY_CHANNEL),
+            relu=self.hardware and self._before_codes(node, RELUS),
         )
         return GEOMETRY[kind](layer, node, self.modules.get(str(node.target)))
 

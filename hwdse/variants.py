@@ -103,7 +103,10 @@ class Problem:
         used = self.fixed[None]
         for ways, number in zip(self.ways, self.number, strict=True):
             used = (used[:, None] + ways[None, :number]).reshape(-1, len(self.fixed))
-        return np.array(np.unravel_index(self.first(used), self.number), np.intp)
+        some = np.flatnonzero(np.array(self.number) > 1)  # numpy counts in 64 dimensions at most
+        picks = np.zeros(len(self.number), np.intp)
+        picks[some] = np.unravel_index(self.first(used), [self.number[part] for part in some])
+        return picks
 
     def without_plenty(self, bound: float) -> "Problem":
         """The same without the resources of which no choice takes more than `bound`, the least there is; LUTs stay."""

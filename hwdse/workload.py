@@ -4,11 +4,12 @@ A cost model needs nothing else of a network, so pricing a design never loads on
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import prod
 from typing import TypeVar
 
+from hwdse.cost import LATER
 from hwdse.design import Design
 
 
@@ -61,6 +62,7 @@ class Layer:
     padding: tuple[int, int] = (0, 0)
     bias: bool = False
     by_channel: bool = False  # whether a norm that no layer has taken in lies between its sums and its codes
+    relu: bool = field(default=False, metadata=LATER)  # whether a ReLU does
 
     @property
     def macs(self) -> int:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from hwdse.finn import Environment
+
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = sorted((ROOT / "benchmarks").glob("*.py"))
 
@@ -35,6 +37,8 @@ def test_it_has_json(path: Path) -> None:
 @each
 @pytest.mark.slow
 def test_its_json_is_a_name_and_ratios(path: Path) -> None:
+    if path.stem == "finn" and not Environment.default().ready:
+        pytest.skip(f"FINN+ is {Environment.default().state}")
     found = json.loads(output(path, "--json"))
     assert found.keys() == {"benchmark", "ratios"}
     assert found["benchmark"] == path.stem

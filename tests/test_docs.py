@@ -14,6 +14,7 @@ from hwdse.finn import Environment
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(page.name for page in (ROOT / "docs").glob("*.md") if "\n```" in page.read_text())
+OF_FINN = ("finn.md", "finn-cost.md")
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -56,7 +57,7 @@ def run(block: Block, folder: Path, environment: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_page_runs(page: str, tmp_path: Path) -> None:
-    if page == "finn.md" and not Environment.default().ready:
+    if page in OF_FINN and not Environment.default().ready:
         pytest.skip(f"FINN+ is {Environment.default().state}")
     found = blocks(page)
     assert any(block.language in ("python", "console") for block in found)

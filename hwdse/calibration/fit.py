@@ -58,7 +58,7 @@ def fit(rows: Sequence[Measurement], family: str, count: str, groups: Sequence[N
     low, high = min(low for low, _ in intervals), max(high for _, high in intervals)
     errors = [np.abs(predicted - measured) / np.maximum(measured, 1.0) for predicted in left_out]
     inside = [covered(measured, predicted, group) for predicted, group in zip(left_out, groups, strict=True)]
-    kept = _solve(columns, measured)
+    kept = solve(columns, measured)
     return Fit(
         {name: round(float(value), 4) for name, value in zip(names, kept, strict=True)},
         round(low, 4),
@@ -111,11 +111,11 @@ def _left_out(columns: Counts, measured: Counts, group: NDArray[np.int64]) -> Co
     predicted = np.zeros_like(measured)
     for fold in np.unique(group):
         test = group == fold
-        predicted[test] = columns[test] @ _solve(columns[~test], measured[~test])
+        predicted[test] = columns[test] @ solve(columns[~test], measured[~test])
     return predicted
 
 
-def _solve(columns: Counts, measured: Counts) -> Counts:
+def solve(columns: Counts, measured: Counts) -> Counts:
     """Coefficients that make relative errors small."""
     weight = 1 / np.maximum(measured, SMALL)
     prior = np.eye(columns.shape[1]) * PRIOR

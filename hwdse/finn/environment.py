@@ -21,6 +21,8 @@ VARIABLE = "HWDSE_FINN"  # names another folder
 STEP_SECONDS = 1800.0  # of one step of pip, on a slow line
 READY, STARTED, LOG = "hwdse-ready", "hwdse-started", "hwdse-setup.log"  # files of ours in the folder
 _VERSION = 'import importlib.metadata as m; print("torch==" + m.version("torch"))'
+_ALL = "import importlib.metadata as m, sys; [m.version(name) for name in sys.argv[1:]]"
+PROBE_SECONDS = 60.0
 
 
 class FinnError(ValueError):
@@ -72,6 +74,25 @@ class Environment:
     def command(self) -> str:
         """What makes it."""
         return "hwdse setup finn" if self == Environment.default() else f"hwdse setup finn --at {self.folder}"
+
+
+def examined(environment: Environment) -> str:
+    """Its state, for which its Python is asked for every package: one that says it is ready may have been broken."""
+    if not environment.ready:
+        return environment.state
+    names = [re.split(r"[\[<>=]", line)[0] for line in requirements()]
+    argv = (str(environment.python), "-I", "-c", _ALL, *names)
+    try:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PROBE_SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return _broken(environment, str(error))
+    if done.returncode:
+        return _broken(environment, (done.stderr.strip() or f"it ends with {done.returncode}").splitlines()[-1])
+    return environment.state
+
+
+def _broken(environment: Environment, why: str) -> str:
+    return f"broken ({why}): remove {environment.folder} and run `{environment.command}`"
 
 
 def requirements() -> tuple[str, ...]:

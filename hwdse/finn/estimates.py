@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwdse.finn.files import Tensor
-from hwdse.finn.messages import Estimate, Estimated, Folded, Priced, Refold
+from hwdse.finn.messages import Estimate, Estimated, FoldAs, Folded, FoldFor, Priced, Refold
 from hwdse.finn.process import Worker
 
 SECONDS = 600.0
@@ -59,5 +59,20 @@ def estimate(
 
 def refold(worker: Worker, estimated: Estimated, part: str, folding: tuple[Folded, ...]) -> Priced:
     """FINN's numbers for the same network with another folding of some nodes, in some hundredths of a second."""
-    layers = tuple((unit.folded.node, unit.layer) for unit in estimated.priced.units if unit.layer is not None)
-    return worker.ask(Refold(estimated.model, layers, part, folding), SECONDS)
+    return worker.ask(Refold(estimated.model, _layers(estimated), part, folding), SECONDS)
+
+
+def fold_for(worker: Worker, estimated: Estimated, wish: Wish) -> Priced:
+    """The same network as FINN's own heuristic folds it for the rate of `wish`."""
+    assert wish.frames_per_second is not None
+    asked = FoldFor(estimated.model, _layers(estimated), wish.part, 1000 / wish.clock_mhz, wish.frames_per_second)
+    return worker.ask(asked, SECONDS)
+
+
+def fold_as(worker: Worker, estimated: Estimated, part: str, file: Path) -> Priced:
+    """The same network as the folding file `file` says, which FINN's own step for such files applies."""
+    return worker.ask(FoldAs(estimated.model, _layers(estimated), part, str(file.absolute())), SECONDS)
+
+
+def _layers(estimated: Estimated) -> tuple[tuple[str, str], ...]:
+    return tuple((unit.folded.node, unit.layer) for unit in estimated.priced.units if unit.layer is not None)

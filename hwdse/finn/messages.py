@@ -5,10 +5,13 @@ A line that is not what its dataclass says is an error: nothing is filled in.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from enum import StrEnum
 from types import NoneType, UnionType
 from typing import Generic, TypeVar, get_args, get_origin, get_type_hints
 
+from hwdse import finn_nodes
+from hwdse.finn_nodes import Node
 from hwdse.onnx_graph import LayerGrids
 
 Answer = TypeVar("Answer", covariant=True)
@@ -75,6 +78,7 @@ class Folded:
     node: str
     pe: int | None  # None where the node has no such attribute
     simd: int | None
+    at_once: bool | None = None  # of a window generator: `parallel_window`; None leaves it
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,8 @@ class Unit:
     folded: Folded
     layer: str | None
     operation: str
+    inputs: tuple[str, ...]  # the nodes whose streams it reads
+    node: Node | None  # its attributes; None where hwdse has no formulas of this operation
     cycles: int
     luts: int
     bram18s: int
@@ -120,6 +126,27 @@ class Refold(Request[Priced]):
 
 
 @dataclass(frozen=True, slots=True)
+class FoldFor(Request[Priced]):
+    """Folds a network that has been through all steps by FINN's own heuristic for a rate, and prices it."""
+
+    model: str  # `Estimated.model`
+    layers: tuple[tuple[str, str], ...]  # node -> layer
+    part: str
+    clock_ns: float
+    target_fps: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoldAs(Request[Priced]):
+    """Folds it as a folding file of FINN says, by FINN's own step for those, and prices it."""
+
+    model: str  # `Estimated.model`
+    layers: tuple[tuple[str, str], ...]  # node -> layer
+    part: str
+    file: str  # of JSON, with an entry for every node
+
+
+@dataclass(frozen=True, slots=True)
 class Estimated:
     """What FINN's steps made of a network."""
 
@@ -144,7 +171,66 @@ class Estimate(Request[Estimated]):
     folding: tuple[Folded, ...]  # or it is given
 
 
-KINDS: Mapping[str, type] = {kind.__name__: kind for kind in (Hello, Write, Execute, Estimate, Refold)}  # of requests
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The steps of FINN's builder, as a `build.yaml` names them."""
+
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSteps(Request[Recipe]):
+    """What a whole build of a QONNX file does."""
+
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """A board that FINN builds bitstreams for."""
+
+    name: str
+    part: str  # of AMD: xc7z020clg400-1
+    shell: str  # FINN's flow for it: vivado_zynq, vitis_alveo
+
+
+@dataclass(frozen=True, slots=True)
+class KnownBoards:
+    """All of them."""
+
+    boards: tuple[Board, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Boards(Request[KnownBoards]):
+    """Which boards there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """Files of RTL, by name."""
+
+    files: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Generate(Request[Generated]):
+    """Has FINN's generator make the RTL of a node that has no weights."""
+
+    name: str  # of the node and its module
+    operation: str  # ConvolutionInputGenerator_rtl
+    numbers: tuple[tuple[str, int], ...]  # attributes
+    lists: tuple[tuple[str, tuple[int, ...]], ...]
+    texts: tuple[tuple[str, str], ...]
+    part: str  # of AMD
+    clock_ns: float
+
+
+KIND = "kind"  # beside the fields of a node of FINN
+KINDS: Mapping[str, type] = {  # of requests
+    kind.__name__: kind
+    for kind in (Hello, Write, Execute, Estimate, Refold, FoldFor, FoldAs, BuildSteps, Boards, Generate)
+}
 
 
 def answer_of(kind: type) -> type:
@@ -160,10 +246,16 @@ def dump(request: Request[object]) -> str:
 
 
 def plain(value: object) -> dict[str, object]:
-    """A dataclass as JSON has it."""
+    """A dataclass as JSON has it; a node of FINN with its kind, since many kinds stand in one place."""
     assert is_dataclass(value)
-    assert not isinstance(value, type)
-    return asdict(value)
+    found = {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    return {KIND: type(value).__name__, **found} if isinstance(value, Node) else found
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value):
+        return plain(value)
+    return [_plain(one) for one in value] if isinstance(value, tuple) else value
 
 
 def parse(line: str) -> Request[object]:
@@ -196,13 +288,27 @@ def _value(hint: object, data: object, name: str) -> object:
         kinds = [inner[0]] * len(data) if inner[-1] is Ellipsis else list(inner)
         if len(kinds) == len(data):
             return tuple(_value(kind, one, name) for kind, one in zip(kinds, data, strict=True))
+    elif hint is Node:
+        return _node(data)
     elif isinstance(hint, type) and is_dataclass(hint):
         return read(hint, data)
+    elif isinstance(hint, type) and issubclass(hint, StrEnum) and isinstance(data, str):
+        return hint(data)
     elif hint is float and type(data) is int:
         return float(data)
     elif type(data) is hint:
         return data
     raise ValueError(f"{name} is {getattr(hint, '__name__', hint)}, not {_short(data)}")
+
+
+def _node(data: object) -> Node:
+    """A node of FINN of the kind that it says."""
+    if not isinstance(data, dict):
+        raise ValueError(f"a node is an object of JSON, not {_short(data)}")
+    kind = finn_nodes.KINDS.get(str(data.get(KIND)))
+    if kind is None:
+        raise ValueError(f"no kind of node {data.get(KIND)!r}; known: {', '.join(finn_nodes.KINDS)}")
+    return read(kind, {name: value for name, value in data.items() if name != KIND})
 
 
 def _short(data: object) -> str:

@@ -19,7 +19,8 @@ from hwdse.onnx_graph import Graph, Grid, LayerGrids, Node
 
 OPSET, IR_VERSION = 20, 10  # what Brevitas 0.13.4 exports, and FINN+ 1.6.1 is tested with
 QONNX, QONNX_OPSET = "qonnx.custom_op.general", 2
-QUANTISERS = ("Quant", "FloatQuant")
+QUANTISERS = ("Quant", "FloatQuant", "BipolarQuant")
+INTEGERS = ("Quant", "BipolarQuant")
 PASSING = ("Relu", "MaxPool", "Flatten", "Reshape", "Transpose")  # what may lie between a quantiser and its reader
 
 
@@ -88,11 +89,12 @@ def _weights(model: Any, layer: str, tensor: str) -> Grid:
         raise ValueError(f"the weights of {layer!r} are not those of a quantiser")
     grid = _grid(model, node)
     codes = model.get_initializer(node.input[0]) / model.get_initializer(node.input[1])
-    whole = np.round(codes) if node.op_type == "Quant" else codes
+    integer = node.op_type in INTEGERS
+    whole = np.round(codes) if integer else codes
     datatype = _datatype(model, node)
     if abs(whole).max() > grid.largest * (1 + 2.0**-20) and not (node.op_type == "Quant" and not grid.narrow):
         raise ValueError(f"the weights of {layer!r} reach {abs(whole).max():g}, beyond {grid.name}")
-    if node.op_type == "Quant" and not all(datatype.allowed(code) for code in np.unique(whole)):
+    if integer and not all(datatype.allowed(code) for code in np.unique(whole)):
         raise ValueError(f"the weights of {layer!r} are no {datatype.name}")
     return grid
 
@@ -130,6 +132,8 @@ def _annotated(model: Any, layer: str, tensor: str) -> Grid:
 
 def _grid(model: Any, node: Any) -> Grid:
     datatype = _datatype(model, node)
+    if node.op_type == "BipolarQuant":
+        return Grid(datatype.name, float(datatype.max()))
     if node.op_type == "Quant":
         return Grid(datatype.name, float(datatype.max()), bool(getCustomOp(node).get_nodeattr("narrow")))
     exponent, mantissa, bias, largest = (float(model.get_initializer(name)) for name in node.input[2:6])
@@ -138,7 +142,7 @@ def _grid(model: Any, node: Any) -> Grid:
 
 def _datatype(model: Any, node: Any) -> Any:
     """QONNX's type of what a quantiser gives, in units of its scale."""
-    if node.op_type == "Quant":
+    if node.op_type in INTEGERS:
         return getCustomOp(node).get_integer_datatype(model)
     exponent, mantissa, bias = (int(model.get_initializer(name)) for name in node.input[2:5])
     return DataType[f"FLOAT<{exponent},{mantissa},{bias}>"]

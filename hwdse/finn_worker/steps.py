@@ -6,32 +6,32 @@ and some of what goes wrong is not said at all (a node left outside, a folding t
 
 import time
 from collections import Counter
+from inspect import getmembers, isfunction
 from pathlib import Path
 from typing import Any
 
 import finn.builder.build_dataflow_config as config
 import numpy as np
 from finn.builder.build_dataflow_steps import build_dataflow_step_lookup
-from finn.builder.custom_step_library.resnet import step_resnet_streamline
 from finn.core.onnx_exec import execute_onnx
-from finn.transformation.fpgadataflow.convert_to_hw.global_acc_pool import InferGlobalAccPoolLayer
-from finn.transformation.streamline.absorb import AbsorbMulIntoMultiThreshold, AbsorbTransposeIntoMultiThreshold
-from finn.transformation.streamline.round_thresholds import RoundAndClipThresholds
 from finn.util.verification import despecialize_model
+from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
-from qonnx.transformation.general import GiveUniqueNodeNames
-from qonnx.transformation.infer_datatypes import InferDataTypes
 
-from hwdse.finn.messages import Estimate, Estimated, Step
-from hwdse.finn_worker import folding
+from hwdse.finn.messages import BuildSteps, Estimate, Estimated, Recipe, Step
+from hwdse.finn_worker import folding, hwdse_steps
 from hwdse.finn_worker.folding import kind
+from hwdse.finn_worker.models import INTEGERS
 
 PREFIX = "step_"
-RELUS, RESIDUAL, SUMS = "unsigned_behind_relu", "resnet_streamline", "sums_for_average_pools"
+RELUS, CLIPS = "unsigned_behind_relu", "clipped_by_quantisers"
+BITS, FLAT = "bits_of_size_one", "flat_bits"
+RESIDUAL, SUMS = "resnet_streamline", "sums_for_average_pools"
 PARTITION, FOLDING, REPORTS = "create_dataflow_partition", "target_fps_parallelization", "generate_estimate_reports"
 MOVING = ("Transpose", "Flatten", "Reshape")  # what may stay outside: it computes nothing
-WEIGHTED = ("MatMul", "Conv", "MVAU", "VVAU")
+XNOR = "XnorPopcountMatMul"
+WEIGHTED = ("MatMul", "Conv", "MVAU", "VVAU", XNOR)
 
 Array = np.ndarray[Any, Any]
 
@@ -47,7 +47,7 @@ def estimate(request: Estimate) -> Estimated:
     done: list[Step] = []
     results: dict[str, Array] = {}
     outside: tuple[str, ...] = ()
-    for name in _names(_joins(model)):
+    for name in _names(model):
         if name == FOLDING and request.folding:
             folding.fold(model, request.folding)
             folding.check(model, _layers(model, codes))
@@ -83,13 +83,36 @@ def _config(request: Estimate) -> Any:
     )
 
 
-def _names(joins: bool) -> list[str]:
-    """Ours, then FINN's own steps up to the estimates, without the one that writes reports."""
-    names = [name.removeprefix(PREFIX) for name in config.estimate_only_dataflow_steps]
-    if joins:  # what FINN has for residual networks; its default step leaves factors behind the adds
+def build_steps(request: BuildSteps) -> Recipe:
+    """The steps of a whole build of a QONNX file, by the names that FINN's builder finds them by."""
+    names = _with_ours(config.default_build_dataflow_steps, ModelWrapper(request.model))
+    file = Path(hwdse_steps.__file__).stem
+    return Recipe(tuple(f"{file}.{name}" if name in OURS else f"{PREFIX}{name}" for name in names))
+
+
+def _names(model: Any) -> list[str]:
+    """Ours and FINN's own steps up to the estimates, without the one that writes reports."""
+    return [name for name in _with_ours(config.estimate_only_dataflow_steps, model) if name != REPORTS]
+
+
+def _with_ours(steps: list[str], model: Any) -> list[str]:
+    """Steps of FINN, and those of ours that `model` needs."""
+    names = [name.removeprefix(PREFIX) for name in steps]
+    if _joins(model):  # what FINN has for residual networks; its default step leaves factors behind the adds
         names[names.index("streamline")] = RESIDUAL
     names.insert(names.index("convert_to_hw"), SUMS)
-    return [RELUS, *(name for name in names if name != REPORTS)]
+    return [RELUS, *_for_bits(model), *names]
+
+
+def _for_bits(model: Any) -> list[str]:
+    """The steps that a network of few bits needs."""
+    quantisers = model.get_nodes_by_op_type("BipolarQuant")
+    needs = {
+        CLIPS: bool(model.get_nodes_by_op_type("Clip")),
+        BITS: any(model.get_initializer(node.input[0]) is None for node in quantisers),
+        FLAT: model.get_tensor_datatype(model.graph.input[0].name) == DataType["BIPOLAR"],
+    }
+    return [name for name, needed in needs.items() if needed]
 
 
 def _joins(model: Any) -> bool:
@@ -98,38 +121,13 @@ def _joins(model: Any) -> bool:
     return any(all(model.get_initializer(name) is None for name in node.input) for node in adds)
 
 
-def _unsigned(model: Any, build: Any) -> Any:
-    """Quantisers with a sign behind a ReLU get none, and a bit less: FINN takes no others, and the values are equal."""
-    for node in model.get_nodes_by_op_type("Quant"):
-        before, op = model.find_producer(node.input[0]), getCustomOp(node)
-        if before is not None and before.op_type == "Relu" and op.get_nodeattr("signed"):
-            op.set_nodeattr("signed", 0)
-            op.set_nodeattr("narrow", 0)
-            model.set_initializer(node.input[3], model.get_initializer(node.input[3]) - 1)
-    return model
-
-
-def _summed(model: Any, build: Any) -> Any:
-    """Average pools become sums, and the thresholds behind them take the factor, which FINN would leave outside."""
-    if model.get_nodes_by_op_type("GlobalAveragePool"):
-        for transformation in (
-            InferGlobalAccPoolLayer(),
-            AbsorbTransposeIntoMultiThreshold(),  # it lies between the factor and the thresholds
-            AbsorbMulIntoMultiThreshold(),
-            InferDataTypes(),
-            RoundAndClipThresholds(),
-            GiveUniqueNodeNames(),
-        ):
-            model = model.transform(transformation)
-    return model
-
-
-STEPS = {
-    **{name.removeprefix(PREFIX): step for name, step in build_dataflow_step_lookup.items()},
-    RESIDUAL: step_resnet_streamline,
-    RELUS: _unsigned,
-    SUMS: _summed,
+# All of the delivered file: a step that lies elsewhere would not be there where FINN's builder runs.
+OURS = {
+    name: step
+    for name, step in getmembers(hwdse_steps, isfunction)
+    if step.__module__ == hwdse_steps.__name__ and not name.startswith("_")
 }
+STEPS = {name.removeprefix(PREFIX): step for name, step in build_dataflow_step_lookup.items()} | OURS
 
 
 def _stepped(name: str, model: Any, build: Any, codes: dict[str, bytes]) -> Any:
@@ -153,17 +151,27 @@ def _operations(model: Any) -> tuple[tuple[str, int], ...]:
 
 def _executed(model: Any, images: Array) -> Array:
     """What leaves, image by image: nodes of the accelerator work on one."""
+    images = _entered(model, images)
     special = any(node.op_type != kind(node) for node in model.graph.node)
     runs = despecialize_model(model) if special else model
     entering, leaving = runs.graph.input[0].name, runs.graph.output[0].name
-    return np.concatenate([execute_onnx(runs, {entering: image[None]})[leaving] for image in images])
+    return np.concatenate([execute_onnx(runs, {entering: image})[leaving] for image in images])
+
+
+def _entered(model: Any, images: Array) -> Array:
+    """`images` as they enter, one by one: flat where they do, and bits as 0 and 1 where FINN counts equal ones."""
+    entering = model.graph.input[0].name
+    if model.get_tensor_datatype(entering) == DataType["BINARY"]:
+        images = (images > 0).astype(images.dtype)  # of -1 and 1; 0 and 1 stay
+    return images.reshape(len(images), *model.get_tensor_shape(entering))
 
 
 def _entering(parent: Any, images: Array) -> Array:
     """What enters the accelerator when `images` enter the network around it."""
     (partition,) = parent.get_nodes_by_op_type("StreamingDataflowPartition")
     name = parent.graph.input[0].name
-    contexts = [execute_onnx(parent, {name: image[None]}, return_full_exec_context=True) for image in images]
+    images = _entered(parent, images)
+    contexts = [execute_onnx(parent, {name: image}, return_full_exec_context=True) for image in images]
     return np.concatenate([context[partition.input[0]] for context in contexts])
 
 
@@ -185,7 +193,7 @@ def _stored(model: Any, layer: str) -> Array:
     """The weights of `layer` in an exported file, as whole numbers."""
     node = model.get_node_from_name(layer)
     quantiser = None if node is None else model.find_producer(node.input[1])
-    if quantiser is None or quantiser.op_type != "Quant":
+    if quantiser is None or quantiser.op_type not in INTEGERS:
         raise ValueError(f"FINN maps integer weights, unlike those of {layer!r}")
     weights = model.get_initializer(quantiser.input[0]) / model.get_initializer(quantiser.input[1])
     return np.round(weights)  # type: ignore[no-any-return]
@@ -194,7 +202,7 @@ def _stored(model: Any, layer: str) -> Array:
 def _codes(weights: Array) -> bytes:
     """Names weights wherever FINN has put them: those that are not zero, in order of size."""
     values = np.sort(weights[weights != 0].reshape(-1))
-    return np.round(values).astype(np.int32).tobytes()
+    return np.round(values).astype(np.int64).tobytes()
 
 
 def _layers(model: Any, codes: dict[str, bytes]) -> dict[str, str]:
@@ -202,6 +210,8 @@ def _layers(model: Any, codes: dict[str, bytes]) -> dict[str, str]:
     left, found = dict(codes), {}
     for node in model.graph.node:
         weights = model.get_initializer(node.input[1]) if kind(node) in WEIGHTED else None
+        if weights is not None and _counts(node):
+            weights = 2 * weights - 1  # of 0 and 1, which FINN has for -1 and 1
         if weights is not None:
             own = _codes(weights)
             layer = next((layer for layer, other in left.items() if other == own), None)
@@ -209,3 +219,8 @@ def _layers(model: Any, codes: dict[str, bytes]) -> dict[str, str]:
                 found[str(node.name)] = layer
                 del left[layer]
     return found
+
+
+def _counts(node: Any) -> bool:
+    """Whether a node counts equal bits instead of multiplying."""
+    return node.op_type == XNOR or (kind(node) == "MVAU" and bool(getCustomOp(node).get_nodeattr("binaryXnorMode")))

@@ -1,7 +1,8 @@
-"""Makes FINN+ usable where there is no Vivado; imported before anything else of FINN.
+"""Makes FINN+ usable where there is no Vivado; imported before anything else of FINN, or run as its command `finn`.
 
 `finn.builder.build_dataflow` imports the simulator of Vivado, which raises where there is none, and the end of a build
 reads where Vivado lies. Neither is needed up to the estimates and the code generation. No file of FINN+ is changed.
+A build for FINN has this file as it is, so that it needs FINN alone.
 """
 
 import os
@@ -38,3 +39,19 @@ class Absent:
 for name in xsi._LAZY_NAMES:
     if name not in vars(xsi):
         setattr(xsi, name, Absent)
+
+
+def main() -> None:
+    """FINN's command line, which otherwise ends where it finds no simulator.
+
+    With a path of Vivado it would start Python again with other libraries, which some Pythons do not survive.
+    """
+    from finn.interface import run_finn
+
+    xsi.ensure_available = lambda: True
+    run_finn.xilinx_ld_library_paths = list
+    run_finn.main()
+
+
+if __name__ == "__main__":  # FINN's own processes import this file again
+    main()

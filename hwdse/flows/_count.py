@@ -31,7 +31,7 @@ def _each(area: Resources, types: str) -> dict[str, Resources]:
 _AMD = {
     **_each(_FREE, "LUT1 LUT2 LUT3 LUT4 LUT5 LUT6 INV CARRY4 CARRY8 MUXF7 MUXF8 MUXF9 VCC GND"),
     **_each(_FF, "FDRE FDSE FDCE FDPE FDRE_1 FDSE_1 FDCE_1 FDPE_1"),
-    **_each(_DSP, "DSP48E1 DSP48E2"),
+    **_each(_DSP, "DSP48E1 DSP48E2 DSP58"),
     **_each(_BRAM, "RAMB18E1 RAMB18E2"),
     **_each(Resources(brams=2), "RAMB36E1 RAMB36E2"),
     "URAM288": Resources(urams=1),

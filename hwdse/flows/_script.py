@@ -80,25 +80,41 @@ def script(
 
     `pads`: its ports are pins; `primitives`: files with the ports of those that `files` name.
     """
-    if goal not in _GOALS:
-        raise ValueError(f"yosys maps for {' or '.join(_GOALS)}, not for {goal!r}")
     leaves = (name for name, _ in files if name.endswith(".sv") and name != f"{top}.sv")
-    lines = [
+    read = [
         # Deferred: made with the parameters of their users. `-icells`: with cells of yosys in them.
         *(f"read_verilog -sv -defer {'-icells ' if _is_own(name) else ''}{name}" for name in leaves),
         *(f"read_verilog -lib {name}" for name in primitives),
         f"read_verilog -sv {top}.sv",
+    ]
+    return "\n".join([*read, *mapping(target, dsp=dsp, goal=goal, output=output, top=top, pads=pads), ""]).encode()
+
+
+def mapping(
+    target: FpgaTarget,
+    *,
+    dsp: bool,
+    goal: Goal,
+    output: str,
+    top: str = "top",
+    pads: bool = False,
+    last: tuple[str, ...] = (),
+) -> list[str]:
+    """The commands that map module `top`, which has been read, and write it; `last`: on what is mapped already."""
+    if goal not in _GOALS:
+        raise ValueError(f"yosys maps for {' or '.join(_GOALS)}, not for {goal!r}")
+    return [
         f"hierarchy -check -top {top}",
         "proc; opt_clean",
         # An iCE40 has no RAM in LUTs: yosys then takes block RAM or registers, by size.
         *["setattr -unset ram_style a:ram_style=distributed"] * (target.family == "ice40"),
         *_GOALS[goal],
         f"{synthesis(target, dsp=dsp, pads=pads)} -top {top}",
+        *last,
         "delete t:$scopeinfo",
         f"select {top}",
         f"write_json -selected {output}",
     ]
-    return "\n".join([*lines, ""]).encode()
 
 
 def _is_own(name: str) -> bool:

@@ -13,10 +13,11 @@ from hwdse.build import BuildPlan, Command, Programs
 from hwdse.flow import Flow, Measured
 from hwdse.flows._count import count
 from hwdse.flows._netlist import read, read_family
-from hwdse.flows._script import FAMILIES, YOSYS, Goal, inputs, require, script
+from hwdse.flows._script import FAMILIES, YOSYS, Files, Goal, inputs, mapping, require, script
 from hwdse.netlist import Netlist
 from hwdse.target import FpgaTarget
 
+TOOLS = (("yosys", YOSYS),)  # with their versions
 _NETLIST = "netlist.json.gz"
 RUN = "import sys; from pyosys import libyosys as yosys; yosys.run_pass('script ' + sys.argv[1], yosys.Design())"
 
@@ -36,10 +37,19 @@ class Yosys(Flow):
     def plan(self, netlist: Netlist, target: FpgaTarget) -> BuildPlan:
         """One script; devices of a family with the same blocks share their runs."""
         synth = script(netlist.files, target, dsp=self.dsp, goal=self.goal, output=_NETLIST)
+        return self._plan(netlist.files, target, synth)
+
+    def plan_read(self, read: str, files: Files, target: FpgaTarget, last: tuple[str, ...] = ()) -> BuildPlan:
+        """The same of RTL that is not ours: module `top` of `files`, which the commands `read` read.
+
+        `last`: commands on the netlist before it is written.
+        """
+        mapped = mapping(target, dsp=self.dsp, goal=self.goal, output=_NETLIST, last=last)
+        return self._plan(files, target, "\n".join([read.rstrip("\n"), *mapped, ""]).encode())
+
+    def _plan(self, files: Files, target: FpgaTarget, synth: bytes) -> BuildPlan:
         command = Command(("yosys", "synth.ys"), self.timeout_seconds, "synth.log")
-        return BuildPlan(
-            (*inputs(netlist.files, target), ("synth.ys", synth)), (command,), (("yosys", YOSYS),), (_NETLIST,)
-        )
+        return BuildPlan((*inputs(files, target), ("synth.ys", synth)), (command,), TOOLS, (_NETLIST,))
 
     def read(self, folder: Path) -> Measured:
         """Area only: without a place there is no clock."""

@@ -4,11 +4,9 @@ A design is a folding of each layer and what its parts are made of (`hwdse.accel
 its slowest layer and its area the sum over layers, so that of all designs with an interval of at most `n` cycles the
 best takes for each layer one of the options that need at most `n`. Which ones is a choice of one way for each part
 under limits, made exactly by `hwdse.limited_choice`. An option that takes no less of anything than another one, and is
-no faster, is in no better design. What fits at an interval fits at a longer one too, so that the shortest interval with
-a design that fits is found by halving the list of intervals that any layer can have.
+no faster, is in no better design.
 """
 
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
@@ -20,6 +18,7 @@ from hwdse.cost import FpgaCost, LayerCost, Resources
 from hwdse.cost_models.dataflow import Dataflow, made, quantised
 from hwdse.design import Design, Folding
 from hwdse.folding import legal
+from hwdse.foldings import paces
 from hwdse.foldings.limits import RESOURCES, Limits
 from hwdse.foldings.options import Options, Stages, plain, tables
 from hwdse.limited_choice import cheapest, feasible
@@ -67,10 +66,8 @@ class Space:
 
     @property
     def intervals(self) -> tuple[int, ...]:
-        """The cycles between frames that a design may have, shortest first: those of a layer that none is behind."""
-        least = max(int(own.cycles.min()) for _, own in self.layers)
-        found = sorted({int(cycles) for _, own in self.layers for cycles in own.cycles})
-        return tuple(found[bisect_left(found, least) :])
+        """The cycles between frames that a design may have, shortest first."""
+        return paces.intervals(own.cycles for _, own in self.layers)
 
     def within(self, cycles: int) -> tuple[Options, ...]:
         """The options of every layer that need at most `cycles`; ValueError names a layer that has none."""
@@ -138,29 +135,20 @@ def smallest(of: Space, cycles: int, objective: Objective = "utilization") -> Fo
 
 def fastest(of: Space, objective: Objective = "utilization") -> Folded:
     """Of the designs with the shortest interval that any within the limits has the best; ValueError where none is."""
-    most, intervals = of.limits.most(of.target), of.intervals
-    at = bisect_left(intervals, True, key=lambda cycles: feasible(_counts(of.within(cycles)), most))
-    if at == len(intervals):
-        raise ValueError(_too_large(of, intervals[-1]))
-    return smallest(of, intervals[at], objective)
+    most = of.limits.most(of.target)
+    cycles = paces.shortest(of.intervals, lambda cycles: feasible(_counts(of.within(cycles)), most))
+    if cycles is None:
+        raise ValueError(_too_large(of, of.intervals[-1]))
+    return smallest(of, cycles, objective)
 
 
 def front(of: Space, objective: Objective = "utilization") -> tuple[Folded, ...]:
-    """The designs within the limits than which none is faster and no worse, slowest first; none where none is within.
-
-    The best design at an interval is the best at any between its own and that, so the next that is asked for is the
-    longest below its own.
-    """
-    found, left = list[Folded](), of.intervals
-    while left:
-        best = _best(of, of.within(left[-1]), objective)
-        if best is None:
-            break
-        if found and _rank(of, best, objective) == _rank(of, found[-1], objective):
-            found.pop()  # as good, and slower
-        found.append(best)
-        left = left[: bisect_left(left, best.interval_cycles)]
-    return tuple(found)
+    """The designs within the limits than which none is faster and no worse, slowest first; none where none fits."""
+    return paces.front(
+        of.intervals,
+        lambda cycles: _best(of, of.within(cycles), objective),
+        lambda found: _rank(of, found, objective),
+    )
 
 
 # ---- one choice ----------------------------------------------------------------------------------

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from hwdse.evaluation import Built
 from hwdse.report.quantities import error, number, percent
 from hwdse.result import Result
-from hwdse.target import fpga, side_by_side, uses
+from hwdse.target import devices, fpga, side_by_side
+
+_OF_AMD = (("LUT", "luts"), ("FF", "ffs"), ("DSP", "dsps"), ("BRAM18", "brams"), ("URAM", "urams"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,28 +32,59 @@ class Block:
     lines: tuple[Line, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Amount:
+    """How much of a resource a build takes."""
+
+    name: str
+    predicted: int | None  # None where that is of another kind of device
+    built: int
+    available: int | None  # None of a part that no file describes
+
+    @property
+    def share(self) -> str:
+        """Of what is available."""
+        return percent(self.built / self.available) if self.available else ""
+
+
 def blocks(result: Result) -> tuple[Block, ...]:
     """Every build of every trial."""
     return tuple(
-        Block(trial.number, f"{one.board} ({one.measured.device})", tuple(lines(one)))
-        for trial in result.trials
-        for one in trial.evaluation.built
+        Block(trial.number, _place(one), tuple(lines(one))) for trial in result.trials for one in trial.evaluation.built
     )
+
+
+def _place(built: Built) -> str:
+    other = f", predicted for {built.predicted.device}" * (built.predicted.device != built.measured.device)
+    return f"{built.board} ({built.measured.device}{other})"
+
+
+def _amounts(built: Built) -> Iterator[_Amount]:
+    """Of each resource that the device has or a cost needs."""
+    mine, its = built.predicted, built.measured
+    if its.device in devices():
+        for one, two in side_by_side((mine.area, its.area), fpga(its.device)):
+            yield _Amount(one.name, one.used, two.used, two.available)
+        return
+    comparable = (fpga(mine.device).lut_inputs, fpga(mine.device).bram_kib) == (6, 18)  # as parts of AMD have them
+    for name, key in _OF_AMD:
+        yield _Amount(name, getattr(mine.area, key) if comparable else None, getattr(its.area, key), None)
 
 
 def lines(built: Built) -> Iterator[Line]:
     """Of one build."""
     mine, its = built.predicted, built.measured
-    for one, two in side_by_side((mine.area, its.area), fpga(its.device)):
-        share = percent(two.share) if two.available else ""
-        yield Line(
-            one.name, number(one.used), number(two.used), error(one.used, two.used), number(two.available), share
-        )
+    for one in _amounts(built):
+        limit = "" if one.available is None else number(one.available)
+        mine_of, off = ("", "") if one.predicted is None else (number(one.predicted), error(one.predicted, one.built))
+        yield Line(one.name, mine_of, number(one.built), off, limit, one.share)
     clock, verdict = mine.clock, "met" if its.clock_mhz >= built.board_mhz else "MISSED"
     said, off = ("", "") if clock is None else (f"{clock.mhz:.1f}", error(clock.mhz, its.clock_mhz))
     yield Line("clock, MHz", said, f"{its.clock_mhz:.1f}", off, f"{number(built.board_mhz)} needed", verdict)
     cycles = mine.interval_cycles, its.interval_cycles
     yield Line("cycles from image to image", number(cycles[0]), number(cycles[1]), error(*cycles), "", "")
+    if built.frames_per_second is not None:
+        yield Line("frames/s, measured on the board", "", number(built.frames_per_second), "", "", "")
     for tool, seconds in built.seconds:
         yield Line(f"wall time of {tool}, s", "", f"{seconds:,.1f}", "", "", "")
 
@@ -59,13 +92,16 @@ def lines(built: Built) -> Iterator[Line]:
 def in_words(built: Built) -> str:
     """One build in sentences."""
     its = built.measured
-    used = [
-        f"{use.used:,} of {use.available:,} {use.name} ({percent(use.share)})"
-        for use in uses(its.area, fpga(its.device))
-        if use.used
-    ]
+    used = [_in_words(one) for one in _amounts(built) if one.built]
     pace = f"{its.clock_mhz:.1f} MHz of {number(built.board_mhz)}, {its.interval_cycles:,} cycles from image to image"
-    return f"Built for {built.board}: {', '.join(used)}; {pace}. {wall_time(built.seconds)}".strip()
+    rate = "" if built.frames_per_second is None else f"; {number(built.frames_per_second)} frames/s on the board"
+    return f"Built for {built.board}: {', '.join(used)}; {pace}{rate}. {wall_time(built.seconds)}".strip()
+
+
+def _in_words(one: _Amount) -> str:
+    return (
+        f"{one.built:,} of {one.available:,} {one.name} ({one.share})" if one.available else f"{one.built:,} {one.name}"
+    )
 
 
 def wall_time(seconds: tuple[tuple[str, float], ...]) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from hwdse.cost import FpgaCost
 from hwdse.metrics import metric
+from hwdse.report.beside import beside
 from hwdse.report.breakdown import breakdown
 from hwdse.report.built import blocks
 from hwdse.report.convergence import facts
@@ -77,6 +78,7 @@ def render(result: Result, drawn: tuple[Plot, ...], table: tuple[Row, ...]) -> s
         effects=effects(result),
         strip=strip(result),
         breakdown=breakdown(best.evaluation.predicted),
+        beside=beside(result),
         built=blocks(result),
         checks=checks(result),
         columns=columns(result),

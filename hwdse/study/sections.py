@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -17,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from hwdse import plugins
+from hwdse import cost_model, plugins
 from hwdse.cost_model import CostModel
 from hwdse.design import Quantizer, Step
 from hwdse.formats import Format
@@ -251,14 +250,7 @@ class Target(Section):
     @property
     def model(self) -> CostModel:
         """The cost model with its settings; ValueError for a setting that it does not have."""
-        contract: type[CostModel] = CostModel  # type: ignore[type-abstract]  # its subclasses are not
-        found = plugins.named("hwdse.cost_models", contract, self.cost_model)
-        known = [field.name for field in fields(found)]
-        for name in self.cost_settings:
-            if name not in known:
-                raise ValueError(f"no setting {name!r} of cost model {self.cost_model!r}; known: {', '.join(known)}")
-        settings: Mapping[str, Setting] = self.cost_settings
-        return found(**settings)
+        return cost_model.named(self.cost_model, self.cost_settings)
 
 
 class ObjectiveSection(Section):

@@ -18,7 +18,7 @@ from torch import fx
 
 from hwdse.design import Quantizer
 from hwdse.layer_inputs import original_weights, places
-from hwdse.layer_solver import solvable
+from hwdse.layer_solver import roundable
 from hwdse.quantize import Bench
 from hwdse.rounding_descent import Descent, grid, objective
 from hwdse.technique import Sees, Technique
@@ -34,8 +34,8 @@ class AutoRound(Technique):
     sees: ClassVar[Sees] = Sees.QUANTIZED_INPUTS
 
     def supports(self, layer: Layer, weights: Quantizer | None) -> bool:
-        """Every layer with weights, in any format, with a scale per tensor or channel."""
-        return solvable(layer, weights)
+        """Every layer with weights of more than one bit, in any format, with a scale per tensor or channel."""
+        return roundable(layer, weights)
 
     def apply(self, graph: fx.GraphModule, bench: Bench, layers: Mapping[str, str]) -> None:
         """One pass of both networks over the calibration data, and `iterations` for each layer."""

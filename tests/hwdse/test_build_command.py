@@ -274,7 +274,7 @@ def test_a_vitis_project(finished: Path, tmp_path: Path, capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--flow", "magic"), "no flow 'magic' builds; known: open, vitis"),
+        (("--flow", "magic"), "no flow 'magic' builds; known: open, vitis, finn"),
         (("--images", "3"), "a build simulates at least 8 images, not 3"),
         (("--images", "451"), "a build simulates at most the 450 images of the test split, not 451"),
         (

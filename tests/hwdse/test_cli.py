@@ -143,7 +143,7 @@ def test_lists_are_tables_and_json(command: str, capsys: pytest.CaptureFixture[s
     assert str(next(iter(rows[0]))) in capsys.readouterr().out
 
 
-MODELS = "cifar-resnet20, digits-cnn, digits-mlp, digits-resnet, digits-vit"
+MODELS = "cifar-resnet20, digits-cnn, digits-mlp, digits-resnet, digits-vit, finn-cnv, finn-tfc"
 DEVICES = "ecp5_25f, ecp5_85f, gw1nr9, ice40_hx8k, ice40_up5k, lifcl40, u250, vck190, xc7z020, xczu3eg, xczu7ev"
 COST = ("cost", "digits-mlp", "--device", "ecp5_25f")
 REFUSED = {
@@ -177,7 +177,7 @@ REFUSED = {
     "rate": ((*COST, "--fps", "0"), "a rate is positive and finite, not 0 frames per second"),
     "clock": ((*COST, "--clock", "nan"), "a rate is positive and finite, not nan MHz"),
     "run": (("show", "nowhere"), "nowhere is no run folder: it has no study.toml"),
-    "cost model": ((*COST, "--cost-model", "guess"), "no cost model 'guess'; known: dataflow"),
+    "cost model": ((*COST, "--cost-model", "guess"), "no cost model 'guess'; known: dataflow, finn, finn_corrected"),
     "accumulator": ((*COST, "--accumulator", "wide"), "accumulator is tight or paper, not 'wide'"),
     "shape": (
         ("cost", "torch.nn:Identity", "--device", "ecp5_25f"),

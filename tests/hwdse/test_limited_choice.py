@@ -53,3 +53,10 @@ def test_what_is_limited_does_not_count() -> None:
     assert cheapest(parts, luts, np.array([1000, np.inf, 0, np.inf, np.inf])) is None
     assert not feasible(parts, np.array([1000, np.inf, 0, np.inf, np.inf]))
     assert feasible(parts, np.array([510, np.inf, 8, np.inf, np.inf])) is True
+
+
+def test_there_may_be_many_parts_with_one_way() -> None:
+    parts = [ways((1, 0, 0, 0))] * 70 + [ways((9, 0, 0, 0), (3, 0, 0, 0))] + [ways((1, 0, 0, 0))] * 70
+    luts = np.array([1000, np.inf, np.inf, np.inf, np.inf])
+    assert cheapest(parts, luts, UNLIMITED) == (*[0] * 70, 1, *[0] * 70)
+    assert cheapest(parts[:70], luts, UNLIMITED) == (0,) * 70

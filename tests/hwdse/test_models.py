@@ -22,7 +22,11 @@ from hwdse.data import load as load_data
 from hwdse.models import ModelSpec, known_models, load
 from tests.hwdse.real_data import cifar
 
-INPUTS = {name: (1, 8, 8) for name in known_models() if name.startswith("digits-")} | {"cifar-resnet20": (3, 32, 32)}
+INPUTS = {name: (1, 8, 8) for name in known_models() if name.startswith("digits-")} | {
+    "cifar-resnet20": (3, 32, 32),
+    "finn-cnv": (3, 32, 32),
+    "finn-tfc": (1, 28, 28),
+}
 DIGITS = [name for name in known_models() if name.startswith("digits-")]
 SHIPPED = zoo.WEIGHTS / "digits-mlp.safetensors"
 
@@ -52,7 +56,8 @@ def message_of(spec: ModelSpec) -> str:
 
 
 def test_known() -> None:
-    assert known_models() == ("cifar-resnet20", "digits-cnn", "digits-mlp", "digits-resnet", "digits-vit")
+    digits = ("digits-cnn", "digits-mlp", "digits-resnet", "digits-vit")
+    assert known_models() == ("cifar-resnet20", *digits, "finn-cnv", "finn-tfc")
 
 
 def test_unknown_lists_known() -> None:
@@ -85,6 +90,8 @@ def test_every_network_is_traced_with_each_module_used_once(name: str) -> None:
         ("digits-resnet", 38_266),
         ("digits-vit", 39_514),
         ("cifar-resnet20", 269_722),
+        ("finn-cnv", 1_542_848 + 2 * 1_920),  # weights without those of batch norms: 1.54 M in FINN's CNV
+        ("finn-tfc", 59_008 + 2 * 192),  # 59,008 in FINN's TFC
     ],
 )
 def test_sizes(name: str, parameters: int) -> None:
@@ -100,10 +107,11 @@ def test_digits_networks_come_trained_and_in_evaluation_mode(name: str) -> None:
     assert all(torch.equal(tensor, shipped[key]) for key, tensor in model.state_dict().items())
 
 
-def test_cifar_resnet20_needs_a_checkpoint() -> None:
-    message = "^the model cifar-resnet20 has no weights of its own: name a checkpoint$"
+@pytest.mark.parametrize("name", ["cifar-resnet20", "finn-cnv", "finn-tfc"])
+def test_other_networks_need_a_checkpoint(name: str) -> None:
+    message = f"^the model {name} has no weights of its own: name a checkpoint$"
     with pytest.raises(ValueError, match=message):
-        load(ModelSpec("cifar-resnet20"))
+        load(ModelSpec(name))
 
 
 def test_real_resnet20_reaches_its_accuracy() -> None:

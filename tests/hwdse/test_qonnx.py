@@ -1,5 +1,6 @@
 """The nodes of a design have its names and formats, and what has no node is refused by its name."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -49,6 +50,23 @@ def test_what_a_file_must_say() -> None:
     assert first.weights is not None
     assert first.weights.name == "INT3 narrow up to 3"
     assert [grid.name for grid in first.inputs + depthwise.inputs] == ["UINT8 up to 255", "UINT8 full up to 255"]
+
+
+def test_weights_in_minifloats_can_be_written_as_integers() -> None:
+    on = bench("mlp")
+    design = uniform(on, "e3m2:channel", "e2m1")
+    plain = made(on, design)
+    whole = graph(on, design, on.quantize(design), integers=True)
+    quantisers = {node.name: node.op for node in whole.nodes if node.op in ("Quant", "FloatQuant")}
+    assert quantisers["fc1.weight.quantiser"] == "Quant"
+    assert quantisers["quant_1.quantiser"] == "FloatQuant", "activations stay"
+    assert whole.arrays["fc1.weight.bits"] == 10
+    unit = np.float32(2.0**-4)  # e3m2: bias 3, two bits behind the point
+    assert np.array_equal(whole.arrays["fc1.weight.scale"], plain.arrays["fc1.weight.scale"] * unit)
+    first, *_ = grids(on, design, integers=True)
+    assert first.weights is not None
+    assert first.weights.name == "INT10 narrow up to 511"
+    assert first.inputs == grids(on, design)[0].inputs
 
 
 def test_groups_are_refused() -> None:

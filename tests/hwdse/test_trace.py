@@ -233,3 +233,21 @@ def test_a_graph_that_is_read_again_is_the_same(name: str, hardware: bool) -> No
     assert again.layers == first.layers
     for one, other in ((first.taps, again.taps), (first.operands, again.operands)):
         assert str(one) == str(other)
+
+
+def test_a_relu_before_the_codes_is_known() -> None:
+    """Where an operand of an add has none, its codes have a sign."""
+    layers = read(network("resnet")).layers
+    assert [layer.name for layer in layers if not layer.relu] == [
+        "block1.conv2",
+        "block2.conv2",
+        "block2.project.0",
+        "block3.conv2",
+        "pool",
+        "head",
+    ]
+    clipped = nn.Sequential(
+        nn.Conv2d(1, 2, 3), nn.Hardtanh(), nn.Flatten(), nn.Linear(72, 4), nn.ReLU(), nn.Linear(4, 2)
+    )
+    assert [layer.relu for layer in read(clipped).layers] == [False, True, False]
+    assert not any(layer.relu for layer in read(network("resnet"), hardware=False).layers)

@@ -1,5 +1,7 @@
 """Environments without FINN, and processes that do not answer as they should."""
 
+import json
+import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -43,6 +45,27 @@ def real_environment() -> Environment:
     if not environment.ready:
         pytest.skip(f"FINN+ is {environment.state}")
     return environment
+
+
+ATTRIBUTES = """
+import json, sys
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.custom_op.registry import getCustomOp
+names, paths = json.loads(sys.argv[1]), sys.argv[2:]
+def found(path):
+    ops = {node.name: getCustomOp(node) for node in ModelWrapper(path).graph.node}
+    having = {name: op for name, op in ops.items() if set(names) <= set(op.get_nodeattr_types())}
+    return {name: " ".join(str(op.get_nodeattr(one)) for one in names) for name, op in having.items()}
+print(json.dumps([found(path) for path in paths]))
+"""
+
+
+def attributes(names: tuple[str, ...], *models: str) -> list[dict[str, str]]:
+    """These attributes of the nodes that have them all, for each of FINN's files, read by FINN's own Python."""
+    command = [str(real_environment().python), "-W", "ignore", "-c", ATTRIBUTES, json.dumps(names), *models]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    found: list[dict[str, str]] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def silent(what: str) -> None:

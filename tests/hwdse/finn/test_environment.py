@@ -8,8 +8,19 @@ import pytest
 
 from hwdse.cli import main
 from hwdse.finn import environment
-from hwdse.finn.environment import LOG, READY, STARTED, Environment, FinnError, Step, build, digest, requirements
-from tests.hwdse.finn.fakes import empty_environment, silent
+from hwdse.finn.environment import (
+    LOG,
+    READY,
+    STARTED,
+    Environment,
+    FinnError,
+    Step,
+    build,
+    digest,
+    examined,
+    requirements,
+)
+from tests.hwdse.finn.fakes import empty_environment, real_environment, silent
 
 MAKE_PYTHON = "import os, sys; os.makedirs(sys.argv[1]); os.symlink(sys.executable, sys.argv[1] + '/python')"
 
@@ -107,3 +118,21 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     assert (place / STARTED).exists()
     assert main(["doctor", "--json"]) == 0
     assert "absent: run `hwdse setup finn`" in capsys.readouterr().out
+
+
+def test_an_environment_that_is_broken_says_how_it_is_mended(tmp_path: Path) -> None:
+    broken = empty_environment(tmp_path / "x")  # it says that it is ready
+    mend = f"remove {broken.folder} and run `hwdse setup finn --at {broken.folder}`"
+    assert broken.ready
+    said = r"broken \(importlib\.metadata\.PackageNotFoundError: No package metadata was found for \S+\): "
+    assert re.fullmatch(said + re.escape(mend), examined(broken))
+    broken.python.unlink()
+    broken.python.write_text("no program")
+    broken.python.chmod(0o755)
+    assert examined(broken) == f"broken ([Errno 8] Exec format error: '{broken.python}'): {mend}"
+    (broken.folder / READY).unlink()
+    assert examined(broken) == broken.state
+
+
+def test_the_real_environment_is_not_broken() -> None:
+    assert examined(real_environment()) == real_environment().state

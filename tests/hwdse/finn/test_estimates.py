@@ -7,17 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from hwdse import qonnx
+from hwdse.data import Split
 from hwdse.design import Quantizer
 from hwdse.finn import FinnError, estimates, files
+from hwdse.finn.boards import board
 from hwdse.finn.estimates import Wish
-from hwdse.finn.messages import Estimated, Folded
+from hwdse.finn.messages import Board, BuildSteps, Estimated, Folded
 from hwdse.finn.process import Worker
-from hwdse.finn_estimate import estimate
-from tests.hwdse.finn.fakes import real_environment
+from hwdse.finn_estimate import IMAGES, estimate
+from tests.hwdse.finn.fakes import attributes, real_environment
 from tests.hwdse.networks import bench, split, uniform
+from tests.hwdse.techniques.layer_errors import trained
 
 PART = "xczu3eg-sbva484-1-e"
 FAST = Wish(PART, 200.0, frames_per_second=100000)
@@ -76,6 +80,20 @@ def test_a_residual_network(worker: Worker) -> None:
     layers = [unit.layer for unit in found.estimated.priced.units if unit.layer is not None]
     assert sorted(layers) == sorted(layer.name for layer in on.workload.weighted)
     assert "Thresholding_hls" not in [unit.operation for unit in found.estimated.priced.units], "none works on floats"
+
+
+@pytest.mark.slow  # two minutes: each transformation of FINN's streamlining looks through the whole graph
+def test_a_trained_resnet20(worker: Worker) -> None:
+    """Its shortcuts leave out pixels and add channels of zeros: two units without a layer's weights."""
+    real = trained("cifar-resnet20")
+    on, images = real.bench, Split("search", real.images[:8], torch.zeros(8, dtype=torch.long))
+    found = estimate(worker, on, uniform(on, "int4:channel", "int4"), Wish(PART, 200.0, 100), images)
+    assert found.images >= IMAGES / 2
+    assert found.estimated.outside == ("Transpose",)
+    products = [unit.layer for unit in found.estimated.priced.units if unit.operation.startswith("MVAU")]
+    layers = [layer.name for layer in on.workload.weighted]
+    assert (len(layers), products.count(None)) == (20, 2)
+    assert sorted(layer for layer in products if layer is not None) == sorted(layers)
 
 
 @pytest.mark.parametrize(
@@ -172,16 +190,38 @@ def test_a_part_that_finn_does_not_know(worker: Worker, mlp: Path) -> None:
         of_mlp(worker, mlp, replace(FAST, part="xc7"))
 
 
+MINIFLOATS = {"e2m1": "INT5", "e2m2": "INT6", "e2m3": "INT7", "e3m2": "INT10"}  # and what FINN has for weights in them
+
+
+def test_weights_in_minifloats_are_integers_in_finn(worker: Worker) -> None:
+    pairs = (*(("mlp", weights) for weights in MINIFLOATS), ("cnn", "e3m2"))
+    found = []
+    for name, weights in pairs:
+        verified = estimate(
+            worker, bench(name), uniform(bench(name), f"{weights}:channel", "int4"), FAST, split("test")
+        )
+        assert verified.images > 0
+        found.append(verified.estimated)
+    types = attributes(("weightDataType",), *(one.model for one in found))
+    for (name, weights), one, of in zip(pairs, found, types, strict=True):
+        units = {unit.layer: of[unit.folded.node] for unit in one.priced.units if unit.layer is not None}
+        assert units == {layer.name: MINIFLOATS[weights] for layer in bench(name).workload.weighted}
+
+
 @pytest.mark.parametrize(
     ("weights", "activations", "rule"),
     [
-        ("e2m1", "int4", "the weights e2m1 of 'fc1'"),
-        ("int4", "e3m2", "the activations ue3m3 of 'input'"),
+        ("e2m1", "e2m1", "FINN maps activations in integers, unlike ue2m2 of 'input'"),
+        ("int4", "e3m2", "FINN maps activations in integers, unlike ue3m3 of 'input'"),
+        ("e6m0", "int4", "a sum of FINN has at most 64 bits, not 74 as with e6m0 of 'fc1'"),
     ],
 )
-def test_minifloats_are_refused_before_finn_runs(worker: Worker, weights: str, activations: str, rule: str) -> None:
+def test_what_finn_has_no_numbers_for_is_refused_before_it_runs(
+    worker: Worker, weights: str, activations: str, rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     on = bench("mlp")
-    with pytest.raises(FinnError, match=rf"^FINN maps integers, unlike {rule}$"):
+    monkeypatch.setattr(worker, "ask", lambda *_: pytest.fail("FINN ran"))
+    with pytest.raises(FinnError, match=rf"^{rule}$"):
         estimate(worker, on, uniform(on, weights, activations), FAST, split("test"))
 
 
@@ -209,3 +249,23 @@ def test_a_step_that_changes_the_network_is_named(worker: Worker, monkeypatch: p
 def test_a_wish_is_whole(made: type, rule: str) -> None:
     with pytest.raises(ValueError, match=f"^{rule}$"):
         made()
+
+
+def test_the_boards_that_finn_builds_bitstreams_for(worker: Worker) -> None:
+    assert board(worker, "Pynq-Z1") == Board("Pynq-Z1", "xc7z020clg400-1", "vivado_zynq")
+    assert board(worker, "U250") == Board("U250", "xcu250-figd2104-2L-e", "vitis_alveo")
+    known = "Ultra96, Ultra96-V2, Pynq-Z1, Pynq-Z2, ZCU102, ZCU104, RFSoC2x2, RFSoC4x2, KV260_SOM, AUP-ZU3_8GB"
+    known = f"{known}, U50, U200, U250, U280, U55C"
+    with pytest.raises(FinnError, match=f"^FINN builds no bitstream for a board 'VCK190'; known: {known}$"):
+        board(worker, "VCK190")  # FINN knows its part, and has no flow for it
+    with pytest.raises(FinnError, match=f"^a build with FINN is for a board; known: {known}$"):
+        board(worker, None)
+
+
+def test_the_steps_of_a_build_are_those_of_the_estimate_and_more(worker: Worker, mlp: Path) -> None:
+    names = worker.ask(BuildSteps(str(mlp)), 60.0).steps
+    ours = [name for name in names if not name.startswith("step_")]
+    assert ours == ["hwdse_steps.unsigned_behind_relu", "hwdse_steps.sums_for_average_pools"]
+    short = [name.removeprefix("step_").removeprefix("hwdse_steps.") for name in names]
+    assert [name for name in short if name in STEPS] == list(STEPS)
+    assert short[-1] == "deployment_package"

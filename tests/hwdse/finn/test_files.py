@@ -130,7 +130,7 @@ def test_another_bias_in_the_file_is_no_rounding(
     design = uniform(on, "int4", "int4")
     wrong = made(on, design)
     wrong.arrays["fc2.bias"][7] += 0.001
-    monkeypatch.setattr(qonnx, "graph", lambda *_: wrong)
+    monkeypatch.setattr(qonnx, "graph", lambda *_, integers: wrong)
     with pytest.raises(ValueError, match=r"^\d+ numbers of 'relu2' differ by up to 0\.000\d+ more than roundings can$"):
         write(worker, on, design, tmp_path / "m.onnx", split("test"), IMAGES)
     assert list(tmp_path.iterdir()) == []

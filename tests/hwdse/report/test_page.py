@@ -12,7 +12,7 @@ from hwdse.cost import Clock, LayerCost, Resources, Term
 from hwdse.evaluation import Built
 from hwdse.report import write
 from hwdse.report.breakdown import breakdown, made_of
-from hwdse.report.built import in_words, lines
+from hwdse.report.built import blocks, in_words, lines
 from hwdse.report.convergence import hypervolume
 from hwdse.report.figures import plots
 from hwdse.report.interactive import library
@@ -237,6 +237,32 @@ def test_a_build_in_words(result: Result) -> None:
     took = " Wall time: yosys 12.3 s, nextpnr-ice40 1,800.0 s."
     assert in_words(built) == f"Built for hx8k_breakout: {area}; {pace}.{took}"
     assert in_words(replace(built, seconds=())) == f"Built for hx8k_breakout: {area}; {pace}."
+
+
+def test_a_build_for_another_part_says_so_and_knows_no_limits(result: Result) -> None:
+    own = on_board(result, 3000, 44.44, 12.0)
+    other = replace(own.predicted, device="xczu3eg")
+    part = replace(own.measured, device="xck26-sfvc784-2LV-c")
+    built = replace(own, board="KV260_SOM", predicted=other, measured=part, seconds=(), frames_per_second=98765.4)
+    trial = result.trial(2)
+    trial = replace(trial, evaluation=replace(trial.evaluation, built=(built,)))
+    (block,) = blocks(replace(result, trials=(trial,)))
+    assert block.place == "KV260_SOM (xck26-sfvc784-2LV-c, predicted for xczu3eg)"
+    assert {(line.what, line.predicted, line.built, line.limit) for line in block.lines} == {
+        ("LUT", "2,880", "3,000", ""),
+        ("FF", "520", "650", ""),
+        ("DSP", "0", "0", ""),
+        ("BRAM18", "2", "8", ""),
+        ("URAM", "0", "0", ""),
+        ("clock, MHz", "", "44.4", "12 needed"),
+        ("cycles from image to image", "2,300", "2,304", ""),
+        ("frames/s, measured on the board", "", "98,765", ""),
+    }
+    pace = "44.4 MHz of 12, 2,304 cycles from image to image; 98,765 frames/s on the board"
+    assert in_words(built) == f"Built for KV260_SOM: 3,000 LUT, 650 FF, 8 BRAM18; {pace}."
+    open_family = replace(built, predicted=replace(other, device="ice40_hx8k"))
+    (luts,) = (line for line in lines(open_family) if line.what == "LUT")
+    assert (luts.predicted, luts.error) == ("", ""), "LUTs of four inputs predict nothing of those of six"
 
 
 def test_a_clock_that_is_missed_and_was_not_predicted(result: Result) -> None:
