@@ -8,6 +8,7 @@ searched for the least squared error does each format need a pass of its own.
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import cache
 from math import inf
 from typing import Any
 
@@ -117,6 +118,7 @@ def same(x: Tensor, y: Tensor) -> bool:
     return bool(((x == y) | (x.isnan() & y.isnan())).all())
 
 
+@cache
 def observed(quantizer: Quantizer) -> Quantizer:
     """The quantiser whose calibration serves for `quantizer`: one of its family, with the same statistic."""
     if quantizer.calibration == "mse" or isinstance(quantizer.format, BinaryFormat):

@@ -91,6 +91,7 @@ def assert_luts(unit: Unit, one: Placed) -> None:
         ("mlp", "int2", "int2"),
         ("cnn", "int3:channel", "int6"),
         ("cnn", "int8", "int4"),
+        ("mlp", "e2m1", "int4"),
     ],
 )
 def test_it_says_what_finn_reports(worker: Worker, name: str, weights: str, activations: str) -> None:
