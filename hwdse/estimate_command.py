@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from hwdse import finn_estimate, plugins, study, tables
+from hwdse import cost_model, finn_estimate, study, tables
 from hwdse import run as runs
 from hwdse.cost import FpgaCost, LayerCost, Resources, Term
-from hwdse.cost_model import CostModel
 from hwdse.cost_models.finn import UNCOUNTED, Finn
 from hwdse.finn import Environment, FinnError
 from hwdse.finn.correspondence import folding_of, pairs
@@ -41,8 +40,10 @@ def estimate(path: Path, name: str) -> tables.Table:
         priced = refold(worker, found.estimated, target.part, folding)
         version = worker.ask(Hello(), SECONDS).finn
     own = cost(result, target, priced, placed, version, found.images)
-    costs = (own, _model(CORRECTED).cost(result.workload, trial.evaluation.design, target, result.clock_mhz))
-    kept = _with(result, trial, costs)
+    corrected = cost_model.named(CORRECTED, {})
+    others = (corrected,) if corrected.name != trial.evaluation.predicted.model else ()
+    costs = (one.cost(result.workload, trial.evaluation.design, target, result.clock_mhz) for one in others)
+    kept = result.having(replace(trial, evaluation=replace(trial.evaluation, estimates=(own, *costs))))
     runs.keep(kept, path)
     write_report(kept, path)
     return _table(kept.trial(trial.number), target)
@@ -78,16 +79,6 @@ def _layer(name: str, own: Sequence[tuple[Unit, Placed]]) -> LayerCost:
 
 def _area(unit: Unit) -> Resources:
     return Resources(luts=unit.luts, dsps=unit.dsps, brams=unit.bram18s, urams=unit.urams)
-
-
-def _model(name: str) -> CostModel:
-    contract: type[CostModel] = CostModel  # type: ignore[type-abstract]  # its subclasses are not
-    return plugins.named("hwdse.cost_models", contract, name)()
-
-
-def _with(result: Result, trial: Trial, costs: tuple[FpgaCost, ...]) -> Result:
-    own = replace(trial, evaluation=replace(trial.evaluation, estimates=costs))
-    return replace(result, trials=tuple(own if one.number == own.number else one for one in result.trials))
 
 
 # ---- words ---------------------------------------------------------------------------------------

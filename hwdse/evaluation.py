@@ -113,7 +113,7 @@ class Evaluation:
     measured: tuple[FpgaCost, ...]  # on the device of the study
     weight_bits: int  # of all stored weights
     built: tuple[Built, ...] = field(default=(), metadata=LATER)  # one per board
-    estimates: tuple[FpgaCost, ...] = field(default=(), metadata=LATER)  # by FINN, on the device of the study
+    estimates: tuple[FpgaCost, ...] = field(default=(), metadata=LATER)  # FINN's and a corrected one
 
     def accuracy(self, split: str) -> Accuracy:
         """The accuracy on `split`."""

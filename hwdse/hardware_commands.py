@@ -108,8 +108,7 @@ def _terms(found: Iterable[Compared]) -> Iterator[Term]:
 def _with(result: Result, trial: Trial, measured: FpgaCost) -> Result:
     """The result with a measured cost of one trial, in place of an older one by the same flow."""
     others = tuple(cost for cost in trial.evaluation.measured if cost.model != measured.model)
-    own = replace(trial, evaluation=replace(trial.evaluation, measured=(*others, measured)))
-    return replace(result, trials=tuple(own if one.number == own.number else one for one in result.trials))
+    return result.having(replace(trial, evaluation=replace(trial.evaluation, measured=(*others, measured))))
 
 
 def _synthesised(

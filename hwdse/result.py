@@ -1,6 +1,7 @@
 """The outcome of a study, as one value: what the report, the tables and the exports are made from."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 from hwdse.cost import LATER
 from hwdse.evaluation import Accuracy, Evaluation
@@ -96,6 +97,10 @@ class Result:
             if trial.number == number:
                 return trial
         raise ValueError(f"no finished trial {number}; known: {', '.join(str(t.number) for t in self.trials)}")
+
+    def having(self, trial: Trial) -> Self:
+        """The result with `trial` in the place of the one of its number."""
+        return replace(self, trials=tuple(trial if one.number == trial.number else one for one in self.trials))
 
     def float_accuracy(self, split: str) -> Accuracy:
         """Of the unquantised network on `split`."""

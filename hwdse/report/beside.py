@@ -1,14 +1,14 @@
 """What others say of a design beside its prediction: FINN's estimates and measurements, layer by layer and in total.
 
-FINN counts no LUT for some of its nodes. Where a layer has such nodes they are named, and the total says how much of
-the difference lies in these layers.
+FINN counts no LUT for some of its nodes: they are named. Where the totals differ is said part by part: windows,
+thresholds, and units.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from hwdse.cost import FpgaCost, LayerCost, Resources
+from hwdse.cost import FpgaCost, LayerCost, Resources, Term
 from hwdse.report.breakdown import made_of
 from hwdse.report.quantities import error, number
 from hwdse.result import Result, Trial
@@ -56,12 +56,12 @@ class Block:
 
 
 def beside(result: Result) -> tuple[Block, ...]:
-    """Every design that somebody else has estimated."""
-    return tuple(_block(trial) for trial in result.trials if trial.evaluation.estimates)
+    """Every design that somebody else has estimated or built layer by layer."""
+    found = ((trial, tuple(_costs(trial))) for trial in result.trials)
+    return tuple(_block(trial, costs) for trial, costs in found if len(costs) > 1)
 
 
-def _block(trial: Trial) -> Block:
-    costs = tuple(_costs(trial))
+def _block(trial: Trial, costs: tuple[tuple[str, FpgaCost], ...]) -> Block:
     predicted, estimate = costs[0][1], costs[1][1]
     names = dict.fromkeys(layer.layer for _, cost in costs[:2] for layer in cost.layers)
     return Block(
@@ -74,11 +74,16 @@ def _block(trial: Trial) -> Block:
 
 
 def _costs(trial: Trial) -> Iterator[tuple[str, FpgaCost]]:
+    """The prediction, then estimates and what was measured of a design that has any, on whatever device."""
     evaluation = trial.evaluation
     yield "predicted", evaluation.predicted
     yield from (("estimated", cost) for cost in evaluation.estimates)
-    yield from (("measured", cost) for cost in evaluation.measured)
-    yield from ((f"built for {one.board}", one.measured) for one in evaluation.built)
+    if evaluation.estimates:
+        yield from (("measured", cost) for cost in evaluation.measured)
+    for one in evaluation.built:
+        if len(one.measured.layers) > 1:  # of builds by other flows nothing is known layer by layer
+            yield f"estimated for {one.board} ({one.predicted.device})", one.predicted
+            yield f"built for {one.board} ({one.measured.device})", one.measured
 
 
 def _of(cost: FpgaCost, layer: str) -> LayerCost | None:
@@ -111,28 +116,19 @@ def _counted(names: Iterator[str] | Sequence[str]) -> str:
     return ", ".join(f"{count} {name}" if count > 1 else name for name, count in Counter(names).items())
 
 
+PARTS = ("windows", "thresholds", "units and all else")
+
+
 def notes(predicted: FpgaCost, estimate: FpgaCost) -> Iterator[str]:
-    """Why the totals of `estimate` differ from those of `predicted`, in sentences with the numbers."""
-    said, there = estimate.area.luts, predicted.area.luts
-    yield f"LUT: {number(there)} predicted, {number(said)} by {estimate.model} ({error(said, there)})."
-    free = [layer for layer in estimate.layers if uncounted(layer)]
-    if free:
-        nodes = _counted([name for layer in free for name in uncounted(layer)])
-        own = [_of(predicted, layer.layer) for layer in free]
-        mine, its = sum(one.area.luts for one in own if one), sum(layer.area.luts for layer in free)
-        yield (
-            f"{estimate.model} counts 0 LUT for {nodes}, which are in {len(free)} of {len(estimate.layers)} layers: "
-            f"there {number(mine)} LUT are predicted, and {number(its)} estimated."
-        )
-    for name, key, what in (
-        ("DSP", "dsps", "products"),
-        ("BRAM18", "brams", "memories"),
-        ("URAM", "urams", "memories"),
-    ):
+    """Where the totals of `estimate` differ from those of `predicted`, in sentences with the numbers."""
+    for name, key in (("LUT", "luts"), ("DSP", "dsps"), ("BRAM18", "brams"), ("URAM", "urams")):
         mine, its = getattr(predicted.area, key), getattr(estimate.area, key)
-        if mine != its:
-            why = f"the prediction makes {what} of what uses least of the device, {estimate.model} by its rules"
-            yield f"{name}: {number(mine)} predicted, {number(its)} by {estimate.model}: {why}."
+        if mine or its:
+            off = f" ({error(its, mine)})" if mine else ""
+            parts = _by_part(predicted, estimate, key)
+            yield f"{name}: {number(mine)} predicted, {number(its)} by {estimate.model}{off}: {parts}."
+    if free := [name for layer in estimate.layers for name in uncounted(layer)]:
+        yield f"{estimate.model} counts 0 LUT for {_counted(free)}."
     if predicted.interval_cycles != estimate.interval_cycles:
         cycles = predicted.interval_cycles, estimate.interval_cycles
         slowest = max(estimate.layers, key=lambda layer: layer.cycles).layer
@@ -140,3 +136,27 @@ def notes(predicted: FpgaCost, estimate: FpgaCost) -> Iterator[str]:
             f"Cycles from image to image: {number(cycles[0])} predicted, {number(cycles[1])} by {estimate.model}, "
             f"whose slowest layer is {slowest}."
         )
+
+
+def _by_part(predicted: FpgaCost, estimate: FpgaCost, key: str) -> str:
+    """`windows 300 and 428, thresholds ...`: what each says of the parts that both have."""
+    mine, its = (_parts(cost, key) for cost in (predicted, estimate))
+    found = (part for part in PARTS if mine[part] or its[part])
+    return ", ".join(f"{part} {number(mine[part])} and {number(its[part])}" for part in found)
+
+
+def _parts(cost: FpgaCost, key: str) -> Counter[str]:
+    found = Counter[str]()
+    for layer in cost.layers:
+        for term in layer.terms:
+            found[_part(term)] += getattr(term.area, key)
+    return found
+
+
+def _part(term: Term) -> str:
+    """Windows, with their padding; thresholds; or what multiplies, adds, stores weights and hands on."""
+    if term.name == "window" or term.variant.startswith(("FMPadding", "ConvolutionInputGenerator")):
+        return PARTS[0]
+    if term.name == "thresholds" or term.variant.startswith("Thresholding"):
+        return PARTS[1]
+    return PARTS[2]

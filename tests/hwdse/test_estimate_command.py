@@ -60,6 +60,7 @@ def test_finn_stands_beside_the_prediction(finished: Path, capsys: pytest.Captur
     page = (finished / "report.html").read_text()
     assert "beside other estimates" in page
     assert "finn-plus 1.6.1 counts 0 LUT for 3 MVAU_rtl" in page
+    assert "units and all else" in page
 
 
 def test_a_device_that_is_not_of_amd_is_refused() -> None:

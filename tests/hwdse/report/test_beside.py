@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from hwdse.cost import FpgaCost, LayerCost, Resources, Term
+from hwdse.evaluation import Built
 from hwdse.report.beside import Figures, beside, notes
 from hwdse.result import Result
 from tests.hwdse.report.test_page import rendered, words
@@ -52,21 +53,47 @@ def test_layer_by_layer(result: Result) -> None:
     assert block.total[0].luts == f"{predicted.area.luts:,}"
 
 
-def test_a_difference_is_explained(result: Result) -> None:
-    predicted = result.trial(TRIAL).evaluation.predicted
-    said = list(notes(predicted, estimate(predicted)))
-    first, rest = predicted.layers[0].area.luts, predicted.area.luts - predicted.layers[0].area.luts
-    assert said[0].startswith(f"LUT: {predicted.area.luts:,} predicted, {rest + 300:,} by finn-plus 1.6.1 (")
-    assert said[1] == (
-        f"finn-plus 1.6.1 counts 0 LUT for FMPadding_rtl, MVAU_rtl, which are in 1 of {len(predicted.layers)} layers: "
-        f"there {first:,} LUT are predicted, and 300 estimated."
+def test_a_difference_is_explained_part_by_part(result: Result) -> None:
+    """As of a network whose thresholds FINN stores in LUTs: the other parts do not hide it."""
+    of = result.trial(TRIAL).evaluation.predicted
+    stored = Term("thresholds", Resources(luts=9, brams=7), variant="searched, block RAM")
+    window = Term("window", Resources(luts=100), variant="LUTs")
+    products = Term("multipliers", Resources(luts=50, dsps=2), variant="DSPs")
+    predicted = replace(of, layers=(LayerCost("fc1", (window, products, stored), 1000, 4),), interval_cycles=1000)
+    nodes = (
+        Term("padding", Resources(), variant="FMPadding_rtl"),
+        Term("window", Resources(luts=300), variant="ConvolutionInputGenerator_rtl"),
+        Term("unit", Resources(dsps=4, brams=1), variant="MVAU_rtl"),
+        Term("thresholds", Resources(luts=5000), variant="Thresholding_rtl"),
     )
-    assert any(note.startswith("DSP: 0 predicted, ") for note in said)
-    assert said[-1] == (
-        f"Cycles from image to image: {predicted.interval_cycles:,} predicted, 4,000 by finn-plus 1.6.1, "
-        f"whose slowest layer is {predicted.layers[0].layer}."
-    )
-    assert len(list(notes(predicted, predicted))) == 1
+    other = LayerCost("fc1", nodes, 1200, 0)
+    other = replace(predicted, layers=(other,), interval_cycles=1200, model="finn-plus 1.6.1")
+    assert list(notes(predicted, other)) == [
+        "LUT: 159 predicted, 5,300 by finn-plus 1.6.1 (+3233.3 %): windows 100 and 300, thresholds 9 and 5,000, "
+        "units and all else 50 and 0.",
+        "DSP: 2 predicted, 4 by finn-plus 1.6.1 (+100.0 %): units and all else 2 and 4.",
+        "BRAM18: 7 predicted, 1 by finn-plus 1.6.1 (-85.7 %): thresholds 7 and 0, units and all else 0 and 1.",
+        "finn-plus 1.6.1 counts 0 LUT for FMPadding_rtl, MVAU_rtl.",
+        "Cycles from image to image: 1,000 predicted, 1,200 by finn-plus 1.6.1, whose slowest layer is fc1.",
+    ]
+
+
+def test_a_build_that_is_known_layer_by_layer_is_shown_with_its_device(result: Result) -> None:
+    trial = result.trial(TRIAL)
+    predicted = trial.evaluation.predicted
+    there = replace(predicted, device="xc7z020", model="finn-plus 1.6.1")
+    whole = replace(there, layers=(LayerCost("whole", (Term("placed", Resources(luts=3000)),), 2304, 0),))
+    for measured, shown in ((there, 1), (whole, 0)):
+        built = Built("Pynq-Z1", 100.0, there, measured, ())
+        own = replace(trial, evaluation=replace(trial.evaluation, built=(built,)))
+        found = beside(replace(result, trials=(own,)))
+        assert len(found) == shown
+        for block in found:
+            assert [source.how for source in block.sources] == [
+                "predicted",
+                "estimated for Pynq-Z1 (xc7z020)",
+                "built for Pynq-Z1 (xc7z020)",
+            ]
 
 
 def test_it_is_on_the_page(result: Result) -> None:
