@@ -66,8 +66,8 @@ def test_a_difference_is_explained_part_by_part(result: Result) -> None:
         Term("unit", Resources(dsps=4, brams=1), variant="MVAU_rtl"),
         Term("thresholds", Resources(luts=5000), variant="Thresholding_rtl"),
     )
-    other = LayerCost("fc1", nodes, 1200, 0)
-    other = replace(predicted, layers=(other,), interval_cycles=1200, model="finn-plus 1.6.1")
+    only = LayerCost("fc1", nodes, 1200, 0)
+    other = replace(predicted, layers=(only,), interval_cycles=1200, model="finn-plus 1.6.1")
     assert list(notes(predicted, other)) == [
         "LUT: 159 predicted, 5,300 by finn-plus 1.6.1 (+3233.3 %): windows 100 and 300, thresholds 9 and 5,000, "
         "units and all else 50 and 0.",
