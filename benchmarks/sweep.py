@@ -1,7 +1,8 @@
 """Designs evaluated per minute, beside a loop that rebuilds the Brevitas model for every design.
 
 Both evaluate the same random per-layer mixes of integers and minifloats (half each) on the same images, in one process
-with one thread, in turns; logits are compared, and a difference is an error. The loop may choose the batch size that
+with one thread, one after the other; logits are compared, and a difference is an error. The loop has memory as Python
+and torch have it; then the process keeps what it frees, as a run of ours does. The loop may choose the batch size that
 is faster for it. Every format is met once before the clock starts: that is the warm-up. Beside it: how long the
 forward pass of a quantised network takes in units of the float network's, and what designs that change one layer at a
 time gain from the network's part that they share. On ResNet-20 also races: a stream of designs, as an evolutionary
@@ -18,9 +19,11 @@ import sys
 import warnings
 from collections import defaultdict
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from time import process_time
@@ -252,10 +255,9 @@ def measure(case: Case) -> Row:
     warm_up = seconds(lambda: [evaluator.accuracy(uniform(bench, fmt), "search") for fmt in FORMATS])
     batches = {evaluator.batch, LOOP_BATCH}
     batch = min(batches, key=lambda size: seconds(lambda: rebuilt(prepared, designs[0], case.data, size)))
-    loop = ours = 0.0
-    for each in designs:
-        loop += seconds(partial(rebuilt, prepared, each, case.data, batch))
-        ours += seconds(partial(evaluator.accuracy, each, "search"))
+    loop = sum(seconds(partial(rebuilt, prepared, each, case.data, batch)) for each in designs)
+    heap.keep()  # as a run of ours does, and a script does not
+    ours = sum(seconds(partial(evaluator.accuracy, each, "search")) for each in designs)
     check(case, bench, prepared, designs, evaluator.batch)
     forward = median(forward_ratio(bench, case.data, each) for each in designs[:3])
     gain, allowed = prefix_gain(bench, case.data)
@@ -400,27 +402,32 @@ def timed(call: Call, number: int, spent: dict[int, float], values: list[Any], c
 class Found:
     """All that was measured of one network."""
 
-    case: Case
+    name: str
+    images: tuple[int, int]  # of the calibration and of the search
     row: Row
     raced: Raced | None
 
     @property
     def ratios(self) -> dict[str, float]:
         """For a machine to read."""
-        name, row, raced = self.case.name, self.row, self.raced
+        name, row, raced = self.name, self.row, self.raced
         ratios = {name: row.ratio, f"{name} forward": row.forward, f"{name} gain / allowed": row.gain / row.allowed}
         if raced is not None:
             ratios |= {f"{name} raced": raced.raced / row.loop, f"{name} raced front": raced.volume}
         return {key: round(value, 4) for key, value in ratios.items()}
 
 
-def found(case: Case) -> Found:
+def found(name: str, cifar: Path | None) -> Found:
     """Measures a network; races on ResNet-20 alone."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    case = cases(cifar)[name]()
     row, raced = measure(case), None
     if case.name == "resnet20":
         raced = races(Bench.of(case.network, case.data.calibration, case.name, hardware=False), case.data, RACES)
     print(f"{case.name}: {row.ratio:.1f} times the designs a minute", file=sys.stderr, flush=True)
-    return Found(case, row, raced)
+    return Found(case.name, (len(case.data.calibration), len(case.data.search)), row, raced)
 
 
 def page(results: list[Found]) -> str:
@@ -442,12 +449,10 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a page")
     parser.add_argument("--page", action="store_true", help="write docs/sweep.md")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    heap.keep()
-    torch.manual_seed(0)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    chosen = {name: make for name, make in cases(arguments.cifar).items() if arguments.only in (None, name)}
-    results = [found(make()) for make in chosen.values()]
+    chosen = [name for name in cases(None) if arguments.only in (None, name)]
+    spawn = get_context("spawn")  # a process each, whose memory is not kept yet
+    with ProcessPoolExecutor(max_workers=1, max_tasks_per_child=1, mp_context=spawn) as child:
+        results = list(child.map(partial(found, cifar=arguments.cifar), chosen))
     if arguments.json:
         ratios = {key: value for one in results for key, value in one.ratios.items()}
         print(json.dumps({"benchmark": "sweep", "ratios": ratios}))
