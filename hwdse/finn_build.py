@@ -14,26 +14,24 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, fx
 
-from hwdse import finn_estimate, finn_fit, finn_folder, finn_words, qonnx, study, tables
+from hwdse import finn_choice, finn_estimate, finn_folder, finn_words, qonnx, study, tables
 from hwdse import run as runs
 from hwdse.agreement import decided, logits_of
 from hwdse.data import Data
 from hwdse.delivery import ArtifactError, deliver
 from hwdse.design import Design
 from hwdse.finn import Environment, FinnError, boards, builder, folding_file, reports
-from hwdse.finn.estimates import SECONDS, Wish, fold_as, refold
-from hwdse.finn.messages import Board, BuildSteps, Estimated, Folded, Hello, Priced, Versions
+from hwdse.finn.estimates import SECONDS, Wish, fold_as
+from hwdse.finn.messages import Board, BuildSteps, Estimated, Hello, Priced, Versions
 from hwdse.finn.process import Worker
+from hwdse.finn_choice import FOLDINGS
 from hwdse.finn_estimate import Verified
 from hwdse.finn_folder import MODEL, WITHOUT_VIVADO, Delivered
 from hwdse.finn_foldings import variants
-from hwdse.finn_foldings.choice import limits_of, no_worse_than, space
 from hwdse.quantize import Bench
 from hwdse.result import Result, Trial
 from hwdse.run import bench_and_data
-from hwdse.target import fpga
 
-FOLDINGS = ("finn", "exact", "design")
 VERIFIED = 4  # images that FINN verifies, one after the other, where their number is not wished for
 LOOKED_AT = 100  # images at least, among which they are chosen
 ESTIMATE = "estimate"  # the folder with FINN's reports
@@ -114,8 +112,8 @@ def _made(
     for_rate = Wish(of.board.part, of.result.clock_mhz, frames_per_second=rate)
     found = finn_estimate.estimate(worker, bench, of.design, for_rate, data.test, keep=file)
     images, logits, bound = _verification(bench, of.design, data, wish.images)
-    folded = _folded(worker, found.estimated, of.board, of.design, wish, rate)
-    check_buildable(folded[0])
+    folded = finn_choice.folded(worker, found.estimated, of.board, of.design, wish.folding, rate)
+    finn_choice.check_buildable(folded[0])
     steps = worker.ask(BuildSteps(str(file)), SECONDS).steps
     delivered = _delivered(of, asked, found, folded, steps, bound, worker.ask(Hello(), SECONDS))
     staged, given = folder / "build", finn_folder.inputs(delivered, file.read_bytes(), images, logits)
@@ -164,15 +162,6 @@ def _delivered(
     )
 
 
-def check_buildable(priced: Priced) -> None:
-    """FinnError names a node that FINN estimates and cannot build."""
-    for unit in priced.units:
-        if unit.node is not None and (problem := unit.node.problem) is not None:
-            where = f" of layer {unit.layer!r}" if unit.layer is not None else ""
-            advice = "ask for another rate or folding"
-            raise FinnError(f"FINN cannot build {unit.folded.node!r}{where}: {problem}; {advice}")
-
-
 def _check_folding(worker: Worker, found: Estimated, content: str, delivered: Delivered) -> None:
     """Reads the folding again: FinnError for a node that is not there, what divides nothing, or another price."""
     file = worker.folder / folding_file.NAME
@@ -182,37 +171,6 @@ def _check_folding(worker: Worker, found: Estimated, content: str, delivered: De
 
 
 AUTOMATIC = "auto_folding_config.json"  # what FINN's heuristic has chosen: of its step target_fps_parallelization
-
-
-def _folded(
-    worker: Worker, found: Estimated, board: Board, design: Design, wish: FinnWish, rate: int
-) -> tuple[Priced, str]:
-    """The numbers for the folding that is wished for, and who chose it, in words."""
-    heuristic = f"by FINN's heuristic for {rate:,} images a second"
-    if wish.folding == "finn":
-        return found.priced, heuristic
-    if wish.folding == "exact":
-        return _exact(
-            found.priced, board
-        ), f"exact: no more of any resource than {heuristic}, as fast, by its estimates"
-    own = dict(design.folding)
-    changed = tuple(
-        Folded(unit.folded.node, own[unit.layer].pe, own[unit.layer].simd)
-        for unit in found.priced.units
-        if unit.operation.startswith("MVAU") and unit.layer in own
-    )
-    if not changed:
-        raise FinnError(f"design {design.digest} says no folding of a matrix-vector unit; fold by FINN's heuristic")
-    priced = refold(worker, found, board.part, changed)
-    return priced, f"matrix-vector units as in the design, all else {heuristic}"
-
-
-def _exact(heuristic: Priced, board: Board) -> Priced:
-    """As little of the board's device as can be, as fast as FINN's heuristic and with no more of any resource."""
-    device = finn_fit.device_of(board.part)
-    if device is None:
-        raise FinnError(f"the exact folding weighs the resources of a device, and hwdse knows none with {board.part}")
-    return no_worse_than(space(heuristic.units, fpga(device), limits_of(heuristic)), heuristic)
 
 
 def _check_images(data: Data, count: int) -> None:

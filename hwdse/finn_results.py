@@ -8,13 +8,12 @@ import ast
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
-from hwdse.cost import FpgaCost, LayerCost, Resources, Term
+from hwdse.cost import Resources
 from hwdse.finn import FinnError, reports
 from hwdse.finn.reports import number, real, table
-from hwdse.finn_fit import device_of
 from hwdse.finn_folder import FinnManifest
 
 REPORT = "report"
@@ -27,8 +26,6 @@ TOP = "(top)"  # all that is on the device, FINN's shell included
 SAME_PERIOD = 0.01  # how far the period of a clock may be from what was asked for, relative to it
 RATE = "throughput[images/s]"
 NO_VIVADO = "no-vivado"  # in the place of a version: of `run.sh estimate`
-OTHER, REST = "other nodes", "shell and rest"  # in the place of layers
-SHELL = "top_"  # what names of parts of the shell begin with: finn/analysis/fpgadataflow/post_synth_res.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,48 +81,9 @@ def read(output: Path, manifest: FinnManifest) -> Results:
     )
 
 
-def cost(results: Results, manifest: FinnManifest, layers: Mapping[str, str]) -> FpgaCost:
-    """The results as a measured cost; its device is the part where hwdse knows none with that die.
-
-    `layers`: node of FINN -> layer. Every layer has the cycles of all, for only these are simulated.
-    """
-    device = device_of(manifest.board.part) or manifest.board.part
-    calibration = (
-        f"{results.area_of}; clock {results.mhz_of}; cycles simulated by FINN; LUTs as memory not counted apart"
-    )
-    model = f"finn-plus {manifest.versions.finn}, Vivado {results.tool}"
-    made = tuple(
-        LayerCost(name, terms, results.interval_cycles, 0) for name, terms in _by_layer(results, layers).items()
-    )
-    return FpgaCost(made, results.interval_cycles, results.latency_cycles, results.mhz, device, model, calibration)
-
-
 def placed_name(results: Results, node: str) -> str | None:
     """The name of a node as placed: FINN puts that of its partition before it; None where it has no row."""
     return next((name for name, _ in results.nodes if name == node or name.endswith(f"_{node}")), None)
-
-
-def _by_layer(results: Results, layers: Mapping[str, str]) -> Mapping[str, tuple[Term, ...]]:
-    """A term for each node that is placed, and one for what is none; all of it as a whole where no node is known."""
-    if not results.nodes:
-        return {"whole": (Term("placed", results.area),)}
-    known = {placed_name(results, node): layer for node, layer in layers.items()}
-    found: dict[str, tuple[Term, ...]] = dict.fromkeys((*layers.values(), OTHER), ())
-    for name, area in results.nodes:
-        if not name.startswith(SHELL):
-            layer = known.get(name, OTHER)
-            found[layer] = (*found[layer], Term(name, area))
-    nodes = sum((term.area for terms in found.values() for term in terms), Resources())
-    return {name: terms for name, terms in found.items() if terms} | {REST: (Term("placed", _rest(results, nodes)),)}
-
-
-def _rest(results: Results, nodes: Resources) -> Resources:
-    """What is placed beside the nodes; FinnError where they are more than all."""
-    for field in fields(Resources):
-        most, own = getattr(results.area, field.name), getattr(nodes, field.name)
-        if own > most:
-            raise FinnError(f"{PLACED}.json counts {own} {field.name} in nodes, and {most} in all")
-    return Resources(*(getattr(results.area, one.name) - getattr(nodes, one.name) for one in fields(Resources)))
 
 
 def _tool(status: dict[str, object], alone: dict[str, object] | None) -> str:

@@ -33,7 +33,7 @@ def import_(folder: Path, run: Path | None) -> tables.Table:
     finn_folder.check_estimate(reports.estimates(output), manifest.estimate)
     results = finn_results.read(output, manifest)
     layers = finn_layers.layers_of(manifest, result.workload, trial.evaluation.design)
-    measured = finn_results.cost(results, manifest, layers)
+    measured = finn_layers.measured(results, manifest, layers)
     seconds = () if results.seconds is None else (("FINN", results.seconds),)
     predicted = finn_layers.estimated(manifest, layers)
     built = Built(manifest.board.name, manifest.clock_mhz, predicted, measured, seconds, results.frames_per_second)

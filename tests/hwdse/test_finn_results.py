@@ -12,7 +12,8 @@ from hwdse.finn import FinnError
 from hwdse.finn.messages import Board, Folded, Priced, Unit, Versions
 from hwdse.finn_fit import device_of, fit, pace
 from hwdse.finn_folder import FinnManifest
-from hwdse.finn_results import cost, read, routed_mhz
+from hwdse.finn_layers import measured as cost
+from hwdse.finn_results import read, routed_mhz
 from tests.hwdse.finn_results_files import ALONE, NODE, SIMULATED, THROUGHPUT, TOP, leave, timing
 
 ZYNQ = FinnManifest(
@@ -46,8 +47,10 @@ def test_a_whole_build(tmp_path: Path) -> None:
     assert (found.seconds, found.tool, found.status, found.absent) == (5400.0, "2022.2", "ok", ())
     measured = cost(found, ZYNQ, {})
     assert (measured.device, measured.model, measured.area) == ("xc7z020", "finn-plus 1.6.1, Vivado 2022.2", found.area)
-    said = "placed and routed with FINN's shell; clock as routed; cycles simulated by FINN"
+    said = "placed and routed with FINN's shell; clock as routed; cycles simulated by FINN, of all layers together"
     assert measured.calibration == f"{said}; LUTs as memory not counted apart"
+    (layer,) = cost(replace(found, nodes=(("top_smartconnect_0_0", Resources(luts=5)),)), ZYNQ, {}).layers
+    assert (layer.layer, layer.area) == ("whole", found.area)
 
 
 LAYERS = {"Thresholding_rtl_0": "fc1", "MVAU_rtl_0": "fc1", "MVAU_rtl_1": "fc2", "MVAU_rtl_10": "fc3"}
