@@ -63,9 +63,10 @@ class Wish:
             raise ValueError(
                 f"FINN builds for a board, which carries its device: give --board, not --device {self.device}"
             )
-        fewest = 1 if self.flow == "finn" else FEWEST_IMAGES
-        if self.count < fewest:
-            raise ValueError(f"a build simulates at least {fewest} images, not {self.count}")
+        if self.flow == "finn" and self.board is None:
+            raise ValueError("a build with FINN is for a board: give --board, such as Pynq-Z1 or ZCU104")
+        if self.flow != "finn" and self.count < FEWEST_IMAGES:
+            raise ValueError(f"a build simulates at least {FEWEST_IMAGES} images, not {self.count}")
 
     @property
     def count(self) -> int:
@@ -76,6 +77,7 @@ class Wish:
 def build(path: Path, name: str, wish: Wish, out: Path, cache: Path) -> tables.Table:
     """Builds a design of the run in `path` into the folder `out`, and keeps what was measured in the run."""
     check_place(out.resolve())  # first: all that follows takes minutes
+    finn_build.check_results(out)
     if wish.flow == "finn":
         return finn_build.build(path, name, _for_finn(wish), out)
     result, part = runs.load(path), study.load(path / "study.toml")
@@ -178,6 +180,7 @@ def _vitis(part: Study, result: Result, trial: Trial, wish: Wish, out: Path) -> 
 
 
 def _for_finn(wish: Wish) -> FinnWish:
+    assert wish.board is not None  # as was checked
     folding = "finn" if wish.folding is None else wish.folding
     return FinnWish(wish.board, wish.frames_per_second, folding, wish.count)
 

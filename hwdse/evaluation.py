@@ -97,7 +97,7 @@ class Built:
 
     board: str
     board_mhz: float  # that it needs
-    predicted: FpgaCost  # for the device of the board, or for that of the study where it says nothing of the other
+    predicted: FpgaCost  # for the device of the board: by the model of the study, or of a build of FINN by FINN itself
     measured: FpgaCost  # as placed and routed, and the cycles as simulated
     seconds: tuple[tuple[str, float], ...]  # of the wall clock, by tool
     frames_per_second: float | None = field(default=None, metadata=LATER)  # measured on the board; None: it was not

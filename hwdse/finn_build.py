@@ -6,7 +6,7 @@ What needs a tool of AMD remains, and is said; everything before it is checked, 
 import os
 import sys
 from dataclasses import dataclass, replace
-from math import ceil
+from math import ceil, isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,26 +14,24 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, fx
 
-from hwdse import finn_estimate, finn_folder, qonnx, study, tables
+from hwdse import finn_choice, finn_estimate, finn_folder, finn_words, qonnx, study, tables
 from hwdse import run as runs
 from hwdse.agreement import decided, logits_of
 from hwdse.data import Data
 from hwdse.delivery import ArtifactError, deliver
 from hwdse.design import Design
 from hwdse.finn import Environment, FinnError, boards, builder, folding_file, reports
-from hwdse.finn.estimates import SECONDS, Wish, fold_as, refold
-from hwdse.finn.messages import Board, BuildSteps, Estimated, Folded, Hello, Priced, Versions
+from hwdse.finn.estimates import SECONDS, Wish, fold_as
+from hwdse.finn.messages import Board, BuildSteps, Estimated, Hello, Priced, Versions
 from hwdse.finn.process import Worker
+from hwdse.finn_choice import FOLDINGS
 from hwdse.finn_estimate import Verified
 from hwdse.finn_folder import MODEL, WITHOUT_VIVADO, Delivered
 from hwdse.finn_foldings import variants
-from hwdse.finn_foldings.choice import limits_of, no_worse_than, space
 from hwdse.quantize import Bench
 from hwdse.result import Result, Trial
 from hwdse.run import bench_and_data
-from hwdse.target import fpga
 
-FOLDINGS = ("finn", "exact", "design")
 VERIFIED = 4  # images that FINN verifies, one after the other, where their number is not wished for
 LOOKED_AT = 100  # images at least, among which they are chosen
 ESTIMATE = "estimate"  # the folder with FINN's reports
@@ -43,7 +41,7 @@ ESTIMATE = "estimate"  # the folder with FINN's reports
 class FinnWish:
     """How a design is to be built with FINN."""
 
-    board: str | None
+    board: str
     frames_per_second: float | None = None  # that is folded for; that of the study otherwise
     folding: str = "finn"  # by its heuristic, no worse than that in anything, or matrix-vector units as in the design
     images: int = VERIFIED  # that FINN verifies, at most
@@ -51,23 +49,27 @@ class FinnWish:
     def __post_init__(self) -> None:
         if self.folding not in FOLDINGS:
             raise ValueError(f"no folding {self.folding!r} for FINN; known: {', '.join(FOLDINGS)}")
-        if self.frames_per_second is not None and self.frames_per_second < 1:
-            raise ValueError(f"FINN folds for 1 or more images a second, not {self.frames_per_second:g}")
+        rate = self.frames_per_second
+        if rate is not None and not (isfinite(rate) and rate >= 1):
+            raise ValueError(f"FINN folds for 1 or more images a second, and finitely many, not {rate:g}")
+        if self.images < 1:
+            raise ValueError(f"a build with FINN verifies at least 1 image, not {self.images}")
 
 
 def build(path: Path, name: str, wish: FinnWish, out: Path) -> tables.Table:
     """Writes a design of the run in `path` as the folder `out`."""
-    check_results(out)
     result, part = runs.load(path), study.load(path / "study.toml")
     trial = runs.pick(result, name)
     with Worker(Environment.default()) as worker:
         bench, data = bench_and_data(part)
+        _check_images(data, wish.images)
         finn_estimate.check(bench, trial.evaluation.design)
+        board = boards.board(worker, wish.board)
         asked = part.target.frames_per_second if wish.frames_per_second is None else wish.frames_per_second
         wish = replace(wish, frames_per_second=asked)
         _say("FINN+ takes the network through its steps, each of which is compared with Brevitas")
         with TemporaryDirectory(dir=worker.folder) as folder:
-            made = _made(worker, bench, data, _Chosen(result, trial, path, out), wish, ceil(asked), Path(folder))
+            made = _made(worker, bench, data, _Chosen(result, trial, path, out, board), wish, asked, Path(folder))
     return made
 
 
@@ -83,8 +85,7 @@ def verify(folder: Path) -> tables.Table:
         finn_folder.check_estimate(found, manifest.estimate)
     except FinnError as error:
         raise ArtifactError(f"the build in {folder} is not what its manifest says: {error}") from None
-    note = f"FINN verified {images} images again, and its estimates are those of the manifest, node by node"
-    return tables.of(f"{folder} is the build of its design", COLUMNS, _rows(manifest.estimate), note)
+    return finn_words.again(folder, manifest.estimate, images)
 
 
 # ---- the steps -----------------------------------------------------------------------------------
@@ -96,6 +97,7 @@ class _Chosen:
     trial: Trial
     path: Path  # of the run
     out: Path
+    board: Board
 
     @property
     def design(self) -> Design:
@@ -103,17 +105,17 @@ class _Chosen:
 
 
 def _made(
-    worker: Worker, bench: Bench, data: Data, of: _Chosen, wish: FinnWish, rate: int, folder: Path
+    worker: Worker, bench: Bench, data: Data, of: _Chosen, wish: FinnWish, asked: float, folder: Path
 ) -> tables.Table:
     """The folder `of.out`, made in `folder` first and run there."""
-    board = boards.board(worker, wish.board)
-    file = folder / MODEL
-    asked = Wish(board.part, of.result.clock_mhz, frames_per_second=rate)
-    found = finn_estimate.estimate(worker, bench, of.design, asked, data.test, keep=file)
+    file, rate = folder / MODEL, ceil(asked)
+    for_rate = Wish(of.board.part, of.result.clock_mhz, frames_per_second=rate)
+    found = finn_estimate.estimate(worker, bench, of.design, for_rate, data.test, keep=file)
     images, logits, bound = _verification(bench, of.design, data, wish.images)
-    folded = _folded(worker, found.estimated, board, of.design, wish, rate)
+    folded = finn_choice.folded(worker, found.estimated, of.board, of.design, wish.folding, rate)
+    finn_choice.check_buildable(folded[0])
     steps = worker.ask(BuildSteps(str(file)), SECONDS).steps
-    delivered = _delivered(of, board, found, folded, steps, bound, worker.ask(Hello(), SECONDS))
+    delivered = _delivered(of, asked, found, folded, steps, bound, worker.ask(Hello(), SECONDS))
     staged, given = folder / "build", finn_folder.inputs(delivered, file.read_bytes(), images, logits)
     _check_folding(worker, found.estimated, given[folding_file.NAME].decode(), delivered)
     _write(staged, given)
@@ -124,12 +126,12 @@ def _made(
     told = {f"{ESTIMATE}/{Path(name).name}": (output / name).read_bytes() for name in reports.ESTIMATES}
     told["README.md"] = finn_folder.readme(delivered, len(images))
     deliver(of.out, {**given, **told}, finn_folder.facts(delivered))
-    return _summary(delivered, of.out, len(images))
+    return finn_words.summary(delivered, of.out, len(images))
 
 
 def _delivered(
     of: _Chosen,
-    board: Board,
+    asked: float,
     found: Verified,
     folded: tuple[Priced, str],
     steps: tuple[str, ...],
@@ -146,9 +148,10 @@ def _delivered(
         network=of.result.workload.name,
         device=of.result.target.name,
         design=of.design,
-        board=board,
+        board=of.board,
         clock_mhz=of.result.clock_mhz,
         steps=steps,
+        asked=asked,
         folded=folded[1],
         others={name: {**chosen.get(name, {}), **own.get(name, {})} for name in {**chosen, **own}},
         priced=folded[0],
@@ -170,35 +173,10 @@ def _check_folding(worker: Worker, found: Estimated, content: str, delivered: De
 AUTOMATIC = "auto_folding_config.json"  # what FINN's heuristic has chosen: of its step target_fps_parallelization
 
 
-def _folded(
-    worker: Worker, found: Estimated, board: Board, design: Design, wish: FinnWish, rate: int
-) -> tuple[Priced, str]:
-    """The numbers for the folding that is wished for, and who chose it, in words."""
-    heuristic = f"by FINN's heuristic for {rate:,} images a second"
-    if wish.folding == "finn":
-        return found.priced, heuristic
-    if wish.folding == "exact":
-        return _exact(
-            found.priced, board
-        ), f"exact: no more of any resource than {heuristic}, as fast, by its estimates"
-    own = dict(design.folding)
-    changed = tuple(
-        Folded(unit.folded.node, own[unit.layer].pe, own[unit.layer].simd)
-        for unit in found.priced.units
-        if unit.operation.startswith("MVAU") and unit.layer in own
-    )
-    if not changed:
-        raise FinnError(f"design {design.digest} says no folding of a matrix-vector unit; fold by FINN's heuristic")
-    priced = refold(worker, found, board.part, changed)
-    return priced, f"matrix-vector units as in the design, all else {heuristic}"
-
-
-def _exact(heuristic: Priced, board: Board) -> Priced:
-    """As little of the board's device as can be, as fast as FINN's heuristic and with no more of any resource."""
-    device = finn_folder.device_of(board.part)
-    if device is None:
-        raise FinnError(f"the exact folding weighs the resources of a device, and hwdse knows none with {board.part}")
-    return no_worse_than(space(heuristic.units, fpga(device), limits_of(heuristic)), heuristic)
+def _check_images(data: Data, count: int) -> None:
+    """ValueError where the test split has fewer images than are wished for."""
+    if count > len(data.test):
+        raise ValueError(f"a build verifies at most the {len(data.test)} images of the test split, not {count}")
 
 
 def _verification(
@@ -243,37 +221,6 @@ def _write(folder: Path, files: dict[str, bytes]) -> None:
 def _copy(folder: Path, to: Path) -> None:
     """What FINN is given, without what it has left."""
     _write(to, {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()})
-
-
-# ---- words ---------------------------------------------------------------------------------------
-
-COLUMNS = ("node", "layer", "PE", "SIMD", "cycles", "LUT", "BRAM18", "URAM", "DSP")
-
-
-def _rows(priced: Priced) -> list[tuple[tables.Cell, ...]]:
-    """Every node, and all together."""
-    rows: list[tuple[tables.Cell, ...]] = [
-        (
-            *(unit.folded.node, unit.layer, unit.folded.pe, unit.folded.simd),
-            *(unit.cycles, unit.luts, unit.bram18s, unit.urams, unit.dsps),
-        )
-        for unit in priced.units
-    ]
-    sums = (sum(getattr(unit, key) for unit in priced.units) for key in ("luts", "bram18s", "urams", "dsps"))
-    return [*rows, ("total", None, None, None, priced.interval_cycles, *sums)]
-
-
-def _summary(of: Delivered, out: Path, images: int) -> tables.Table:
-    other = finn_folder.other_device(of)
-    note = (
-        f"{f'{other}{chr(10)}' * bool(other)}"
-        f"FINN's estimates; the folding: {of.folded}. Done without a tool of AMD: {images} images verified by FINN "
-        f"after {', '.join(WITHOUT_VIVADO)}; its builder's estimates of this folder are these, node by node.\n"
-        f"What remains is all that makes hardware, with Vivado and Vitis HLS: "
-        f"sh {out / builder.RUN}, then hwdse import {out}"
-    )
-    title = f"trial {of.trial} of {of.study} for FINN on {of.board.name} ({of.board.part}): {out}"
-    return tables.of(title, COLUMNS, _rows(of.priced), note)
 
 
 def _say(text: str) -> None:

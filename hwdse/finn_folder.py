@@ -1,6 +1,7 @@
 """The files of a build with FINN: what its builder reads, how it is started, what was found here, and the manifest.
 
-Equal designs are equal bytes: there is no clock in them and no path of a machine.
+Equal designs are equal bytes: there is no clock in them and no absolute path. `run` of the manifest alone says where a
+folder is: the way from there to its run, which differs where that does.
 """
 
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
+from hwdse import finn_fit
 from hwdse.artifact import DESIGN
 from hwdse.delivery import ArtifactError, Manifest, check_files, said
 from hwdse.design import Design
@@ -21,7 +23,6 @@ from hwdse.finn import folding_file, messages
 from hwdse.finn.environment import REQUIREMENTS, FinnError, requirements
 from hwdse.finn.messages import Board, Priced, Versions
 from hwdse.finn.reports import NetworkEstimate, NodeEstimate
-from hwdse.target import devices, fpga
 
 FLOW, MODEL = "finn", "model.onnx"
 WITHOUT_VIVADO = ("finn_onnx_python", "initial_python", "streamlined_python")  # FINN's verifications by execution
@@ -45,6 +46,7 @@ class Delivered:
     board: Board
     clock_mhz: float
     steps: tuple[str, ...]  # of FINN's builder
+    asked: float  # images a second that are folded for
     folded: str  # by what, in words
     others: folding_file.Settings  # of nodes, besides PE and SIMD
     priced: Priced
@@ -65,6 +67,7 @@ class FinnManifest:
     network: str
     board: Board
     clock_mhz: float
+    folding: str  # of the estimate, in words
     versions: Versions
     estimate: Priced
 
@@ -108,6 +111,7 @@ def facts(of: Delivered) -> dict[str, object]:
         "layers": layers,
         "board": messages.plain(of.board),
         "clock_mhz": of.clock_mhz,
+        "folding": of.folded,
         "versions": messages.plain(of.versions),
         "estimate": messages.plain(of.priced),
     }
@@ -131,17 +135,6 @@ def manifest_of(folder: Path) -> FinnManifest:
 def is_finn(folder: Path) -> bool:
     """Whether `folder` is a build with FINN, by its manifest; ArtifactError where it is no build at all."""
     return bool(said(folder).get("flow") == FLOW)
-
-
-def device_of(part: str) -> str | None:
-    """The device of hwdse with the same die as `part` of AMD, whatever its package; None where there is none."""
-    return next((name for name in devices() if die(fpga(name).part) == die(part)), None)
-
-
-def die(part: str) -> str:
-    """`xczu3eg` of `xczu3eg-sbva484-1-e`; in a name of 7 series the package follows without a hyphen."""
-    first = part.split("-")[0]
-    return first[: len("xc7z020")] if first.startswith("xc7") else first
 
 
 def check_estimate(found: NetworkEstimate, priced: Priced) -> None:
@@ -191,7 +184,9 @@ def _words(of: Delivered) -> dict[str, object]:
         "without_vivado": WITHOUT_VIVADO,
         "bound": f"{of.bound:.9f}",
         "versions": of.versions,
-        "other_device": other_device(of),
+        "other_device": finn_fit.other_device(of.board.part, of.device),
+        "fit": finn_fit.fit(of.board.part, of.priced),
+        "missed": finn_fit.pace(of.clock_mhz, of.priced, of.asked),
         "agreement": of.agreement,
         "outside": ", ".join(of.outside) or "nothing",
         "folded": of.folded,
@@ -199,13 +194,6 @@ def _words(of: Delivered) -> dict[str, object]:
         "interval": of.priced.interval_cycles,
         "rate": of.clock_mhz * 1e6 / of.priced.interval_cycles,
     }
-
-
-def other_device(of: Delivered) -> str:
-    """That the board carries another device than that of the study; '' where it does not."""
-    if device_of(of.board.part) == of.device:
-        return ""
-    return f"The study is about {of.device} ({fpga(of.device).part}), and the board has {of.board.part}."
 
 
 def _render(name: str, values: Mapping[str, object]) -> bytes:

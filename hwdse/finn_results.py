@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hwdse.cost import FpgaCost, LayerCost, Resources, Term
+from hwdse.cost import Resources
 from hwdse.finn import FinnError, reports
-from hwdse.finn.reports import number, table
-from hwdse.finn_folder import FinnManifest, device_of
+from hwdse.finn.reports import number, real, table
+from hwdse.finn_folder import FinnManifest
 
 REPORT = "report"
 PLACED, OUT_OF_CONTEXT = "post_synth_resources", "ooc_synth_and_timing.json"
@@ -25,6 +25,7 @@ ALONE = "placed and routed out of context, without FINN's shell"
 TOP = "(top)"  # all that is on the device, FINN's shell included
 SAME_PERIOD = 0.01  # how far the period of a clock may be from what was asked for, relative to it
 RATE = "throughput[images/s]"
+NO_VIVADO = "no-vivado"  # in the place of a version: of `run.sh estimate`
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +76,14 @@ def read(output: Path, manifest: FinnManifest) -> Results:
         frames_per_second=None if measured is None else _rate(measured),
         tool=_tool(status, alone),
         status=str(status.get("status")),
-        seconds=_seconds(folder / "time_per_step.json"),
+        seconds=None if status.get("tool_version") == NO_VIVADO else _seconds(folder / "time_per_step.json"),
         absent=(*(name for name, found in optional if found is None), *((ROUTED,) * (not timed))),
     )
 
 
-def cost(results: Results, manifest: FinnManifest) -> FpgaCost:
-    """The results as a measured cost; its device is the part where hwdse knows none with that die."""
-    device = device_of(manifest.board.part) or manifest.board.part
-    calibration = (
-        f"{results.area_of}; clock {results.mhz_of}; cycles simulated by FINN; LUTs as memory not counted apart"
-    )
-    model = f"finn-plus {manifest.versions.finn}, Vivado {results.tool}"
-    layer = LayerCost("whole", (Term("placed", results.area),), results.interval_cycles, 0)
-    return FpgaCost((layer,), results.interval_cycles, results.latency_cycles, results.mhz, device, model, calibration)
+def placed_name(results: Results, node: str) -> str | None:
+    """The name of a node as placed: FINN puts that of its partition before it; None where it has no row."""
+    return next((name for name, _ in results.nodes if name == node or name.endswith(f"_{node}")), None)
 
 
 def _tool(status: dict[str, object], alone: dict[str, object] | None) -> str:
@@ -96,6 +91,8 @@ def _tool(status: dict[str, object], alone: dict[str, object] | None) -> str:
     found = status.get("tool_version") if alone is None else alone.get("vivado_version")
     if not isinstance(found, str) or not found:
         raise FinnError(f"FINN's reports say the version of Vivado, not {found!r}")
+    if found == NO_VIVADO:
+        raise FinnError(f"FINN's last run was without Vivado, so that no report says which one made {PLACED}.json")
     return found
 
 
@@ -237,4 +234,4 @@ def _rate(file: Path) -> float:
 
 def _seconds(file: Path) -> float | None:
     """finn/builder/build_dataflow.py, exit_buildflow."""
-    return float(number(table(file), "total_build_time", file.name)) if file.is_file() else None
+    return float(real(table(file), "total_build_time", file.name)) if file.is_file() else None

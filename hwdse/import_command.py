@@ -4,9 +4,9 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from hwdse import finn_folder, finn_results, study, tables
+from hwdse import finn_folder, finn_layers, finn_results, tables
 from hwdse import run as runs
-from hwdse.cost import FpgaCost, Resources
+from hwdse.cost import Resources
 from hwdse.evaluation import Built
 from hwdse.finn import FinnError, builder, reports
 from hwdse.finn.messages import Unit
@@ -15,7 +15,6 @@ from hwdse.finn_results import Results
 from hwdse.report import write as write_report
 from hwdse.report.built import in_words
 from hwdse.result import Result, Trial
-from hwdse.target import devices, fpga
 
 COLUMNS = ("node", "layer", "LUT", "LUT placed", "FF placed", "DSP", "DSP placed", "BRAM18", "BRAM18 placed")
 
@@ -33,9 +32,10 @@ def import_(folder: Path, run: Path | None) -> tables.Table:
     trial = _trial(result, manifest, path)
     finn_folder.check_estimate(reports.estimates(output), manifest.estimate)
     results = finn_results.read(output, manifest)
-    measured = finn_results.cost(results, manifest)
+    layers = finn_layers.layers_of(manifest, result.workload, trial.evaluation.design)
+    measured = finn_layers.measured(results, manifest, layers)
     seconds = () if results.seconds is None else (("FINN", results.seconds),)
-    predicted = _predicted(path, result, trial, measured)
+    predicted = finn_layers.estimated(manifest, layers)
     built = Built(manifest.board.name, manifest.clock_mhz, predicted, measured, seconds, results.frames_per_second)
     kept = _with(result, trial, built)
     runs.keep(kept, path)
@@ -53,15 +53,6 @@ def _trial(result: Result, manifest: FinnManifest, path: Path) -> Trial:
     )
 
 
-def _predicted(path: Path, result: Result, trial: Trial, measured: FpgaCost) -> FpgaCost:
-    """What the model of the study says of the device that was built for, or what it said, where it cannot."""
-    model = study.load(path / "study.toml").target.model
-    if measured.device not in devices() or not model.claims(fpga(measured.device)):
-        return trial.evaluation.predicted
-    clock = result.clock_mhz
-    return model.cost(result.workload, trial.evaluation.design, fpga(measured.device), clock)
-
-
 def _with(result: Result, trial: Trial, built: Built) -> Result:
     """The result with a build in the place of an older one for the same board."""
     others = tuple(old for old in trial.evaluation.built if old.board != built.board)
@@ -76,15 +67,13 @@ def _summary(
     folder: Path, path: Path, trial: Trial, manifest: FinnManifest, results: Results, built: Built
 ) -> tables.Table:
     rows = [_row(unit, _of(results, unit)) for unit in manifest.estimate.units]
-    known = {_found(results, unit) for unit in manifest.estimate.units}
+    known = {finn_results.placed_name(results, unit.folded.node) for unit in manifest.estimate.units}
     rows += [_placed(name, area) for name, area in results.nodes if name not in known]
     total = _placed("all", results.area)
-    mismatch = f"\nPredicted for {built.predicted.device}, built for {built.measured.device}." * (
-        built.predicted.device != built.measured.device
-    )
     failed = f"\nFINN's last run ended with status {results.status!r}." * (results.status != "ok")
     absent = f"\nAbsent, so that nothing is said of it: {', '.join(results.absent)}." * bool(results.absent)
-    note = f"{in_words(built)}{mismatch}{failed}{absent}\nKept in {path}: {built.measured.calibration}"
+    said = f"{in_words(built)}\nThe folding: {manifest.folding}.{failed}{absent}"
+    note = f"{said}\nKept in {path}: {built.measured.calibration}"
     title = f"{folder}: trial {trial.number} of {manifest.study} on {manifest.board.name}, by {built.measured.model}"
     facts: tuple[tuple[str, tables.Cell], ...] = (
         ("mhz", results.mhz),
@@ -95,14 +84,8 @@ def _summary(
     return tables.of(title, COLUMNS, [*rows, total], note, facts)
 
 
-def _found(results: Results, unit: Unit) -> str | None:
-    """The name of a node as placed: FINN puts that of its partition before it."""
-    node = unit.folded.node
-    return next((name for name, _ in results.nodes if name == node or name.endswith(f"_{node}")), None)
-
-
 def _of(results: Results, unit: Unit) -> Resources | None:
-    return dict(results.nodes).get(_found(results, unit) or "")
+    return dict(results.nodes).get(finn_results.placed_name(results, unit.folded.node) or "")
 
 
 def _row(unit: Unit, placed: Resources | None) -> tuple[tables.Cell, ...]:

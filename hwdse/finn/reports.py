@@ -7,6 +7,7 @@ The files are those of finn/builder/build_dataflow.py (`exit_buildflow`) and fin
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 from hwdse.finn.environment import FinnError
@@ -91,8 +92,16 @@ def table(file: Path) -> dict[str, object]:
 
 
 def number(said: dict[str, object], key: str, where: str) -> int:
-    """A number of a report; FINN's whole ones may be written with a fraction of zero."""
-    value = said.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise FinnError(f"{where} has a number {key!r}, not {value!r}")
+    """A whole number of a report; FINN may write it with a fraction of zero."""
+    value = real(said, key, where)
+    if value != int(value):
+        raise FinnError(f"{where} has a whole number {key!r}, not {value!r}")
     return int(value)
+
+
+def real(said: dict[str, object], key: str, where: str) -> float:
+    """A finite number of a report, which is no truth value."""
+    value = said.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise FinnError(f"{where} has a number {key!r}, not {value!r}")
+    return value

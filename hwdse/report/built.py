@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hwdse.evaluation import Built
 from hwdse.report.quantities import error, number, percent
 from hwdse.result import Result
-from hwdse.target import devices, fpga, side_by_side
+from hwdse.target import FpgaTarget, devices, fpga, side_by_side
 
 _OF_AMD = (("LUT", "luts"), ("FF", "ffs"), ("DSP", "dsps"), ("BRAM18", "brams"), ("URAM", "urams"))
 
@@ -29,6 +29,7 @@ class Block:
 
     trial: int
     place: str  # the board and its device
+    trust: str  # who predicted it, and how far to trust that
     lines: tuple[Line, ...]
 
 
@@ -37,7 +38,7 @@ class _Amount:
     """How much of a resource a build takes."""
 
     name: str
-    predicted: int | None  # None where that is of another kind of device
+    predicted: int | None  # None where that is of another kind of device, or nothing is said of it
     built: int
     available: int | None  # None of a part that no file describes
 
@@ -50,7 +51,9 @@ class _Amount:
 def blocks(result: Result) -> tuple[Block, ...]:
     """Every build of every trial."""
     return tuple(
-        Block(trial.number, _place(one), tuple(lines(one))) for trial in result.trials for one in trial.evaluation.built
+        Block(trial.number, _place(one), f"{one.predicted.model}: {one.predicted.calibration}", tuple(lines(one)))
+        for trial in result.trials
+        for one in trial.evaluation.built
     )
 
 
@@ -64,11 +67,21 @@ def _amounts(built: Built) -> Iterator[_Amount]:
     mine, its = built.predicted, built.measured
     if its.device in devices():
         for one, two in side_by_side((mine.area, its.area), fpga(its.device)):
-            yield _Amount(one.name, one.used, two.used, two.available)
+            yield _Amount(one.name, _said(one.name, one.used), two.used, two.available)
         return
-    comparable = (fpga(mine.device).lut_inputs, fpga(mine.device).bram_kib) == (6, 18)  # as parts of AMD have them
+    comparable = mine.device == its.device or _like_amd(fpga(mine.device))
     for name, key in _OF_AMD:
-        yield _Amount(name, getattr(mine.area, key) if comparable else None, getattr(its.area, key), None)
+        said = _said(name, getattr(mine.area, key)) if comparable else None
+        yield _Amount(name, said, getattr(its.area, key), None)
+
+
+def _said(name: str, used: int) -> int | None:
+    """None for no flip-flops, as in FINN's estimates, which leave them out: every accelerator has some."""
+    return None if name == "FF" and used == 0 else used
+
+
+def _like_amd(target: FpgaTarget) -> bool:
+    return (target.lut_inputs, target.bram_kib) == (6, 18)
 
 
 def lines(built: Built) -> Iterator[Line]:

@@ -1,6 +1,7 @@
 """`hwdse build --flow finn`, `verify`, `import`: a folder for FINN's builder, run as far as it goes without Vivado."""
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -9,14 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from hwdse import finn_build, finn_estimate, finn_folder
-from hwdse.finn import FinnError, builder, folding_file
-from hwdse.finn.messages import Board
+from hwdse import finn_build, finn_choice, finn_estimate, finn_folder, finn_layers
+from hwdse.cost import Resources
+from hwdse.finn import Environment, FinnError, builder, folding_file
+from hwdse.finn.messages import Board, Folded
+from hwdse.finn.refolding import of_units, unit_of
 from hwdse.finn.reports import NetworkEstimate, NodeEstimate
 from hwdse.finn_folder import WITHOUT_VIVADO
 from hwdse.finn_foldings.choice import taken
-from hwdse.run import load
+from hwdse.run import bench_and_data, load
+from hwdse.study import load as load_study
 from tests.hwdse.finn.fakes import real_environment
+from tests.hwdse.finn_foldings.small import by_channel
 from tests.hwdse.finn_results_files import NODE, leave
 from tests.hwdse.networks import bench, uniform
 from tests.hwdse.test_cli import ran
@@ -96,16 +101,24 @@ def test_the_folder_says_all_and_no_path(built: Path, finished: Path) -> None:
     page = (built / "README.md").read_text()
     assert "The study is about xczu3eg (xczu3eg-sbva484-1-e), and the board has xc7z020clg400-1." in page
     assert "FINN+ 1.6.1" in page
+    assert re.search(
+        r"^By these estimates it takes .* BRAM18 of xc7z020, without FINN's shell\. FINN's", page, re.MULTILINE
+    )
+    assert "THE RATE IS MISSED" not in page
     assert f"| MVAU_rtl_0 | fc1 | {units[0].folded.pe} | {units[0].folded.simd} | {units[0].cycles} |" in page
 
 
 def test_equal_designs_are_equal_bytes_and_verify_runs_the_estimate_again(
     built: Path, copied: Path, finished: Path, integers: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = built.with_name("again")
+    out = built.parent / "deeper" / "again"
     finn_build.build(finished, integers, finn_build.FinnWish("Pynq-Z1"), out)
     for path in built.rglob("*"):
-        assert path.is_dir() or path.read_bytes() == (out / path.relative_to(built)).read_bytes()
+        if path.is_file() and path.name != "manifest.json":
+            assert path.read_bytes() == (out / path.relative_to(built)).read_bytes()
+    told_here, told_there = (json.loads((one / "manifest.json").read_text()) for one in (built, out))
+    assert told_there.pop("run") == f"../{told_here.pop('run')}", "this alone says where a folder is"
+    assert told_here == told_there
     assert [row["node"] for row in told(capsys, "verify", str(out))] == [*NODES, *ENDS, "total"]
     (copied / "folding_config.json").write_text("{}")
     said = f"hwdse: the file 'folding_config.json' in {copied} is not the one that was built"
@@ -181,6 +194,60 @@ def test_a_finn_that_does_nothing_is_no_success(copied: Path) -> None:
     assert run == (1, "run.sh all: FINN ended with 0 before its first step\n")
 
 
+BITFILE, OF_MAKING = "output/bitfile/finn-accel.bit", "step_synthesize_bitfile"
+
+
+def ended(copied: Path, made: str, *options: str) -> tuple[int, str]:
+    """What `run.sh all` makes of a FINN that does the shell command `made`, after a log and with the status `ok`."""
+    script = copied.parent / "finn"
+    script.write_text(f"""#!/bin/sh
+sleep 0.05 # longer than the resolution of the times of files
+mkdir -p output/report output/bitfile output/verification_output
+echo 'Running step: step_tidy_up [1/23]' > output/build_dataflow.log
+echo '{{"status": "ok"}}' > output/report/metadata_builder.json
+{made}
+""")
+    script.chmod(0o755)
+    variables = {"XILINX_VIVADO": "/x", "FINN": str(script)}
+    return builder.run(Environment.default(), copied, ("all", *options), variables, 60.0)
+
+
+def test_what_an_older_run_has_made_is_neither_deleted_nor_taken_for_this_one(copied: Path) -> None:
+    making = f"echo 'Running step: {OF_MAKING} [22/23]' >> output/build_dataflow.log"
+    none = f"run.sh all: there is no {BITFILE}, although FINN says that all is done\n"
+    assert ended(copied, "true", "--start", "step_deployment_package") == (1, none)
+    done = (0, f"run.sh all: done, up to {OF_MAKING}, 22/23\n")
+    assert ended(copied, f"{making}; touch {BITFILE}") == done
+    kept = {path: path.read_bytes() for path in (copied / "output").rglob("*") if path.is_file()}
+    assert copied / BITFILE in kept
+    for finn in ("/nonexistent/finn", "false"):
+        code, said = builder.run(Environment.default(), copied, ("all",), {"XILINX_VIVADO": "/x", "FINN": finn}, 60.0)
+        assert code == 1
+        assert re.fullmatch(r"run\.sh all: FINN ended with (1|127) before its first step", said.splitlines()[-1])
+        assert kept == {path: path.read_bytes() for path in (copied / "output").rglob("*") if path.is_file()}
+    older = (1, f"run.sh all: {BITFILE} is that of an older run, although FINN says that all is done\n")
+    assert ended(copied, making) == older
+    assert ended(copied, "true") == older
+    assert ended(copied, making, "--start", OF_MAKING) == older
+    assert ended(copied, "true", "--start", "step_deployment_package") == (
+        0,
+        "run.sh all: done, up to step_tidy_up, 1/23\n",
+    )
+    status = copied / "output/report/metadata_builder.json"
+    os.utime(status, (0, 0))
+    failed = (1, "run.sh all: FINN failed at step_tidy_up, 1/23: see output/build_dataflow.log\n")
+    assert ended(copied, f"touch -d @0 {status}") == failed
+
+
+def test_a_verification_that_failed_counts_until_it_succeeds(copied: Path) -> None:
+    name = "output/verification_output/verify_initial_python_0"
+    failed = (1, f"run.sh all: the logits are not those of verify_output.npy: {name}_FAIL.npy\n")
+    makes = f"touch {BITFILE}"
+    assert ended(copied, f"{makes}; touch {name}_SUCCESS.npy; sleep 0.05; touch {name}_FAIL.npy") == failed
+    assert ended(copied, makes, "--start", OF_MAKING) == failed
+    assert ended(copied, f"{makes}; touch {name}_SUCCESS.npy")[0] == 0
+
+
 # ---- results -------------------------------------------------------------------------------------
 
 
@@ -205,11 +272,27 @@ def test_results_become_a_measured_cost_of_the_design(
     )
     assert rows["ElementwiseMul_hls_0"]["LUT placed"] is None, "Vivado's table has no row of it"
     assert rows["StreamingDataflowPartition_1_StreamingFIFO_rtl_0"]["LUT"] is None
-    assert (rows["all"]["LUT placed"], rows["all"]["BRAM18 placed"]) == (12345, 13)
+    assert (rows["all"]["LUT placed"], rows["all"]["BRAM18 placed"]) == (12345, 36)
     (kept,) = load(run).trial(int(integers)).evaluation.built
     assert (kept.board, kept.board_mhz, kept.frames_per_second) == ("Pynq-Z1", 200.0, 98765.4)
     assert (kept.measured.device, kept.predicted.device, kept.measured.interval_cycles) == ("xc7z020", "xc7z020", 1040)
-    assert "Pynq-Z1 (xc7z020)" in (run / "report.html").read_text()
+    by_layer = {layer.layer: layer.area.luts for layer in kept.measured.layers}
+    assert by_layer == {"fc1": 1400, "fc2": 1400, "fc3": 700, "other nodes": 700, "shell and rest": 12345 - 6 * 700}
+    estimate = finn_folder.manifest_of(copied).estimate
+    assert kept.predicted.area == Resources(
+        luts=sum(unit.luts for unit in estimate.units),
+        dsps=sum(unit.dsps for unit in estimate.units),
+        brams=sum(unit.bram18s for unit in estimate.units),
+    )
+    assert kept.predicted.interval_cycles == estimate.interval_cycles
+    assert [layer.layer for layer in kept.predicted.layers] == ["fc1", "fc2", "fc3"]
+    assert kept.predicted.model == "finn-plus 1.6.1"
+    of = "FINN's own estimates of this build for xc7z020clg400-1, without its shell."
+    folding = "The folding: by FINN's heuristic for 100,000 images a second."
+    assert kept.predicted.calibration.startswith(f"{of} {folding} Matrix-vector units in RTL")
+    page = (run / "report.html").read_text()
+    assert "Pynq-Z1 (xc7z020)" in page
+    assert "predicted by finn-plus 1.6.1: FINN&#39;s own estimates of this build" in page
     assert told(capsys, "import", str(copied), "--run", str(run))
     assert load(run).trial(int(integers)).evaluation.built == (kept,), "a build for one board is kept once"
 
@@ -239,13 +322,22 @@ def test_what_cannot_be_imported(
     assert refused(capsys, *asked) == said
 
 
+def test_nodes_without_a_partner_are_of_no_layer(copied: Path, finished: Path, integers: str) -> None:
+    manifest, result = finn_folder.manifest_of(copied), load(finished)
+    design = result.trial(int(integers)).evaluation.design
+    layers = finn_layers.layers_of(manifest, result.workload, design)
+    assert layers["Thresholding_rtl_1"] == "fc2"
+    fewer = replace(manifest.estimate, units=manifest.estimate.units[:-1])
+    layers = finn_layers.layers_of(replace(manifest, estimate=fewer), result.workload, design)
+    assert (layers["MVAU_rtl_1"], layers["Thresholding_rtl_1"]) == ("fc2", "other nodes")
+
+
+@pytest.mark.parametrize("flow", [("finn", "--board", "ZCU104"), ("vitis",), ("open",)])
 def test_results_are_not_replaced_by_a_build(
-    copied: Path, finished: Path, integers: str, capsys: pytest.CaptureFixture[str]
+    flow: tuple[str, ...], copied: Path, finished: Path, integers: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (copied / "output" / "bitfile").mkdir(parents=True)
-    said = refused(
-        capsys, "build", str(finished), integers, "--flow", "finn", "--board", "ZCU104", "--out", str(copied)
-    )
+    said = refused(capsys, "build", str(finished), integers, "--flow", *flow, "--out", str(copied))
     assert said == f"hwdse: {copied} has results of FINN in output: import them, and move them away"
 
 
@@ -255,21 +347,44 @@ def test_results_are_not_replaced_by_a_build(
 def test_what_is_no_build_for_finn(
     finished: Path, integers: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "x"
+    out, on = tmp_path / "x", ("--board", "Pynq-Z1")
     asked = ("build", str(finished), integers, "--out", str(out), "--flow", "finn")
+    test = len(bench_and_data(load_study(finished / "study.toml"))[1].test)
     for options, rule in (
         (
             ("--device", "xc7z020"),
             "FINN builds for a board, which carries its device: give --board, not --device xc7z020",
         ),
-        (("--folding", "best"), "no folding 'best' for FINN; known: finn, exact, design"),
-        (("--fps", "0"), "FINN folds for 1 or more images a second, not 0"),
-        (("--images", "0"), "a build simulates at least 1 images, not 0"),
+        ((), "a build with FINN is for a board: give --board, such as Pynq-Z1 or ZCU104"),
+        ((*on, "--folding", "best"), "no folding 'best' for FINN; known: finn, exact, design"),
+        ((*on, "--fps", "0"), "FINN folds for 1 or more images a second, and finitely many, not 0"),
+        ((*on, "--fps", "inf"), "FINN folds for 1 or more images a second, and finitely many, not inf"),
+        ((*on, "--fps", "nan"), "FINN folds for 1 or more images a second, and finitely many, not nan"),
+        ((*on, "--images", "0"), "a build with FINN verifies at least 1 image, not 0"),
+        ((*on, "--images", "100000"), f"a build verifies at most the {test} images of the test split, not 100000"),
     ):
         assert refused(capsys, *asked, *options) == f"hwdse: {rule}"
     said = refused(capsys, *asked[:-1], "open", "--fps", "10")
     assert said == "hwdse: --fps and --folding are for FINN, not for the flow 'open'"
     assert not out.exists()
+
+
+def test_an_unknown_board_is_named_before_finn_works(
+    finished: Path, integers: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ("build", str(finished), integers, "--flow", "finn", "--board", "VCK190", "--out", str(tmp_path / "x"))
+    said = refused(capsys, *asked)
+    assert re.fullmatch(r"hwdse: FINN builds no bitstream for a board 'VCK190'; known: Ultra96, .*, U55C", said)
+
+
+def test_what_finn_estimates_and_cannot_build_is_named() -> None:
+    unit = by_channel(4, 9, 1, 4)
+    bad = unit_of(Folded("VVAU_hls_0", 2, 3), "conv2", (), unit.with_folding(2, 3))
+    said = "FINN cannot build 'VVAU_hls_0' of layer 'conv2': SIMD is above 1 where PE is all 4 channels, not 2"
+    with pytest.raises(FinnError, match=f"^{re.escape(said)}; ask for another rate or folding$"):
+        finn_choice.check_buildable(of_units((bad,)))
+    good = unit_of(Folded("VVAU_hls_0", 4, 3), "conv2", (), unit.with_folding(4, 3))
+    finn_choice.check_buildable(of_units((good,)))
 
 
 def test_a_format_that_finn_does_not_map_is_named_before_finn_runs(
@@ -339,6 +454,25 @@ def test_windows_that_give_all_taps_at_once(tmp_path: Path) -> None:
     assert found.estimate.interval_cycles <= 256
     folding = folding_file.settings((tmp_path / "build" / "folding_config.json").read_text())
     assert folding["ConvolutionInputGenerator_rtl_0"]["parallel_window"] == 1
+
+
+@pytest.mark.slow  # a third of a minute
+def test_weights_in_minifloats_and_a_rate_that_is_missed(tmp_path: Path) -> None:
+    real_environment()
+    run = ran(STUDY.replace('"e2m1"]', '"e2m1"]\nactivations = ["int8"]\npairs = "all"'), tmp_path)
+    (trial,) = (trial for trial in load(run).trials if "e2m1" in trial.evaluation.design.text)
+    weights, activations = trial.evaluation.design.weights, trial.evaluation.design.activations
+    assert {one.format.name for _, one in weights if one.format.exponent} == {"e2m1"}
+    assert not any(one.format.exponent for _, one in activations)
+    wish = finn_build.FinnWish("Pynq-Z1", frames_per_second=1e9)
+    said = finn_build.build(run, str(trial.number), wish, tmp_path / "build").note
+    units = finn_folder.manifest_of(tmp_path / "build").estimate.units
+    assert [unit.layer for unit in units if unit.layer] == ["fc1", "fc2", "fc3"]
+    page = (tmp_path / "build" / "README.md").read_text()
+    for text in (page, said):
+        missed = r"^THE RATE IS MISSED: it reaches [0-9,.]+ of 1,000,000,000\.0 images/s\.$"
+        assert re.search(missed, text, re.MULTILINE)
+        assert re.search(r"^By these estimates it takes .* of 53,200 LUT, .* of xc7z020, ", text, re.MULTILINE)
 
 
 @pytest.mark.slow  # half a minute

@@ -9,9 +9,11 @@ import pytest
 
 from hwdse.cost import Resources
 from hwdse.finn import FinnError
-from hwdse.finn.messages import Board, Priced, Versions
-from hwdse.finn_folder import FinnManifest, device_of
-from hwdse.finn_results import cost, read, routed_mhz
+from hwdse.finn.messages import Board, Folded, Priced, Unit, Versions
+from hwdse.finn_fit import device_of, fit, pace
+from hwdse.finn_folder import FinnManifest
+from hwdse.finn_layers import measured as cost
+from hwdse.finn_results import read, routed_mhz
 from tests.hwdse.finn_results_files import ALONE, NODE, SIMULATED, THROUGHPUT, TOP, leave, timing
 
 ZYNQ = FinnManifest(
@@ -22,6 +24,7 @@ ZYNQ = FinnManifest(
     network="n",
     board=Board("Pynq-Z1", "xc7z020clg400-1", "vivado_zynq"),
     clock_mhz=200.0,
+    folding="by hand",
     versions=Versions("1.6.1", "1.0.0", "1.21.0"),
     estimate=Priced((), 1024, 2836),
 )
@@ -37,15 +40,68 @@ def left(folder: Path, *without: str) -> Path:
 
 def test_a_whole_build(tmp_path: Path) -> None:
     found = read(left(tmp_path), ZYNQ)
-    assert found.area == Resources(luts=12345, ffs=15000, dsps=9, brams=2 * 4 + 5)
+    assert found.area == Resources(luts=12345, ffs=15000, dsps=30, brams=2 * 8 + 20)
     assert found.nodes == (("StreamingDataflowPartition_1_MVAU_rtl_0", Resources(luts=700, ffs=900, dsps=4, brams=5)),)
     assert found.mhz == pytest.approx(1000 / 5.25)
     assert (found.interval_cycles, found.latency_cycles, found.frames_per_second) == (1040, 1510, 98765.4)
     assert (found.seconds, found.tool, found.status, found.absent) == (5400.0, "2022.2", "ok", ())
-    measured = cost(found, ZYNQ)
+    measured = cost(found, ZYNQ, {})
     assert (measured.device, measured.model, measured.area) == ("xc7z020", "finn-plus 1.6.1, Vivado 2022.2", found.area)
-    said = "placed and routed with FINN's shell; clock as routed; cycles simulated by FINN"
+    said = "placed and routed with FINN's shell; clock as routed; cycles simulated by FINN, of all layers together"
     assert measured.calibration == f"{said}; LUTs as memory not counted apart"
+    (layer,) = cost(replace(found, nodes=(("top_smartconnect_0_0", Resources(luts=5)),)), ZYNQ, {}).layers
+    assert (layer.layer, layer.area) == ("whole", found.area)
+
+
+LAYERS = {"Thresholding_rtl_0": "fc1", "MVAU_rtl_0": "fc1", "MVAU_rtl_1": "fc2", "MVAU_rtl_10": "fc3"}
+
+
+def test_every_layer_has_its_nodes_and_the_rest_is_the_shell(tmp_path: Path) -> None:
+    in_one, small = "StreamingDataflowPartition_1_", {**NODE, "LUT": 50, "DSP": 0}
+    nodes = {f"{in_one}MVAU_rtl_1": small, f"{in_one}MVAU_rtl_0": NODE, f"{in_one}Thresholding_rtl_0": small}
+    others = {f"{in_one}StreamingFIFO_rtl_0": small, "top_smartconnect_0_0": NODE}
+    leave(tmp_path / "report", {**nodes, **others})
+    found = read(tmp_path, ZYNQ)
+    measured = cost(found, ZYNQ, LAYERS)
+    assert measured.area == found.area
+    rest = Resources(luts=12345 - 850, ffs=15000 - 4 * 900, dsps=26, brams=36 - 4 * 5)
+    assert {layer.layer: layer.area for layer in measured.layers} == {
+        "fc1": Resources(luts=750, ffs=1800, dsps=4, brams=10),
+        "fc2": Resources(luts=50, ffs=900, brams=5),
+        "other nodes": Resources(luts=50, ffs=900, brams=5),
+        "shell and rest": rest,
+    }
+    assert [term.name for term in measured.layers[0].terms] == [f"{in_one}MVAU_rtl_0", f"{in_one}Thresholding_rtl_0"]
+    assert {layer.cycles for layer in measured.layers} == {found.interval_cycles}
+
+
+def test_nodes_are_no_more_than_all(tmp_path: Path) -> None:
+    leave(tmp_path / "report", {"MVAU_rtl_0": {**NODE, "DSP": 31}})
+    with pytest.raises(FinnError, match=r"^post_synth_resources\.json counts 31 dsps in nodes, and 30 in all$"):
+        cost(read(tmp_path, ZYNQ), ZYNQ, LAYERS)
+
+
+def test_a_last_run_without_vivado_is_none_of_these_results(tmp_path: Path) -> None:
+    report = left(tmp_path) / "report"
+    (report / "metadata_builder.json").write_text(json.dumps({"status": "ok", "tool_version": "no-vivado"}))
+    assert (read(tmp_path, ZYNQ).tool, read(tmp_path, ZYNQ).seconds) == ("2022.2", None)
+    (report / "ooc_synth_and_timing.json").unlink()
+    said = "FINN's last run was without Vivado, so that no report says which one made post_synth_resources.json"
+    with pytest.raises(FinnError, match=f"^{re.escape(said)}$"):
+        read(tmp_path, ZYNQ)
+
+
+def test_what_does_not_fit_and_what_is_too_slow_is_said() -> None:
+    unit = Unit(Folded("MVAU_hls_0", 1, 1), "fc1", "MVAU_hls", (), None, 2048, 1500, 3, 0, 221)
+    priced = Priced((unit,), 2048, 2048)
+    of = "By these estimates it takes 1,500 of 53,200 LUT, 221 of 220 DSP, 3 of 280 BRAM18 of xc7z020, without"
+    assert fit("xc7z020clg400-1", priced) == f"{of} FINN's shell. IT DOES NOT FIT xc7z020: there is too little DSP."
+    small = Priced((replace(unit, dsps=220),), 2048, 2048)
+    assert fit("xc7z020clg400-1", small) == f"{of.replace('221', '220')} FINN's shell."
+    unknown = "How much xck26-sfvc784-2LV-c has is not known, so that nothing is said of whether it fits."
+    assert fit("xck26-sfvc784-2LV-c", small) == unknown
+    missed = "THE RATE IS MISSED: it reaches 97,656.2 of 100,000.0 images/s."
+    assert (pace(200.0, priced, 100_000), pace(200.0, priced, 97_656)) == (missed, "")
 
 
 def test_what_is_absent_is_named_and_nothing_stands_for_it(tmp_path: Path) -> None:
@@ -94,6 +150,12 @@ def test_metrics_of_an_older_driver(tmp_path: Path) -> None:
             json.dumps({"(top)": {**TOP, "FF": "many"}}),
             "{} has a number 'FF', not 'many'",
         ),
+        (
+            "post_synth_resources.json",
+            json.dumps({"(top)": {**TOP, "FF": 1.5}}),
+            "{} has a whole number 'FF', not 1.5",
+        ),
+        ("time_per_step.json", '{"total_build_time": NaN}', "{} has a number 'total_build_time', not nan"),
         ("rtlsim_performance.json", "[]", "{} is a list of nodes that give results"),
         (
             "rtlsim_performance.json",
@@ -165,4 +227,4 @@ def test_a_device_is_known_by_its_die(part: str, device: str | None, tmp_path: P
     report = left(tmp_path) / "report"
     (report / "post_synth_resources.json").write_text(json.dumps({"(top)": {**TOP, "URAM": 0}}))
     manifest = replace(ZYNQ, board=Board("b", part, "vivado_zynq"))
-    assert cost(read(tmp_path, manifest), manifest).device == (device or part)
+    assert cost(read(tmp_path, manifest), manifest, {}).device == (device or part)

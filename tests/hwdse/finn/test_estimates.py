@@ -258,8 +258,6 @@ def test_the_boards_that_finn_builds_bitstreams_for(worker: Worker) -> None:
     known = f"{known}, U50, U200, U250, U280, U55C"
     with pytest.raises(FinnError, match=f"^FINN builds no bitstream for a board 'VCK190'; known: {known}$"):
         board(worker, "VCK190")  # FINN knows its part, and has no flow for it
-    with pytest.raises(FinnError, match=f"^a build with FINN is for a board; known: {known}$"):
-        board(worker, None)
 
 
 def test_the_steps_of_a_build_are_those_of_the_estimate_and_more(worker: Worker, mlp: Path) -> None:

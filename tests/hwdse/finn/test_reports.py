@@ -82,6 +82,18 @@ STATUS, CYCLES = "metadata_builder.json", "estimate_layer_cycles.json"
             estimates,
             "report/estimate_layer_cycles.json has a number 'MVAU_rtl_0', not None",
         ),
+        (
+            CYCLES,
+            '{"MVAU_rtl_0": 64.5}',
+            estimates,
+            "report/estimate_layer_cycles.json has a whole number 'MVAU_rtl_0', not 64.5",
+        ),
+        (
+            CYCLES,
+            '{"MVAU_rtl_0": NaN}',
+            estimates,
+            "report/estimate_layer_cycles.json has a number 'MVAU_rtl_0', not nan",
+        ),
     ],
 )
 def test_a_report_that_is_not_as_it_should_be(

@@ -227,7 +227,23 @@ def test_a_build_stands_beside_the_prediction_for_its_board(result: Result) -> N
         f"{of} wall time of nextpnr-ice40, s 1,800.0 Predicted for the device of the board"
     )
     assert said in text
+    assert (
+        f"Trial 2 on hx8k_breakout (ice40_hx8k), predicted by {built.predicted.model}: {built.predicted.calibration}"
+        in text
+    )
     assert title not in words(rendered(result))
+
+
+def test_a_build_of_a_prediction_without_flip_flops_says_nothing_of_them(result: Result) -> None:
+    own = on_board(result, 3000, 44.44, 12.0)
+    layer = LayerCost("fc", (Term("MVAU_rtl_0", Resources(luts=2000)),), 2300, 0)
+    part = "xck26-sfvc784-2LV-c"
+    for device in (own.measured.device, part):  # of FINN, for a device that hwdse knows, and for another
+        predicted = replace(own.predicted, layers=(layer,), device=device)
+        found = lines(replace(own, predicted=predicted, measured=replace(own.measured, device=device)))
+        told = {line.what: (line.predicted, line.built, line.error) for line in found}
+        assert told["FF"] == ("", "650", "")
+        assert told["LUT"] == ("2,000", "3,000", "-33.3 %")
 
 
 def test_a_build_in_words(result: Result) -> None:
