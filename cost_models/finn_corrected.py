@@ -1,17 +1,17 @@
 """FINN's accelerator of a design with what FINN's estimates leave out: the nodes of `finn`, priced as they are built.
 
 DSPs follow the rule of FINN's RTL; LUTs and flip-flops of nodes in RTL are fitted to the synthesis of that RTL with
-yosys, each with a 90 % interval. Nodes in HLS, block RAM, cycles and latency are as in `finn`: `hwdse.finn_correction`.
+yosys, each with a 90 % interval. Nodes in HLS, block RAM, cycles and latency are as in `finn`: `hwdse.finn_area`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from hwdse import finn_corrected, finn_graph, finn_pace
+from hwdse import finn_fits, finn_graph, finn_pace
 from hwdse.cost import LayerCost, Term
 from hwdse.cost_models.finn import Finn
 from hwdse.design import Design
-from hwdse.finn_correction import Context, corrected
+from hwdse.finn_area import Context, corrected
 from hwdse.finn_graph import Placed
 from hwdse.finn_nodes import ConvolutionInputGenerator, Dsp, FMPadding
 from hwdse.finn_types import Weights
@@ -34,7 +34,7 @@ class FinnCorrected(Finn):
         """What is corrected, how far to trust it, and what is still FINN's."""
         return (
             f"No estimates of FINN's own for {target.name}: FINN+ 1.6.1 as hwdse corrects it. DSPs follow FINN's RTL; "
-            f"LUTs and flip-flops of its units in RTL are {finn_corrected.summary()}. Units in HLS (matrix-vector "
+            f"LUTs and flip-flops of its units in RTL are {finn_fits.summary()}. Units in HLS (matrix-vector "
             "units below 4 bits, pools, adders, scales) are as FINN says, without flip-flops, and so are cycles and "
             "block RAM, but for long vectors; there are no queues and width converters. LUTs of all families count as "
             "those of UltraScale+, but for RAM."

@@ -9,7 +9,7 @@ from hwdse.cost import FpgaCost
 from hwdse.cost_models.finn import Finn
 from hwdse.cost_models.finn_corrected import OWN, FinnCorrected
 from hwdse.design import Design
-from hwdse.finn_corrected import summary
+from hwdse.finn_fits import summary
 from hwdse.finn_parts.matrix_vector import Packing
 from hwdse.folding import fold
 from hwdse.target import fpga

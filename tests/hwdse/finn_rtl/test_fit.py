@@ -8,15 +8,15 @@ from shutil import copy
 import numpy as np
 import pytest
 
-from hwdse import finn_corrected, finn_parts
+from hwdse import finn_fits, finn_parts
 from hwdse.calibration.command import DATA
 from hwdse.calibration.results import made
 from hwdse.cli import main
 from hwdse.cost import Resources
-from hwdse.finn_corrected import content, parse, price, text
+from hwdse.finn_fits import content, parse, price, text
 from hwdse.finn_parts.matrix_vector import Packing, block_rams
 from hwdse.finn_rtl import campaign, sample
-from hwdse.finn_rtl.beside import lut_ratios, node
+from hwdse.finn_rtl.estimated import lut_ratios, node
 from hwdse.finn_rtl.fit import fit
 from hwdse.finn_rtl.plans import rtl_digest, sources_of
 from hwdse.finn_rtl.sources import rtllib
@@ -105,7 +105,7 @@ def test_the_command_fits_the_table_without_a_run(tmp_path: Path, capsys: pytest
     assert main(["calibrate", "--finn", "--fit-only", "--out", str(tmp_path), "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert [row["kind"] for row in rows] == sorted(KINDS)
-    assert (tmp_path / finn_corrected.FILE).read_text() == content()
+    assert (tmp_path / finn_fits.FILE).read_text() == content()
 
 
 def test_the_text_of_fits_is_read_again() -> None:
@@ -113,9 +113,9 @@ def test_the_text_of_fits_is_read_again() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("count", finn_corrected.COUNTS)
+@pytest.mark.parametrize("count", finn_fits.COUNTS)
 def test_predictions_are_as_near_as_the_file_says(kind: str, count: str) -> None:
-    found = getattr(finn_corrected.of(kind), count)
+    found = getattr(finn_fits.of(kind), count)
     errors = []
     for row in of_kind(kind):
         said, measured = getattr(price(kind, dict(row.parameters)), count)[0], getattr(row.area, count)
@@ -135,7 +135,7 @@ def test_known_coefficients_are_found_again() -> None:
             round(sum(known[name] * getattr(part, count) for name, part in parts.items())) for count in ("luts", "ffs")
         ]
         rows.append(replace(row, area=Resources(*counts)))
-    for count in finn_corrected.COUNTS:
+    for count in finn_fits.COUNTS:
         found = getattr(fit(rows)["finn_padding"], count)
         assert found.coefficients == pytest.approx(known, rel=0.15)  # drawn towards 1, of whole LUTs
         assert found.ninth_decile_error < 0.02
@@ -157,4 +157,4 @@ def test_finns_sample_is_one_of_its_own(more: list[str], capsys: pytest.CaptureF
 def test_an_unknown_kind_lists_the_known() -> None:
     known = ", ".join(sorted(KINDS))
     with pytest.raises(ValueError, match=f"^'finn_magic' of FINN has not been measured; known: {known}$"):
-        finn_corrected.of("finn_magic")
+        finn_fits.of("finn_magic")

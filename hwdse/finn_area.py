@@ -1,7 +1,7 @@
 """The area of FINN's nodes with what FINN's formulas leave out: the second opinion on `hwdse.finn_nodes`.
 
 DSPs follow the rule of the RTL. LUTs and flip-flops of nodes in RTL are fitted to the synthesis of that RTL
-(`hwdse.finn_corrected`). Block RAM and UltraRAM stay as FINN counts them, but for a long vector that a matrix-vector
+(`hwdse.finn_fits`). Block RAM and UltraRAM stay as FINN counts them, but for a long vector that a matrix-vector
 unit keeps, and so do all nodes in HLS, which no open tool synthesises, and FIFOs, whose formula FINN has fitted to
 Vivado.
 """
@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from hwdse import finn_corrected
+from hwdse import finn_fits
 from hwdse.cost import Resources
-from hwdse.finn_corrected import Price
+from hwdse.finn_fits import Price
 from hwdse.finn_nodes import (
     ConvolutionInputGenerator,
     DataWidthConverter,
@@ -52,7 +52,7 @@ class Corrected:
 @lru_cache(maxsize=65536)
 def corrected(node: Node, context: Context) -> Corrected:
     """The area of `node`."""
-    prices = [finn_corrected.of_parts(kind, parts) for kind, parts in _units(node, context)]
+    prices = [finn_fits.of_parts(kind, parts) for kind, parts in _units(node, context)]
     vector = matrix_vector.block_rams(_matrix(node, context)) if isinstance(node, MvauRtl) else 0
     own = Resources(dsps=_dsps(node, context), brams=node.bram18s + vector, urams=node.urams)
     if not prices:

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from hwdse import finn_corrected
+from hwdse import finn_fits
 from hwdse.cost import Resources
-from hwdse.finn_correction import Context, corrected
+from hwdse.finn_area import Context, corrected
 from hwdse.finn_nodes import (
     ConvolutionInputGenerator,
     DataWidthConverter,
@@ -44,7 +44,7 @@ THRESHOLDS = ThresholdingRtl(1, 8, 100, 18, 18, 4, False, 0, 0)
 
 def luts(kind: str, **parameters: int) -> float:
     """LUTs of a unit by its fit."""
-    return finn_corrected.price(kind, parameters).luts[0]
+    return finn_fits.price(kind, parameters).luts[0]
 
 
 def matrix(weights: int) -> float:
