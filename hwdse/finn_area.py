@@ -129,5 +129,5 @@ def _thresholds(node: ThresholdingRtl) -> Mapping[str, int]:
 
 def _window(node: ConvolutionInputGenerator) -> streams.Window:
     block = node.ram_style is not RamStyle.DISTRIBUTED
-    sizes = (node.image, node.kernel, node.folds, node.simd * node.input_bits, node.depth)
+    sizes = (node.image, node.out_image, node.kernel, node.folds, node.simd * node.input_bits, node.depth)
     return streams.Window(*sizes, node.at_once, block)

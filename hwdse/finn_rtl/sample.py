@@ -10,11 +10,12 @@ SEED = 0
 DEVICE = "xczu7ev"  # LUTs and DSP48E2 of UltraScale+
 # Matrix-vector units: device, and FINN's number of its DSP.
 VERSIONS = {"xczu7ev": 2, "xc7z020": 1, "vck190": 3}
-COUNTS = {
+COUNTS = {  # of each draw, which is called after a kind of unit, and on which device
     **{("finn_mvu", device): count for device, count in (("xczu7ev", 48), ("xc7z020", 8), ("vck190", 8))},
     ("finn_vvu", "vck190"): 6,
     ("finn_thresholds", DEVICE): 22,
     ("finn_window", DEVICE): 18,
+    ("finn_window 1x1", DEVICE): 10,
     ("finn_memstream", DEVICE): 9,
     ("finn_padding", DEVICE): 8,
     ("finn_fifo", DEVICE): 12,
@@ -26,16 +27,17 @@ Draw = Callable[[Random, str], dict[str, int]]
 
 
 def units() -> tuple[Unit, ...]:
-    """Everything that is synthesised, all different; a share of each kind first, then of each again."""
-    drawn = [list(_drawn(kind, device, count)) for (kind, device), count in COUNTS.items()]
+    """Everything that is synthesised, all different; one of each draw first, then of each again."""
+    drawn = [list(_drawn(draw, device, count)) for (draw, device), count in COUNTS.items()]
     return tuple(unit for row in zip_longest(*drawn) for unit in row if unit is not None)
 
 
-def _drawn(kind: str, device: str, count: int) -> Iterator[Unit]:
-    """`count` different units; each kind on each device has a seed of its own, so that counts may change."""
-    random, found = Random(f"{SEED} {kind} {device}"), set[Unit]()
+def _drawn(draw: str, device: str, count: int) -> Iterator[Unit]:
+    """`count` different units; each draw on each device has a seed of its own, so that counts may change."""
+    random, found = Random(f"{SEED} {draw} {device}"), set[Unit]()
+    kind = draw.partition(" ")[0]
     while len(found) < count:
-        unit = Unit(device, kind, tuple(_DRAWS[kind](random, device).items()))
+        unit = Unit(device, kind, tuple(_DRAWS[draw](random, device).items()))
         if unit not in found:
             found.add(unit)
             yield unit
@@ -91,6 +93,17 @@ def _window(random: Random, device: str) -> dict[str, int]:
     return {"C": channels, "SIMD": simd, "BITS": random.randint(2, 8), **sizes, **styles}
 
 
+def _pixels(random: Random, device: str) -> dict[str, int]:
+    """Windows of one pixel, of shortcuts and of strided convolutions of 1 x 1: FINN's style `parallel` has them all."""
+    simd, size, stride = (
+        random.choice((1, 2, 4, 8, 16)),
+        random.choice((7, 8, 14, 16, 28, 32, 56)),
+        random.choice((1, 2, 2, 2)),
+    )
+    sizes = {"C": simd * random.choice((1, 2, 4, 8, 16)), "SIMD": simd, "BITS": random.randint(2, 8), "SIZE": size}
+    return {**sizes, "K": 1, "STRIDE": stride, "DEPTHWISE": 0, "PARALLEL": 0, "BLOCK": 0}
+
+
 def _memstream(random: Random, device: str) -> dict[str, int]:
     block = random.randint(0, 1)
     depth = random.choice((64, 128, 300, 512, 1024)) if block else random.choice((2, 8, 16, 30, 64, 128, 200))
@@ -126,6 +139,7 @@ _DRAWS: dict[str, Draw] = {
     "finn_vvu": _vvu,
     "finn_thresholds": _thresholds,
     "finn_window": _window,
+    "finn_window 1x1": _pixels,
     "finn_memstream": _memstream,
     "finn_padding": _padding,
     "finn_fifo": _fifo,

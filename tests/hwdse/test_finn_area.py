@@ -105,6 +105,14 @@ def test_a_window_keeps_finns_block_rams() -> None:
     assert corrected(WINDOW, NARROW).area.luts == round(luts("finn_window", **sizes))
 
 
+def test_a_window_of_one_pixel_comes_at_once() -> None:
+    node = replace(WINDOW, kernel=(1, 1), out_image=(6, 6), stride=(2, 2))
+    sizes = {"C": 4, "SIMD": 2, "BITS": 4, "SIZE": 12, "K": 1, "STRIDE": 2, "DEPTHWISE": 0, "PARALLEL": 0, "BLOCK": 0}
+    found = corrected(node, NARROW).area
+    assert found.luts == round(luts("finn_window", **sizes)) < corrected(WINDOW, NARROW).area.luts
+    assert found.lutrams == 0
+
+
 def test_padding_is_no_longer_free() -> None:
     node = FMPadding(2, 8, (12, 12), (1, 1, 1, 1), 1)
     found = corrected(node, NARROW).area

@@ -18,7 +18,7 @@ from hwdse.finn_parts.matrix_vector import Packing, block_rams
 from hwdse.finn_rtl import campaign, sample
 from hwdse.finn_rtl.estimated import lut_ratios, node
 from hwdse.finn_rtl.fit import fit
-from hwdse.finn_rtl.plans import rtl_digest, sources_of
+from hwdse.finn_rtl.plans import Unit, rtl_digest, sources_of
 from hwdse.finn_rtl.sources import rtllib
 from hwdse.finn_rtl.tops import KINDS
 from hwdse.measurements import Measurement, read
@@ -26,6 +26,9 @@ from tests.hwdse.finn.fakes import real_environment
 
 TABLE = DATA / campaign.TABLE
 ROWS = read(TABLE)
+STYLE = {"DEPTHWISE": 0, "PARALLEL": 0, "BLOCK": 0}
+OF_A_PIXEL = {"C": 16, "SIMD": 4, "BITS": 4, "SIZE": 32, "K": 1, "STRIDE": 2, **STYLE}  # of a strided convolution
+PIXEL = Unit(sample.DEVICE, "finn_window", tuple(OF_A_PIXEL.items()))
 
 
 def of_kind(kind: str) -> list[Measurement]:
@@ -124,6 +127,22 @@ def test_predictions_are_as_near_as_the_file_says(kind: str, count: str) -> None
     assert found.median_error <= found.ninth_decile_error
     assert found.low <= found.high
     assert found.runs == len(errors)
+
+
+def test_a_window_of_one_pixel_that_is_not_in_the_sample() -> None:
+    """As yosys has counted it; the next test counts again."""
+    assert PIXEL not in sample.units()
+    found = price(PIXEL.kind, dict(PIXEL.parameters))
+    assert found.luts[1] <= 102 <= found.luts[2] < 120
+    assert found.ffs[1] <= 61 <= found.ffs[2] < 70
+    assert found.lutrams == (0, 0, 0)
+
+
+@pytest.mark.slow  # yosys
+def test_that_window_is_measured_so(tmp_path: Path) -> None:
+    assert campaign.measure([PIXEL], real_environment(), tmp_path, tmp_path / "cache", 1, lambda done: None).done == 1
+    (row,) = read(tmp_path / campaign.TABLE)
+    assert (row.area.luts, row.area.ffs) == (102, 61)
 
 
 def test_known_coefficients_are_found_again() -> None:
