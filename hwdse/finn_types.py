@@ -32,6 +32,13 @@ class Integer:
         return cls(1 + max((-low - 1).bit_length(), high.bit_length()), True)
 
 
+def refuse_activation(quantizer: Quantizer, where: str) -> None:
+    """ValueError for what FINN would leave to software without a word."""
+    if quantizer.format.exponent or quantizer.granularity != "tensor":
+        rule = "FINN maps activations that are integers with one scale"
+        raise ValueError(f"{rule}, unlike {quantizer.name} at {where}")
+
+
 def activation(quantizer: Quantizer, relu: bool) -> Integer:
     """What a quantiser of integers gives; behind a ReLU a sign is dropped with its bit, as `hwdse.finn_worker` does."""
     fmt = quantizer.format
