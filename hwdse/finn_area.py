@@ -2,8 +2,7 @@
 
 DSPs follow the rule of the RTL. LUTs and flip-flops of nodes in RTL are fitted to the synthesis of that RTL
 (`hwdse.finn_fits`). Block RAM and UltraRAM stay as FINN counts them, but for a long vector that a matrix-vector
-unit keeps, and so do all nodes in HLS, which no open tool synthesises, and FIFOs, whose formula FINN has fitted to
-Vivado.
+unit keeps, and so do all nodes in HLS, which no open tool synthesises. Queues and width converters are in no price.
 """
 
 from collections.abc import Mapping
@@ -15,7 +14,6 @@ from hwdse.cost import Resources
 from hwdse.finn_fits import Price
 from hwdse.finn_nodes import (
     ConvolutionInputGenerator,
-    DataWidthConverter,
     Dsp,
     FMPadding,
     MemMode,
@@ -26,10 +24,8 @@ from hwdse.finn_nodes import (
     VvauRtl,
 )
 from hwdse.finn_parts import matrix_vector, memories, streams, thresholds
-from hwdse.finn_parts.matrix_vector import Packing
+from hwdse.finn_parts.matrix_vector import VERSIONS, Packing
 from hwdse.finn_parts.part import Parts
-
-VERSIONS = {Dsp.DSP48E1: 1, Dsp.DSP48E2: 2, Dsp.DSP58: 3}  # FINN's numbers of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +86,7 @@ def _units(node: Node, context: Context) -> list[tuple[str, Parts]]:
             image = (node.image[0] + top + bottom, node.image[1] + left + right)
             folds = node.channels // node.simd
             return [("finn_padding", streams.padded(image, folds, node.simd * context.stream_bits))]
-        case DataWidthConverter(backend="rtl") if _whole(node.in_width, node.out_width):
-            return [("finn_dwc", streams.dwc({"IN": node.in_width, "OUT": node.out_width}))]
     return []
-
-
-def _whole(first: int, second: int) -> bool:
-    """Whether one of the widths divides the other: what was measured."""
-    return max(first, second) % min(first, second) == 0
 
 
 def _products(node: MvauRtl | VvauRtl, context: Context) -> dict[str, int]:

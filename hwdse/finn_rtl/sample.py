@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterator
 from itertools import zip_longest
 from random import Random
 
+from hwdse.finn_nodes import Dsp
+from hwdse.finn_parts.matrix_vector import VERSIONS
 from hwdse.finn_rtl.plans import Unit
+from hwdse.target import fpga
 
 SEED = 0
 DEVICE = "xczu7ev"  # LUTs and DSP48E2 of UltraScale+
-# Matrix-vector units: device, and FINN's number of its DSP.
-VERSIONS = {"xczu7ev": 2, "xc7z020": 1, "vck190": 3}
 COUNTS = {  # of each draw, which is called after a kind of unit, and on which device
     **{("finn_mvu", device): count for device, count in (("xczu7ev", 48), ("xc7z020", 8), ("vck190", 8))},
     ("finn_vvu", "vck190"): 6,
@@ -50,7 +51,7 @@ def _mvu(random: Random, device: str) -> dict[str, int]:
     most = (simd * steps - 1).bit_length()  # bits that a sum has above a product
     widths = {"W": weight, "A": activation, "ACC": weight + activation - signed + random.randint(most // 2, most)}
     sizes = {"PE": pe, "SIMD": simd, "MW": simd * steps, "MH": pe * rows}
-    return {"VERSION": VERSIONS[device], **widths, **sizes, "NARROW": random.randint(0, 1), "SIGNED": signed}
+    return {"VERSION": _version(device), **widths, **sizes, "NARROW": random.randint(0, 1), "SIGNED": signed}
 
 
 def _vvu(random: Random, device: str) -> dict[str, int]:
@@ -60,7 +61,12 @@ def _vvu(random: Random, device: str) -> dict[str, int]:
     simd = random.choice((1, taps))
     widths = {"W": weight, "A": activation, "ACC": weight + activation - signed + (taps - 1).bit_length()}
     sizes = {"PE": pe, "SIMD": simd, "MW": taps, "MH": pe * (1 if simd > 1 else random.choice((1, 2, 4, 8)))}
-    return {"VERSION": VERSIONS[device], **widths, **sizes, "NARROW": random.randint(0, 1), "SIGNED": signed}
+    return {"VERSION": _version(device), **widths, **sizes, "NARROW": random.randint(0, 1), "SIGNED": signed}
+
+
+def _version(device: str) -> int:
+    """FINN's number of the DSP of a device."""
+    return VERSIONS[Dsp(fpga(device).dsp.upper())]
 
 
 def _folding(random: Random) -> tuple[int, int]:

@@ -9,7 +9,6 @@ from hwdse.cost import Resources
 from hwdse.finn_area import Context, corrected
 from hwdse.finn_nodes import (
     ConvolutionInputGenerator,
-    DataWidthConverter,
     Dsp,
     FMPadding,
     MemMode,
@@ -138,12 +137,6 @@ def test_a_vector_vector_unit_on_versal() -> None:
     found = corrected(node, NARROW).area
     assert node.luts == 0 < found.luts
     assert found.dsps == node.dsps == 4
-
-
-def test_a_converter_is_one_whose_widths_divide() -> None:
-    known, other = DataWidthConverter(8, 32, "rtl"), DataWidthConverter(12, 32, "rtl")
-    assert corrected(known, NARROW).area.luts == round(luts("finn_dwc", IN=8, OUT=32))
-    assert corrected(other, NARROW).area == Resources(luts=other.luts)
 
 
 def test_what_is_in_hls_is_as_finn_says_and_has_no_interval() -> None:
