@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from hwdse import finn_fits
 from hwdse.calibration.campaign import write
 from hwdse.calibration.fit import COVERED, between, by, modules, solve
-from hwdse.finn_fits import COUNTS, Fit, Fits
+from hwdse.finn_fits import COUNTS, TABLE, Fit, Fits
 from hwdse.finn_parts import KINDS
-from hwdse.finn_rtl.campaign import TABLE
 from hwdse.measurements import Measurement, read
 from hwdse.structure.blocks import Counts
 

@@ -24,7 +24,7 @@ from hwdse.finn_rtl.tops import KINDS
 from hwdse.measurements import Measurement, read
 from tests.hwdse.finn.fakes import real_environment
 
-TABLE = DATA / campaign.TABLE
+TABLE = DATA / finn_fits.TABLE
 ROWS = read(TABLE)
 STYLE = {"DEPTHWISE": 0, "PARALLEL": 0, "BLOCK": 0}
 OF_A_PIXEL = {"C": 16, "SIMD": 4, "BITS": 4, "SIZE": 32, "K": 1, "STRIDE": 2, **STYLE}  # of a strided convolution
@@ -43,7 +43,7 @@ def test_the_table_has_the_units_of_the_sample() -> None:
 
 
 def test_the_folder_says_which_tools_made_the_table() -> None:
-    assert made(DATA)[campaign.TABLE] == campaign.MADE
+    assert made(DATA)[finn_fits.TABLE] == campaign.MADE
     assert dict(campaign.MADE.tools) == {"finn-plus": "1.6.1", "yosys": "0.70"}
 
 
@@ -141,7 +141,7 @@ def test_a_window_of_one_pixel_that_is_not_in_the_sample() -> None:
 @pytest.mark.slow  # yosys
 def test_that_window_is_measured_so(tmp_path: Path) -> None:
     assert campaign.measure([PIXEL], real_environment(), tmp_path, tmp_path / "cache", 1, lambda done: None).done == 1
-    (row,) = read(tmp_path / campaign.TABLE)
+    (row,) = read(tmp_path / finn_fits.TABLE)
     assert (row.area.luts, row.area.ffs) == (102, 61)
 
 
@@ -162,7 +162,7 @@ def test_known_coefficients_are_found_again() -> None:
 
 def test_a_folder_without_a_table_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["calibrate", "--finn", "--fit-only", "--out", str(tmp_path)]) == 2
-    wanted = f"hwdse: there are no measurements in {tmp_path / campaign.TABLE}: `hwdse calibrate --finn` makes them\n"
+    wanted = f"hwdse: there are no measurements in {tmp_path / finn_fits.TABLE}: `hwdse calibrate --finn` makes them\n"
     assert capsys.readouterr().err == wanted
 
 
