@@ -58,13 +58,13 @@ class Finn(CostModel):
     def layer(self, layer: Layer, design: Design, target: FpgaTarget) -> LayerCost:
         """The nodes of one layer, at its own pace; ValueError names the layer where FINN has none."""
         placed = finn_graph.alone(layer, design, _dsp(target))
-        return self._price(layer, finn_pace.folded(placed, (layer,), dict(design.folding)), target)
+        return self._price(layer, finn_pace.folded(placed, (layer,), dict(design.folding)), design)
 
     def layers(self, workload: Workload, design: Design, target: FpgaTarget) -> tuple[LayerCost, ...]:
         """Those of all layers, at the pace of the slowest one."""
         placed = self.placed(workload, design, target)
         own = {layer.name: [one for one in placed if one.layer == layer.name] for layer in workload.layers}
-        return tuple(self._price(layer, own[layer.name], target) for layer in workload.layers)
+        return tuple(self._price(layer, own[layer.name], design) for layer in workload.layers)
 
     def placed(self, workload: Workload, design: Design, target: FpgaTarget) -> tuple[Placed, ...]:
         """The nodes that the price is the price of, each after those that it reads; ValueError as for the price."""
@@ -77,22 +77,27 @@ class Finn(CostModel):
             reached[one.name] = one.node.cycles + max((reached[name] for name in one.inputs), default=0)
         return max(reached.values())
 
-    def area(self, node: Node, target: FpgaTarget) -> Resources:
-        """Of one node."""
-        stored = node.luts - WINDOW_LUTS if isinstance(node, ConvolutionInputGenerator) else 0
-        return Resources(luts=node.luts, dsps=node.dsps, brams=node.bram18s, urams=node.urams, lutrams=stored)
+    def term(self, one: Placed, placed: Sequence[Placed], design: Design) -> Term:
+        """The price of one node of a layer, all of whose nodes are `placed`."""
+        return Term(one.role, area(one.node), variant=one.node.operation)
 
-    def _price(self, layer: Layer, placed: Sequence[Placed], target: FpgaTarget) -> LayerCost:
+    def _price(self, layer: Layer, placed: Sequence[Placed], design: Design) -> LayerCost:
         weighted = layer.kind in WITH_WEIGHTS
         unit = next((one.node for one in placed if weighted and isinstance(one.node, UNITS)), None)
         return LayerCost(
             layer.name,
-            tuple(Term(one.role, self.area(one.node, target), variant=one.node.operation) for one in placed),
+            tuple(self.term(one, placed, design) for one in placed),
             max(one.node.cycles for one in placed),
             0,  # FINN says nothing of pipelines
             None if unit is None else Folding(unit.pe, unit.simd),
             None if unit is None else unit.accumulator_bits,
         )
+
+
+def area(node: Node) -> Resources:
+    """Of one node."""
+    stored = node.luts - WINDOW_LUTS if isinstance(node, ConvolutionInputGenerator) else 0
+    return Resources(luts=node.luts, dsps=node.dsps, brams=node.bram18s, urams=node.urams, lutrams=stored)
 
 
 @lru_cache(maxsize=64)

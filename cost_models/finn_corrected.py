@@ -1,22 +1,21 @@
 """FINN's accelerator of a design with what FINN's estimates leave out: the nodes of `finn`, priced as they are built.
 
 DSPs follow the rule of FINN's RTL; LUTs and flip-flops of nodes in RTL are fitted to the synthesis of that RTL with
-yosys, each with a 90 % interval. Nodes in HLS, block RAM, cycles and latency are as in `finn`: `hwdse.finn_correction`.
+yosys, each with a 90 % interval. Nodes in HLS, block RAM, cycles and latency are as in `finn`: `hwdse.finn_area`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from hwdse import finn_corrected, finn_graph, finn_pace
-from hwdse.cost import LayerCost, Term
+from hwdse import finn_fits
+from hwdse.cost import Term
 from hwdse.cost_models.finn import Finn
 from hwdse.design import Design
-from hwdse.finn_correction import Context, corrected
+from hwdse.finn_area import Context, corrected
 from hwdse.finn_graph import Placed
-from hwdse.finn_nodes import ConvolutionInputGenerator, Dsp, FMPadding
+from hwdse.finn_nodes import ConvolutionInputGenerator, FMPadding
 from hwdse.finn_types import Weights
 from hwdse.target import FpgaTarget
-from hwdse.workload import Layer, Workload
 
 OWN = "FINN's own formula"  # the variant of a term that is not corrected
 
@@ -34,33 +33,17 @@ class FinnCorrected(Finn):
         """What is corrected, how far to trust it, and what is still FINN's."""
         return (
             f"No estimates of FINN's own for {target.name}: FINN+ 1.6.1 as hwdse corrects it. DSPs follow FINN's RTL; "
-            f"LUTs and flip-flops of its units in RTL are {finn_corrected.summary()}. Units in HLS (matrix-vector "
+            f"LUTs and flip-flops of its units in RTL are {finn_fits.summary()}. Units in HLS (matrix-vector "
             "units below 4 bits, pools, adders, scales) are as FINN says, without flip-flops, and so are cycles and "
             "block RAM, but for long vectors; there are no queues and width converters. LUTs of all families count as "
             "those of UltraScale+, but for RAM."
         )
 
-    def layer(self, layer: Layer, design: Design, target: FpgaTarget) -> LayerCost:
-        """The nodes of one layer, at its own pace; ValueError names the layer where FINN has none."""
-        placed = finn_graph.alone(layer, design, Dsp(target.dsp.upper()))
-        folded = finn_pace.folded(placed, (layer,), dict(design.folding))
-        return _corrected(super().layer(layer, design, target), folded, design)
-
-    def layers(self, workload: Workload, design: Design, target: FpgaTarget) -> tuple[LayerCost, ...]:
-        """Those of all layers, at the pace of the slowest one."""
-        placed = self.placed(workload, design, target)
-        costs = super().layers(workload, design, target)
-        return tuple(_corrected(cost, [one for one in placed if one.layer == cost.layer], design) for cost in costs)
-
-
-def _corrected(cost: LayerCost, placed: Sequence[Placed], design: Design) -> LayerCost:
-    return replace(cost, terms=tuple(_term(one, placed, design) for one in placed))
-
-
-def _term(one: Placed, placed: Sequence[Placed], design: Design) -> Term:
-    found = corrected(one.node, Context(_narrow(one, design), _stream_bits(one, placed)))
-    variant = f"{one.node.operation}, {'corrected' if found.low is not None else OWN}"
-    return Term(one.role, found.area, found.low, found.high, variant)
+    def term(self, one: Placed, placed: Sequence[Placed], design: Design) -> Term:
+        """With an interval where the node is corrected."""
+        found = corrected(one.node, Context(_narrow(one, design), _stream_bits(one, placed)))
+        variant = f"{one.node.operation}, {'corrected' if found.low is not None else OWN}"
+        return Term(one.role, found.area, found.low, found.high, variant)
 
 
 def _narrow(one: Placed, design: Design) -> bool:

@@ -13,7 +13,6 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
-from math import ceil
 from pathlib import Path
 
 warnings.filterwarnings("ignore", category=DeprecationWarning)  # Brevitas imports its own deprecated modules
@@ -30,6 +29,8 @@ from hwdse.finn.estimates import Wish, refold  # noqa: E402
 from hwdse.finn.messages import Folded, Priced  # noqa: E402
 from hwdse.finn.process import Worker  # noqa: E402
 from hwdse.finn_estimate import estimate  # noqa: E402
+from hwdse.finn_nodes import dsp_of  # noqa: E402
+from hwdse.finn_parts.matrix_vector import VERSIONS, Packing  # noqa: E402
 from hwdse.folding import fast, fold  # noqa: E402
 from hwdse.formats import integer_bits, parse  # noqa: E402
 from hwdse.quantize import Bench  # noqa: E402
@@ -46,7 +47,6 @@ PAIRS = (("e2m1", "int4"), ("e2m2", "int5"), ("e2m3", "int6"), ("e3m2", "int6"))
 MATRIX = {  # terms of our cost model that are the unit of products: what FINN's matrix-vector unit has too
     *("multipliers", "alignment", "adder tree", "accumulators", "control", "input buffer", "weights")
 }
-MULTIPLIED = 27  # bits of the operand of a DSP48E2 that FINN's RTL puts weights side by side in
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def in_finn(worker: Worker, bench: Bench, own: Design, pace: int) -> tuple[int, 
 
 
 def packed_dsps(priced: Priced, weight_bits: int, activation_bits: Mapping[str, int]) -> int:
-    """DSPs as FINN's RTL has them: finn-rtllib/mvu/mvu.sv of finn-plus 1.6.1, NUM_LANES with weights that are narrow.
+    """DSPs as FINN's RTL has them, with weights that are narrow.
 
     FINN's estimate takes four products a DSP for any widths.
     """
@@ -138,8 +138,8 @@ def packed_dsps(priced: Priced, weight_bits: int, activation_bits: Mapping[str, 
             assert unit.layer is not None
             assert unit.folded.pe is not None
             assert unit.folded.simd is not None
-            lanes = 1 + (MULTIPLIED - weight_bits) // (weight_bits + activation_bits[unit.layer] - 1)
-            dsps += unit.folded.simd * ceil(unit.folded.pe / lanes)
+            packing = Packing(VERSIONS[dsp_of(DEVICE.part)], weight_bits, activation_bits[unit.layer], narrow=True)
+            dsps += packing.dsps(unit.folded.pe, unit.folded.simd)
     return dsps
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, fx
 
-from hwdse import qonnx, qonnx_command
+from hwdse import finn_types, qonnx, qonnx_command
 from hwdse.agreement import Agreement, agreeing, decided
 from hwdse.design import Design
 from hwdse.finn import FinnError, estimates
@@ -85,8 +85,10 @@ def _refuse(workload: Workload, design: Design) -> None:
     """FinnError for what FINN would leave to software without an error; weights in minifloats become integers."""
     activations = dict(design.activations)
     for name, quantizer in design.activations:
-        if quantizer.format.exponent > 0:
-            raise FinnError(f"FINN maps activations in integers, unlike {quantizer.name} of {name!r}")
+        try:
+            finn_types.refuse_activation(quantizer, f"site {name!r}")
+        except ValueError as error:
+            raise FinnError(str(error)) from None
     for name, quantizer in design.weights:
         layer = workload.layer(name)
         product = integer_bits(quantizer.format) + max(activations[site].format.bits for site in layer.inputs)

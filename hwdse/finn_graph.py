@@ -14,7 +14,7 @@ from hwdse import finn_types, finn_units
 from hwdse.design import Design, Quantizer
 from hwdse.finn_nodes import Dsp, DuplicateStreams, FMPadding, GlobalAccPool, Node, Pool
 from hwdse.finn_types import Integer, Weights
-from hwdse.workload import OUTSIDE, Kind, Layer, Workload
+from hwdse.workload import Kind, Layer, Workload
 
 SHORTCUT = Weights(1, 1, True)  # of the identity convolution of a shortcut: ones and zeros
 IMPLEMENTED = (Kind.CONV, Kind.LINEAR, Kind.ADD, Kind.MAX_POOL, Kind.AVG_POOL)
@@ -66,10 +66,8 @@ def alone(layer: Layer, design: Design, dsp: Dsp) -> tuple[Placed, ...]:
 
 def refuse(layer: Layer) -> None:
     """ValueError for a layer that FINN has no unit for."""
-    if layer.kind in OUTSIDE:
-        raise ValueError(f"layer {layer.name!r} ({layer.kind}) is outside the accelerator and has no price")
     if layer.kind not in IMPLEMENTED:
-        raise ValueError(f"FINN maps no {layer.kind}, which layer {layer.name!r} is")
+        raise ValueError(f"FINN has no unit for {layer.kind}, which layer {layer.name!r} is")
     if layer.kind is Kind.CONV and layer.groups > 1 and not layer.depthwise:
         raise ValueError(f"FINN maps convolutions of all channels or of each, unlike layer {layer.name!r}")
     if layer.kind is Kind.AVG_POOL and layer.positions != 1:
@@ -133,9 +131,11 @@ class _Builder:
         quantizer = self._sites.get(site)
         if quantizer is None:
             raise ValueError(f"layer {layer.name!r} has no activation quantizer at site {site!r}")
-        if quantizer.format.exponent or quantizer.format.bits == 1 or quantizer.granularity != "tensor":
-            rule = "activations of FINN are integers of 2 bits and more with one scale"
-            raise ValueError(f"{rule}, unlike {quantizer.name} at site {site!r} of layer {layer.name!r}")
+        where = f"site {site!r} of layer {layer.name!r}"
+        finn_types.refuse_activation(quantizer, where)
+        if quantizer.format.bits == 1:
+            rule = "the cost model finn has no formulas for single bits"
+            raise ValueError(f"{rule}, unlike {quantizer.name} at {where}")
         return finn_types.activation(quantizer, relu)
 
     # ---- layers ------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from hwdse.design import Quantizer
-from hwdse.formats import limits
+from hwdse.formats import integer_bits, limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,13 @@ class Integer:
         return cls(1 + max((-low - 1).bit_length(), high.bit_length()), True)
 
 
+def refuse_activation(quantizer: Quantizer, where: str) -> None:
+    """ValueError for what FINN would leave to software without a word."""
+    if quantizer.format.exponent or quantizer.granularity != "tensor":
+        rule = "FINN maps activations that are integers with one scale"
+        raise ValueError(f"{rule}, unlike {quantizer.name} at {where}")
+
+
 def activation(quantizer: Quantizer, relu: bool) -> Integer:
     """What a quantiser of integers gives; behind a ReLU a sign is dropped with its bit, as `hwdse.finn_worker` does."""
     fmt = quantizer.format
@@ -51,11 +58,8 @@ class Weights:
     def of(cls, quantizer: Quantizer) -> Self:
         """Those of a quantiser with a sign, which every one of weights has."""
         low, high = limits(quantizer.format, quantizer.narrow)
-        least = quantizer.format.lsb
-        largest = int(max(-low, high) / least)
-        alike = quantizer.format.exponent == 0 and quantizer.format.bits > 1  # an integer; -1 and 1 take two bits
-        bits = quantizer.format.bits if alike else 1 + largest.bit_length()
-        return cls(bits, largest, -low <= high)
+        largest = int(max(-low, high) / quantizer.format.lsb)
+        return cls(integer_bits(quantizer.format), largest, -low <= high)
 
 
 def sums(terms: int, weights: Weights, inputs: Integer) -> Integer:

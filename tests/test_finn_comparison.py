@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hwdse.design import Folding
-from hwdse.finn_corrected import price
+from hwdse.finn_fits import price
 from hwdse.finn_parts.matrix_vector import Packing
 from hwdse.finn_rtl.sources import PATCHES, Patch
 from tests.page_scripts import load

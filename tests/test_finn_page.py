@@ -4,7 +4,7 @@ from pathlib import Path
 from shutil import copy
 
 from hwdse.calibration.command import DATA
-from hwdse.finn_rtl.campaign import TABLE
+from hwdse.finn_fits import TABLE
 from hwdse.finn_rtl.command import fit_only
 
 PAGE = Path(__file__).parents[1] / "docs" / "finn-cost.md"

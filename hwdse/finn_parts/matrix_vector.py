@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
+from hwdse.finn_nodes.node import Dsp
 from hwdse.finn_parts.part import Parameters, Part, Parts, bits_for, memory
 
-DSP58 = 3
+VERSIONS = {Dsp.DSP48E1: 1, Dsp.DSP48E2: 2, Dsp.DSP58: 3}  # FINN's numbers of them
+DSP58 = VERSIONS[Dsp.DSP58]
 _FAMILIES = {1: "xc7", 2: "xcup", DSP58: "versal"}
 
 

@@ -9,13 +9,14 @@ Pair = tuple[int, int]  # rows and columns
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A sliding window over `image` pixels, each of which is `folds` words of `width` bits.
+    """A sliding window over `image` pixels, each of which is `folds` words of `width` bits; it gives `out` of them.
 
-    `parallel`: all pixels of a window come at once, else one after the other from a memory of `depth` words. Memories
-    are RAM in LUTs unless `block`.
+    `parallel`: all pixels of a window come at once, which those of one pixel always do, else one after the other from
+    a memory of `depth` words. Memories are RAM in LUTs unless `block`.
     """
 
     image: Pair
+    out: Pair
     kernel: Pair
     folds: int
     width: int
@@ -26,19 +27,19 @@ class Window:
     @property
     def parts(self) -> Parts:
         """What it is made of."""
-        element = bits_for(self.image[0] * self.image[1] * self.folds) + 1
-        loops = sum(bits_for(count) + 1 for count in (*self.image, *self.kernel, self.folds))
-        return {
-            "control": Part(20, 10),
-            "loops": Part(loops, loops),
-            "elements": Part(3 * element, 3 * element),
-            **(self._at_once() if self.parallel else self._one_by_one()),
-        }
+        return {"control": Part(20, 10), **(self._at_once() if self.parallel else self._one_by_one())}
+
+    @property
+    def _element(self) -> int:
+        """Bits of the number of a word of the image, and a sign."""
+        return bits_for(self.image[0] * self.image[1] * self.folds) + 1
 
     def _one_by_one(self) -> dict[str, Part]:
-        address = bits_for(self.depth)
+        address, loops = bits_for(self.depth), _loops(*self.out, *self.kernel, self.folds)
         stored = 0.0 if self.block else ram(self.depth, self.width)
         return {
+            "loops": Part(loops, loops),
+            "elements": Part(3 * self._element, 3 * self._element),
             "addresses": Part(3 * address, 2 * address),
             "buffer": Part(stored, 0 if self.block else self.width),
         }
@@ -46,13 +47,20 @@ class Window:
     def _at_once(self) -> dict[str, Part]:
         """Registers for a window, and a memory for what is between two of its rows."""
         (rows, columns), between = self.kernel, (self.image[1] - self.kernel[1]) * self.folds
-        memories = rows - 1 if between > 1 else 0
+        memories, loops = rows - 1 if between > 1 else 0, _loops(*self.out, self.folds)
         stored = 0.0 if self.block else ram(max(between, 1), self.width)
         return {
+            "loops at once": Part(loops, loops),
+            "elements at once": Part(2 * self._element, 2 * self._element),
             "row addresses": Part(memories * 2 * bits_for(between), memories * 2 * bits_for(between)),
             "rows": Part(memories * stored, memories * (0 if self.block else self.width)),
             "registers": Part(0, rows * columns * self.width),
         }
+
+
+def _loops(*counts: int) -> int:
+    """Bits of the counters of loops, each of which counts below zero."""
+    return sum(bits_for(count) + 1 for count in counts)
 
 
 def window(p: Parameters) -> Parts:
@@ -63,8 +71,9 @@ def window(p: Parameters) -> Parts:
     size, kernel, folds = p["SIZE"], p["K"], p["C"] // p["SIMD"]
     waits = sum(max(0, wait - kernel**2) for wait in (p["STRIDE"] - 1, (p["STRIDE"] - 1) * size))
     depth = ((kernel - 1) * (size + 1) + 1 + waits) * folds
-    pairs, width = ((size, size), (kernel, kernel)), p["SIMD"] * p["BITS"]
-    return Window(*pairs, folds, width, depth, bool(p["PARALLEL"]), bool(p["BLOCK"])).parts
+    pairs = [(one, one) for one in (size, (size - kernel) // p["STRIDE"] + 1, kernel)]
+    style = (bool(p["PARALLEL"]) or kernel == 1, bool(p["BLOCK"]))
+    return Window(pairs[0], pairs[1], pairs[2], folds, p["SIMD"] * p["BITS"], depth, *style).parts
 
 
 def padding(p: Parameters) -> Parts:

@@ -13,6 +13,7 @@ from hwdse.calibration import results
 from hwdse.calibration.campaign import Failure, Progress, write
 from hwdse.cost import Resources
 from hwdse.finn.environment import Environment
+from hwdse.finn_fits import TABLE
 from hwdse.finn_rtl import windows
 from hwdse.finn_rtl.plans import Unit, files_of, plan, rtl_digest, sources_of
 from hwdse.finn_rtl.sample import SEED
@@ -21,7 +22,6 @@ from hwdse.flows.yosys import TOOLS, Yosys
 from hwdse.measurements import Measurement, read, text
 from hwdse.target import fpga
 
-TABLE = "finn.netlist.csv"
 MADE = results.Made((("finn-plus", VERSION), *TOOLS), SEED)
 SAVED = 5  # runs between two writes of the table
 

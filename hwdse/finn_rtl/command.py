@@ -12,9 +12,9 @@ from rich.progress import Progress as Bars
 from hwdse.calibration.campaign import Progress, sentences
 from hwdse.calibration.fit import modules
 from hwdse.finn.environment import Environment
-from hwdse.finn_corrected import FILE, Fit, Fits
-from hwdse.finn_rtl.beside import lut_ratios, wrong_dsps
-from hwdse.finn_rtl.campaign import TABLE, measure
+from hwdse.finn_fits import FILE, TABLE, Fit, Fits
+from hwdse.finn_rtl.campaign import measure
+from hwdse.finn_rtl.estimated import lut_ratios, wrong_dsps
 from hwdse.finn_rtl.fit import refit
 from hwdse.finn_rtl.sample import units
 from hwdse.measurements import Measurement, read

@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hwdse import finn_corrected
+from hwdse import finn_fits
 from hwdse.calibration.campaign import write
 from hwdse.calibration.fit import COVERED, between, by, modules, solve
-from hwdse.finn_corrected import COUNTS, Fit, Fits
+from hwdse.finn_fits import COUNTS, TABLE, Fit, Fits
 from hwdse.finn_parts import KINDS
-from hwdse.finn_rtl.campaign import TABLE
 from hwdse.measurements import Measurement, read
 from hwdse.structure.blocks import Counts
 
@@ -34,7 +33,7 @@ def refit(folder: Path) -> dict[str, Fits]:
     if not (folder / TABLE).exists():
         raise ValueError(f"there are no measurements in {folder / TABLE}: `hwdse calibrate --finn` makes them")
     found = fit(read(folder / TABLE))
-    write(folder / finn_corrected.FILE, finn_corrected.text(found))
+    write(folder / finn_fits.FILE, finn_fits.text(found))
     return found
 
 

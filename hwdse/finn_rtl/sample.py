@@ -4,17 +4,19 @@ from collections.abc import Callable, Iterator
 from itertools import zip_longest
 from random import Random
 
+from hwdse.finn_nodes import Dsp
+from hwdse.finn_parts.matrix_vector import VERSIONS
 from hwdse.finn_rtl.plans import Unit
+from hwdse.target import fpga
 
 SEED = 0
 DEVICE = "xczu7ev"  # LUTs and DSP48E2 of UltraScale+
-# Matrix-vector units: device, and FINN's number of its DSP.
-VERSIONS = {"xczu7ev": 2, "xc7z020": 1, "vck190": 3}
-COUNTS = {
+COUNTS = {  # of each draw, which is called after a kind of unit, and on which device
     **{("finn_mvu", device): count for device, count in (("xczu7ev", 48), ("xc7z020", 8), ("vck190", 8))},
     ("finn_vvu", "vck190"): 6,
     ("finn_thresholds", DEVICE): 22,
     ("finn_window", DEVICE): 18,
+    ("finn_window 1x1", DEVICE): 10,
     ("finn_memstream", DEVICE): 9,
     ("finn_padding", DEVICE): 8,
     ("finn_fifo", DEVICE): 12,
@@ -26,16 +28,17 @@ Draw = Callable[[Random, str], dict[str, int]]
 
 
 def units() -> tuple[Unit, ...]:
-    """Everything that is synthesised, all different; a share of each kind first, then of each again."""
-    drawn = [list(_drawn(kind, device, count)) for (kind, device), count in COUNTS.items()]
+    """Everything that is synthesised, all different; one of each draw first, then of each again."""
+    drawn = [list(_drawn(draw, device, count)) for (draw, device), count in COUNTS.items()]
     return tuple(unit for row in zip_longest(*drawn) for unit in row if unit is not None)
 
 
-def _drawn(kind: str, device: str, count: int) -> Iterator[Unit]:
-    """`count` different units; each kind on each device has a seed of its own, so that counts may change."""
-    random, found = Random(f"{SEED} {kind} {device}"), set[Unit]()
+def _drawn(draw: str, device: str, count: int) -> Iterator[Unit]:
+    """`count` different units; each draw on each device has a seed of its own, so that counts may change."""
+    random, found = Random(f"{SEED} {draw} {device}"), set[Unit]()
+    kind = draw.partition(" ")[0]
     while len(found) < count:
-        unit = Unit(device, kind, tuple(_DRAWS[kind](random, device).items()))
+        unit = Unit(device, kind, tuple(_DRAWS[draw](random, device).items()))
         if unit not in found:
             found.add(unit)
             yield unit
@@ -48,7 +51,7 @@ def _mvu(random: Random, device: str) -> dict[str, int]:
     most = (simd * steps - 1).bit_length()  # bits that a sum has above a product
     widths = {"W": weight, "A": activation, "ACC": weight + activation - signed + random.randint(most // 2, most)}
     sizes = {"PE": pe, "SIMD": simd, "MW": simd * steps, "MH": pe * rows}
-    return {"VERSION": VERSIONS[device], **widths, **sizes, "NARROW": random.randint(0, 1), "SIGNED": signed}
+    return {"VERSION": _version(device), **widths, **sizes, "NARROW": random.randint(0, 1), "SIGNED": signed}
 
 
 def _vvu(random: Random, device: str) -> dict[str, int]:
@@ -58,7 +61,12 @@ def _vvu(random: Random, device: str) -> dict[str, int]:
     simd = random.choice((1, taps))
     widths = {"W": weight, "A": activation, "ACC": weight + activation - signed + (taps - 1).bit_length()}
     sizes = {"PE": pe, "SIMD": simd, "MW": taps, "MH": pe * (1 if simd > 1 else random.choice((1, 2, 4, 8)))}
-    return {"VERSION": VERSIONS[device], **widths, **sizes, "NARROW": random.randint(0, 1), "SIGNED": signed}
+    return {"VERSION": _version(device), **widths, **sizes, "NARROW": random.randint(0, 1), "SIGNED": signed}
+
+
+def _version(device: str) -> int:
+    """FINN's number of the DSP of a device."""
+    return VERSIONS[Dsp(fpga(device).dsp.upper())]
 
 
 def _folding(random: Random) -> tuple[int, int]:
@@ -89,6 +97,17 @@ def _window(random: Random, device: str) -> dict[str, int]:
         "BLOCK": int(not parallel and random.random() < 0.5),
     }
     return {"C": channels, "SIMD": simd, "BITS": random.randint(2, 8), **sizes, **styles}
+
+
+def _pixels(random: Random, device: str) -> dict[str, int]:
+    """Windows of one pixel, of shortcuts and of strided convolutions of 1 x 1: FINN's style `parallel` has them all."""
+    simd, size, stride = (
+        random.choice((1, 2, 4, 8, 16)),
+        random.choice((7, 8, 14, 16, 28, 32, 56)),
+        random.choice((1, 2, 2, 2)),
+    )
+    sizes = {"C": simd * random.choice((1, 2, 4, 8, 16)), "SIMD": simd, "BITS": random.randint(2, 8), "SIZE": size}
+    return {**sizes, "K": 1, "STRIDE": stride, "DEPTHWISE": 0, "PARALLEL": 0, "BLOCK": 0}
 
 
 def _memstream(random: Random, device: str) -> dict[str, int]:
@@ -126,6 +145,7 @@ _DRAWS: dict[str, Draw] = {
     "finn_vvu": _vvu,
     "finn_thresholds": _thresholds,
     "finn_window": _window,
+    "finn_window 1x1": _pixels,
     "finn_memstream": _memstream,
     "finn_padding": _padding,
     "finn_fifo": _fifo,

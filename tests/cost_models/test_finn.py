@@ -25,6 +25,7 @@ from hwdse.target import FpgaTarget, fpga
 from hwdse.workload import Workload
 from tests.cost_models.workloads import ALL_KINDS, CONV, DEPTHWISE, LINEAR, MAX_POOL, conv, design
 from tests.hwdse.finn.fakes import real_environment
+from tests.hwdse.finn_networks import large_digits, tfc
 from tests.hwdse.networks import bench, split, uniform
 
 TARGET = fpga("xczu3eg")
@@ -96,6 +97,21 @@ def assert_luts(unit: Unit, one: Placed) -> None:
 )
 def test_it_says_what_finn_reports(worker: Worker, name: str, weights: str, activations: str) -> None:
     compare(worker, bench(name), uniform(bench(name), weights, activations), split("test"))
+
+
+@pytest.mark.parametrize(
+    ("bits", "operation"),
+    [(2, "MVAU_hls"), pytest.param(4, "MVAU_rtl", marks=pytest.mark.slow)],  # one of them is enough each time
+)
+def test_codes_behind_a_hard_tanh_keep_their_sign(worker: Worker, bits: int, operation: str) -> None:
+    """FINN's own TFC in 2 or 4 bits."""
+    how = uniform(tfc(), f"int{bits}:channel:mse", f"int{bits}:mse")
+    placed = Finn().placed(tfc().workload, folded(tfc().workload, how, PACES[0]), TARGET)
+    units = [one.node for one in placed if one.role == "unit"]
+    assert {(one.operation, getattr(one, "input_bits", 0), getattr(one, "signed_input", False)) for one in units} == {
+        (operation, bits, True)
+    }
+    compare(worker, tfc(), how, large_digits("test"))
 
 
 @pytest.mark.slow  # FINN's steps for designs of all widths

@@ -5,14 +5,20 @@ from dataclasses import replace
 
 import pytest
 
+from hwdse import finn_graph
+from hwdse.calibration.command import DATA
+from hwdse.calibration.results import made
 from hwdse.cost import FpgaCost
 from hwdse.cost_models.finn import Finn
 from hwdse.cost_models.finn_corrected import OWN, FinnCorrected
 from hwdse.design import Design
-from hwdse.finn_corrected import summary
+from hwdse.finn_fits import TABLE, summary
+from hwdse.finn_nodes import Dsp
 from hwdse.finn_parts.matrix_vector import Packing
 from hwdse.folding import fold
+from hwdse.measurements import read
 from hwdse.target import fpga
+from hwdse.workload import Layer
 from tests.hwdse.networks import bench, uniform
 
 TARGETS = ("xczu3eg", "xc7z020", "vck190")
@@ -74,6 +80,29 @@ def test_it_says_what_it_is(device: str) -> None:
     assert "yosys 0.70, and not Vivado, has synthesised" in words
     assert words != Finn().calibration(fpga(device))
     assert FinnCorrected().name == "finn-corrected" != Finn().name
+
+
+def test_the_nodes_of_a_layer_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, real = list[str](), finn_graph.alone
+
+    def alone(layer: Layer, design: Design, dsp: Dsp) -> tuple[finn_graph.Placed, ...]:
+        asked.append(layer.name)
+        return real(layer, design, dsp)
+
+    monkeypatch.setattr(finn_graph, "alone", alone)
+    on = bench("mlp")
+    how = replace(uniform(on, "int4", "int4"), folding=tuple(sorted(fold(on.workload, 20_000).items())))
+    for layer in on.workload.layers:
+        FinnCorrected().layer(layer, how, fpga("xczu3eg"))
+    assert asked == [layer.name for layer in on.workload.layers]
+
+
+def test_the_summary_counts_the_units_that_it_lists() -> None:
+    """And says which yosys has synthesised them: the one of the table."""
+    total, *each = (int(count) for count in re.findall(r"(?:fitted to |\()(\d+) ", summary()))
+    assert total == sum(each) < len(read(DATA / TABLE))
+    (version,) = re.findall(r"that yosys (\S+), and not Vivado,", summary())
+    assert version == dict(made(DATA)[TABLE].tools)["yosys"]
 
 
 def test_the_interval_of_a_network_lies_around_it() -> None:

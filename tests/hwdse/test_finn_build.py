@@ -393,7 +393,8 @@ def test_a_format_that_finn_does_not_map_is_named_before_finn_runs(
     monkeypatch.setattr("hwdse.finn.process.Worker._start", lambda self: pytest.fail("FINN was started"))
     (floats,) = {str(trial.number) for trial in load(finished).trials} - {integers}
     asked = ("build", str(finished), floats, "--flow", "finn", "--board", "Pynq-Z1", "--out", str(tmp_path / "x"))
-    assert refused(capsys, *asked) == "hwdse: FINN maps activations in integers, unlike ue2m2 of 'input'"
+    rule = "FINN maps activations that are integers with one scale"
+    assert refused(capsys, *asked) == f"hwdse: {rule}, unlike ue2m2 at site 'input'"
 
 
 def test_an_estimate_is_another_one_where_anything_differs(built: Path) -> None:

@@ -107,7 +107,7 @@ def test_a_layer_alone_copies_nothing() -> None:
     ("layer", "rule"),
     [
         (GROUPED, "FINN maps convolutions of all channels or of each, unlike layer 'grouped'"),
-        (MATMUL, "FINN maps no matmul, which layer 'matmul' is"),
+        (MATMUL, "FINN has no unit for matmul, which layer 'matmul' is"),
         (replace(AVG_POOL, positions=4), "FINN maps average pools of whole images, unlike layer 'avg_pool'"),
         (replace(LINEAR, positions=4), "FINN maps linear layers of one vector, unlike layer 'linear'"),
         (
@@ -117,10 +117,7 @@ def test_a_layer_alone_copies_nothing() -> None:
         (replace(CONV, outputs=("a", "b")), "FINN quantises a result once, unlike that of layer 'conv'"),
         (replace(CONV, name="x"), "layer 'x' has no weight quantizer"),
         (replace(CONV, inputs=("x",)), "layer 'conv' has no activation quantizer at site 'x'"),
-        (
-            Layer("softmax", Kind.SOFTMAX, (), (), 32, 1, 64),
-            r"layer 'softmax' \(softmax\) is outside the accelerator and has no price",
-        ),
+        (Layer("sm", Kind.SOFTMAX, (), (), 32, 1, 64), "FINN has no unit for softmax, which layer 'sm' is"),
     ],
 )
 def test_what_finn_has_no_unit_for(layer: Layer, rule: str) -> None:
@@ -134,9 +131,14 @@ def test_what_finn_has_no_unit_for(layer: Layer, rule: str) -> None:
         (
             "int4",
             "ue2m2",
-            "activations of FINN are integers of 2 bits and more with one scale, unlike ue2m2 at site 'image' .*",
+            "FINN maps activations that are integers with one scale, unlike ue2m2 at site 'image' of layer 'conv'",
         ),
-        ("int4", "int4:channel", "activations of FINN are integers .*, unlike int4:channel at site 'image' .*"),
+        ("int4", "int4:channel", "FINN maps .* with one scale, unlike int4:channel at site 'image' of layer 'conv'"),
+        (
+            "binary",
+            "binary",
+            "the cost model finn has no formulas for single bits, unlike binary at site 'image' of layer 'conv'",
+        ),
         ("int4:group16", "int4", "FINN has a scale per tensor or channel, unlike int4:group16 of layer 'conv'"),
     ],
 )

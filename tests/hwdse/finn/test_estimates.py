@@ -211,8 +211,8 @@ def test_weights_in_minifloats_are_integers_in_finn(worker: Worker) -> None:
 @pytest.mark.parametrize(
     ("weights", "activations", "rule"),
     [
-        ("e2m1", "e2m1", "FINN maps activations in integers, unlike ue2m2 of 'input'"),
-        ("int4", "e3m2", "FINN maps activations in integers, unlike ue3m3 of 'input'"),
+        ("e2m1", "e2m1", "FINN maps activations that are integers with one scale, unlike ue2m2 at site 'input'"),
+        ("int4", "e3m2", "FINN maps activations that are integers with one scale, unlike ue3m3 at site 'input'"),
         ("e6m0", "int4", "a sum of FINN has at most 64 bits, not 74 as with e6m0 of 'fc1'"),
     ],
 )

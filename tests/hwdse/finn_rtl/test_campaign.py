@@ -10,13 +10,14 @@ from hwdse.calibration.command import DATA
 from hwdse.calibration.results import TOOLS
 from hwdse.finn.messages import Hello, Versions
 from hwdse.finn.process import Worker
+from hwdse.finn_fits import TABLE
 from hwdse.finn_rtl import campaign, sample, windows
 from hwdse.finn_rtl.plans import Unit
 from hwdse.flows.yosys import Yosys
 from hwdse.measurements import read
 from tests.hwdse.finn.fakes import real_environment
 
-ROWS = {(row.device, row.module, row.parameters): row for row in read(DATA / campaign.TABLE)}
+ROWS = {(row.device, row.module, row.parameters): row for row in read(DATA / TABLE)}
 DWC = Unit("xczu7ev", "finn_dwc", (("IN", 8), ("OUT", 32)))
 
 
@@ -31,7 +32,7 @@ def measured(units: tuple[Unit, ...], folder: Path) -> Progress:
 
 def begun(folder: Path) -> None:
     """Puts the project's table into `folder`."""
-    for name in (campaign.TABLE, TOOLS):
+    for name in (TABLE, TOOLS):
         copy(DATA / name, folder)
 
 
@@ -40,14 +41,14 @@ def test_what_is_measured_is_not_run_again(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(Yosys, "programs", lambda self: {})  # a run would fail
     done = measured(sample.units(), tmp_path)
     assert (done.done, done.total, done.failed) == (len(ROWS), len(ROWS), ())
-    assert (tmp_path / campaign.TABLE).read_text() == (DATA / campaign.TABLE).read_text()
+    assert (tmp_path / TABLE).read_text() == (DATA / TABLE).read_text()
 
 
 def test_what_the_sample_does_not_have_is_dropped(tmp_path: Path) -> None:
     begun(tmp_path)
     first = sample.units()[:3]
     assert measured(first, tmp_path) == Progress(3, 3, ())
-    kept = {(row.device, row.module, row.parameters) for row in read(tmp_path / campaign.TABLE)}
+    kept = {(row.device, row.module, row.parameters) for row in read(tmp_path / TABLE)}
     assert kept == {(unit.device, unit.kind, unit.parameters) for unit in first}
 
 
@@ -58,7 +59,7 @@ def test_a_run_that_fails_is_named_and_the_table_stays(tmp_path: Path, monkeypat
     (failure,) = done.failed
     assert (failure.unit, failure.device) == ("finn_dwc IN=8 OUT=32", "xczu7ev")
     assert failure.reason.startswith("yosys failed with exit status 1, 2 times; see ")
-    assert len(read(tmp_path / campaign.TABLE)) == 2
+    assert len(read(tmp_path / TABLE)) == 2
 
 
 def test_a_window_is_asked_for_as_finn_has_it() -> None:
@@ -74,4 +75,4 @@ def test_a_window_is_asked_for_as_finn_has_it() -> None:
 def test_a_unit_that_is_synthesised_again_gives_the_numbers_of_the_table(kind: str, tmp_path: Path) -> None:
     unit = next(unit for unit in sample.units() if unit.kind == kind)
     assert measured((unit,), tmp_path) == Progress(1, 1, ())
-    assert read(tmp_path / campaign.TABLE) == (ROWS[unit.device, unit.kind, unit.parameters],)
+    assert read(tmp_path / TABLE) == (ROWS[unit.device, unit.kind, unit.parameters],)

@@ -8,24 +8,27 @@ from shutil import copy
 import numpy as np
 import pytest
 
-from hwdse import finn_corrected, finn_parts
+from hwdse import finn_fits, finn_parts
 from hwdse.calibration.command import DATA
 from hwdse.calibration.results import made
 from hwdse.cli import main
 from hwdse.cost import Resources
-from hwdse.finn_corrected import content, parse, price, text
+from hwdse.finn_fits import content, parse, price, text
 from hwdse.finn_parts.matrix_vector import Packing, block_rams
 from hwdse.finn_rtl import campaign, sample
-from hwdse.finn_rtl.beside import lut_ratios, node
+from hwdse.finn_rtl.estimated import lut_ratios, node
 from hwdse.finn_rtl.fit import fit
-from hwdse.finn_rtl.plans import rtl_digest, sources_of
+from hwdse.finn_rtl.plans import Unit, rtl_digest, sources_of
 from hwdse.finn_rtl.sources import rtllib
 from hwdse.finn_rtl.tops import KINDS
 from hwdse.measurements import Measurement, read
 from tests.hwdse.finn.fakes import real_environment
 
-TABLE = DATA / campaign.TABLE
+TABLE = DATA / finn_fits.TABLE
 ROWS = read(TABLE)
+STYLE = {"DEPTHWISE": 0, "PARALLEL": 0, "BLOCK": 0}
+OF_A_PIXEL = {"C": 16, "SIMD": 4, "BITS": 4, "SIZE": 32, "K": 1, "STRIDE": 2, **STYLE}  # of a strided convolution
+PIXEL = Unit(sample.DEVICE, "finn_window", tuple(OF_A_PIXEL.items()))
 
 
 def of_kind(kind: str) -> list[Measurement]:
@@ -40,7 +43,7 @@ def test_the_table_has_the_units_of_the_sample() -> None:
 
 
 def test_the_folder_says_which_tools_made_the_table() -> None:
-    assert made(DATA)[campaign.TABLE] == campaign.MADE
+    assert made(DATA)[finn_fits.TABLE] == campaign.MADE
     assert dict(campaign.MADE.tools) == {"finn-plus": "1.6.1", "yosys": "0.70"}
 
 
@@ -105,7 +108,7 @@ def test_the_command_fits_the_table_without_a_run(tmp_path: Path, capsys: pytest
     assert main(["calibrate", "--finn", "--fit-only", "--out", str(tmp_path), "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert [row["kind"] for row in rows] == sorted(KINDS)
-    assert (tmp_path / finn_corrected.FILE).read_text() == content()
+    assert (tmp_path / finn_fits.FILE).read_text() == content()
 
 
 def test_the_text_of_fits_is_read_again() -> None:
@@ -113,9 +116,9 @@ def test_the_text_of_fits_is_read_again() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("count", finn_corrected.COUNTS)
+@pytest.mark.parametrize("count", finn_fits.COUNTS)
 def test_predictions_are_as_near_as_the_file_says(kind: str, count: str) -> None:
-    found = getattr(finn_corrected.of(kind), count)
+    found = getattr(finn_fits.of(kind), count)
     errors = []
     for row in of_kind(kind):
         said, measured = getattr(price(kind, dict(row.parameters)), count)[0], getattr(row.area, count)
@@ -124,6 +127,22 @@ def test_predictions_are_as_near_as_the_file_says(kind: str, count: str) -> None
     assert found.median_error <= found.ninth_decile_error
     assert found.low <= found.high
     assert found.runs == len(errors)
+
+
+def test_a_window_of_one_pixel_that_is_not_in_the_sample() -> None:
+    """As yosys has counted it; the next test counts again."""
+    assert PIXEL not in sample.units()
+    found = price(PIXEL.kind, dict(PIXEL.parameters))
+    assert found.luts[1] <= 102 <= found.luts[2] < 120
+    assert found.ffs[1] <= 61 <= found.ffs[2] < 70
+    assert found.lutrams == (0, 0, 0)
+
+
+@pytest.mark.slow  # yosys
+def test_that_window_is_measured_so(tmp_path: Path) -> None:
+    assert campaign.measure([PIXEL], real_environment(), tmp_path, tmp_path / "cache", 1, lambda done: None).done == 1
+    (row,) = read(tmp_path / finn_fits.TABLE)
+    assert (row.area.luts, row.area.ffs) == (102, 61)
 
 
 def test_known_coefficients_are_found_again() -> None:
@@ -135,7 +154,7 @@ def test_known_coefficients_are_found_again() -> None:
             round(sum(known[name] * getattr(part, count) for name, part in parts.items())) for count in ("luts", "ffs")
         ]
         rows.append(replace(row, area=Resources(*counts)))
-    for count in finn_corrected.COUNTS:
+    for count in finn_fits.COUNTS:
         found = getattr(fit(rows)["finn_padding"], count)
         assert found.coefficients == pytest.approx(known, rel=0.15)  # drawn towards 1, of whole LUTs
         assert found.ninth_decile_error < 0.02
@@ -143,7 +162,7 @@ def test_known_coefficients_are_found_again() -> None:
 
 def test_a_folder_without_a_table_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["calibrate", "--finn", "--fit-only", "--out", str(tmp_path)]) == 2
-    wanted = f"hwdse: there are no measurements in {tmp_path / campaign.TABLE}: `hwdse calibrate --finn` makes them\n"
+    wanted = f"hwdse: there are no measurements in {tmp_path / finn_fits.TABLE}: `hwdse calibrate --finn` makes them\n"
     assert capsys.readouterr().err == wanted
 
 
@@ -157,4 +176,4 @@ def test_finns_sample_is_one_of_its_own(more: list[str], capsys: pytest.CaptureF
 def test_an_unknown_kind_lists_the_known() -> None:
     known = ", ".join(sorted(KINDS))
     with pytest.raises(ValueError, match=f"^'finn_magic' of FINN has not been measured; known: {known}$"):
-        finn_corrected.of("finn_magic")
+        finn_fits.of("finn_magic")

@@ -56,7 +56,7 @@ def test_minifloat_weights_are_integers(done: tuple[Path, Result]) -> None:
 
 
 def test_minifloats_between_layers_are_trials_that_failed(done: tuple[Path, Result]) -> None:
-    rule = "activations of FINN are integers of 2 bits and more with one scale"
+    rule = "FINN maps activations that are integers with one scale"
     rule = f"{rule}, unlike ue2m2 at site 'input' of layer 'fc1'"
     assert [why for _, why in done[1].failures] == [rule] * 3
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from hwdse.finn_nodes import (
     ConvolutionInputGenerator,
     DataWidthConverter,
-    Dsp,
     Fifo,
     FifoRam,
     FMPadding,
@@ -17,10 +16,11 @@ from hwdse.finn_nodes import (
     ThresholdingRtl,
     VvauRtl,
 )
+from hwdse.finn_parts.matrix_vector import VERSIONS
 from hwdse.finn_parts.part import Parameters
 from hwdse.measurements import Measurement
 
-DSPS = {1: Dsp.DSP48E1, 2: Dsp.DSP48E2, 3: Dsp.DSP58}  # by FINN's number of them
+_DSPS = {number: dsp for dsp, number in VERSIONS.items()}
 FIFO_STYLES = (FifoRam.SRL, FifoRam.DISTRIBUTED, FifoRam.BLOCK)
 
 
@@ -47,7 +47,7 @@ def _widths(p: Parameters) -> dict[str, object]:
 
 def _mvu(p: Parameters) -> Node:
     own = {"mw": p["MW"], "mh": p["MH"], "vectors": 1, "ram_style_thresholds": RamStyle.AUTO, "tiles": 1}
-    return MvauRtl(**_widths(p), **own, dsp=DSPS[p["VERSION"]])  # type: ignore[arg-type]
+    return MvauRtl(**_widths(p), **own, dsp=_DSPS[p["VERSION"]])  # type: ignore[arg-type]
 
 
 def _vvu(p: Parameters) -> Node:

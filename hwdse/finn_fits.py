@@ -13,7 +13,8 @@ from importlib.resources import files
 from hwdse.finn_parts import KINDS
 from hwdse.finn_parts.part import Parameters, Parts
 
-FILE = "finn.json"
+FILE, TABLE = "finn.json", "finn.netlist.csv"  # the fits, and what they are fitted to
+TOOLS = "tools.json"  # says what has made which table
 COUNTS = ("luts", "ffs")
 RAMS = ("buffer", "rows", "vector memory")  # parts that are RAM in LUTs, or nothing
 NAMES = {  # of the kinds of units that prices are made of
@@ -87,10 +88,12 @@ def of(kind: str) -> Fits:
 
 def summary() -> str:
     """What was measured, and how wrong the fits are: a sentence for a report."""
-    parts = [f"{NAMES[kind]} {_measured(fits)}" for kind, fits in _file().items() if kind in NAMES]
+    found = {NAMES[kind]: fits for kind, fits in _file().items() if kind in NAMES}
+    parts = [f"{name} {_measured(fits)}" for name, fits in found.items()]
+    total = sum(fits.luts.runs for fits in found.values())
     return (
-        f"fitted to {sum(fits.luts.runs for fits in _file().values())} units of FINN's RTL that yosys 0.70, and not "
-        f"Vivado, has synthesised; LUTs of units left out of the fit, for half and for 90 % of them: {', '.join(parts)}"
+        f"fitted to {total} units of FINN's RTL that yosys {_yosys()}, and not Vivado, has synthesised; LUTs of units "
+        f"left out of the fit, for half and for 90 % of them: {', '.join(parts)}"
     )
 
 
@@ -100,9 +103,20 @@ def _measured(fits: Fits) -> str:
     return f"({fits.luts.runs} on {', '.join(fits.devices)}) within {half:.1f} and {most:.1f} %"
 
 
+def _yosys() -> str:
+    """The version that has made the table of measurements."""
+    version: str = json.loads(_text(TOOLS))[TABLE]["tools"]["yosys"]
+    return version
+
+
 def content() -> str:
     """The file of the fits."""
-    return (files("hwdse.cost_models") / "data" / FILE).read_text(encoding="utf-8")
+    return _text(FILE)
+
+
+def _text(name: str) -> str:
+    """A file of the data of cost models."""
+    return (files("hwdse.cost_models") / "data" / name).read_text(encoding="utf-8")
 
 
 @cache

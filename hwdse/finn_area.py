@@ -1,21 +1,19 @@
 """The area of FINN's nodes with what FINN's formulas leave out: the second opinion on `hwdse.finn_nodes`.
 
 DSPs follow the rule of the RTL. LUTs and flip-flops of nodes in RTL are fitted to the synthesis of that RTL
-(`hwdse.finn_corrected`). Block RAM and UltraRAM stay as FINN counts them, but for a long vector that a matrix-vector
-unit keeps, and so do all nodes in HLS, which no open tool synthesises, and FIFOs, whose formula FINN has fitted to
-Vivado.
+(`hwdse.finn_fits`). Block RAM and UltraRAM stay as FINN counts them, but for a long vector that a matrix-vector
+unit keeps, and so do all nodes in HLS, which no open tool synthesises. Queues and width converters are in no price.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from hwdse import finn_corrected
+from hwdse import finn_fits
 from hwdse.cost import Resources
-from hwdse.finn_corrected import Price
+from hwdse.finn_fits import Price
 from hwdse.finn_nodes import (
     ConvolutionInputGenerator,
-    DataWidthConverter,
     Dsp,
     FMPadding,
     MemMode,
@@ -26,10 +24,8 @@ from hwdse.finn_nodes import (
     VvauRtl,
 )
 from hwdse.finn_parts import matrix_vector, memories, streams, thresholds
-from hwdse.finn_parts.matrix_vector import Packing
+from hwdse.finn_parts.matrix_vector import VERSIONS, Packing
 from hwdse.finn_parts.part import Parts
-
-VERSIONS = {Dsp.DSP48E1: 1, Dsp.DSP48E2: 2, Dsp.DSP58: 3}  # FINN's numbers of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +48,7 @@ class Corrected:
 @lru_cache(maxsize=65536)
 def corrected(node: Node, context: Context) -> Corrected:
     """The area of `node`."""
-    prices = [finn_corrected.of_parts(kind, parts) for kind, parts in _units(node, context)]
+    prices = [finn_fits.of_parts(kind, parts) for kind, parts in _units(node, context)]
     vector = matrix_vector.block_rams(_matrix(node, context)) if isinstance(node, MvauRtl) else 0
     own = Resources(dsps=_dsps(node, context), brams=node.bram18s + vector, urams=node.urams)
     if not prices:
@@ -90,14 +86,7 @@ def _units(node: Node, context: Context) -> list[tuple[str, Parts]]:
             image = (node.image[0] + top + bottom, node.image[1] + left + right)
             folds = node.channels // node.simd
             return [("finn_padding", streams.padded(image, folds, node.simd * context.stream_bits))]
-        case DataWidthConverter(backend="rtl") if _whole(node.in_width, node.out_width):
-            return [("finn_dwc", streams.dwc({"IN": node.in_width, "OUT": node.out_width}))]
     return []
-
-
-def _whole(first: int, second: int) -> bool:
-    """Whether one of the widths divides the other: what was measured."""
-    return max(first, second) % min(first, second) == 0
 
 
 def _products(node: MvauRtl | VvauRtl, context: Context) -> dict[str, int]:
@@ -129,5 +118,5 @@ def _thresholds(node: ThresholdingRtl) -> Mapping[str, int]:
 
 def _window(node: ConvolutionInputGenerator) -> streams.Window:
     block = node.ram_style is not RamStyle.DISTRIBUTED
-    sizes = (node.image, node.kernel, node.folds, node.simd * node.input_bits, node.depth)
+    sizes = (node.image, node.out_image, node.kernel, node.folds, node.simd * node.input_bits, node.depth)
     return streams.Window(*sizes, node.at_once, block)

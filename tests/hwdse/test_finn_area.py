@@ -4,12 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from hwdse import finn_corrected
+from hwdse import finn_fits
 from hwdse.cost import Resources
-from hwdse.finn_correction import Context, corrected
+from hwdse.finn_area import Context, corrected
 from hwdse.finn_nodes import (
     ConvolutionInputGenerator,
-    DataWidthConverter,
     Dsp,
     FMPadding,
     MemMode,
@@ -44,7 +43,7 @@ THRESHOLDS = ThresholdingRtl(1, 8, 100, 18, 18, 4, False, 0, 0)
 
 def luts(kind: str, **parameters: int) -> float:
     """LUTs of a unit by its fit."""
-    return finn_corrected.price(kind, parameters).luts[0]
+    return finn_fits.price(kind, parameters).luts[0]
 
 
 def matrix(weights: int) -> float:
@@ -105,6 +104,14 @@ def test_a_window_keeps_finns_block_rams() -> None:
     assert corrected(WINDOW, NARROW).area.luts == round(luts("finn_window", **sizes))
 
 
+def test_a_window_of_one_pixel_comes_at_once() -> None:
+    node = replace(WINDOW, kernel=(1, 1), out_image=(6, 6), stride=(2, 2))
+    sizes = {"C": 4, "SIMD": 2, "BITS": 4, "SIZE": 12, "K": 1, "STRIDE": 2, "DEPTHWISE": 0, "PARALLEL": 0, "BLOCK": 0}
+    found = corrected(node, NARROW).area
+    assert found.luts == round(luts("finn_window", **sizes)) < corrected(WINDOW, NARROW).area.luts
+    assert found.lutrams == 0
+
+
 def test_padding_is_no_longer_free() -> None:
     node = FMPadding(2, 8, (12, 12), (1, 1, 1, 1), 1)
     found = corrected(node, NARROW).area
@@ -130,12 +137,6 @@ def test_a_vector_vector_unit_on_versal() -> None:
     found = corrected(node, NARROW).area
     assert node.luts == 0 < found.luts
     assert found.dsps == node.dsps == 4
-
-
-def test_a_converter_is_one_whose_widths_divide() -> None:
-    known, other = DataWidthConverter(8, 32, "rtl"), DataWidthConverter(12, 32, "rtl")
-    assert corrected(known, NARROW).area.luts == round(luts("finn_dwc", IN=8, OUT=32))
-    assert corrected(other, NARROW).area == Resources(luts=other.luts)
 
 
 def test_what_is_in_hls_is_as_finn_says_and_has_no_interval() -> None:
