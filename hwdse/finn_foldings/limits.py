@@ -20,7 +20,7 @@ class Limits:
     bram: float = 1.0
     uram: float = 1.0
     dsp: float = 1.0
-    weight_bits: int | None = WEIGHT_BITS_PER_PE  # of SIMD weights, FINN's `mvau_wwidth_max`; None for no limit
+    weight_bits: int | None = WEIGHT_BITS_PER_PE  # of SIMD weights of an MVAU, FINN's `mvau_wwidth_max`; None: no limit
 
     def __post_init__(self) -> None:
         for name in RESOURCES:

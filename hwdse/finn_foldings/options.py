@@ -68,7 +68,7 @@ def of(group: Sequence[Unit], limits: Limits, *, varied: bool) -> Options:
         named = group[-1].layer or group[-1].folded.node
         raise ValueError(
             f"{named!r} has no legal folding with at most {limits.weight_bits} bits of weights of a PE"
-            if limits.weight_bits is not None
+            if limits.weight_bits is not None and any(map(variants.weight_bits, nodes))
             else f"{named!r} has no folding that FINN can build"
         )
     return found

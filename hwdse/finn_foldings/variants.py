@@ -28,7 +28,6 @@ from hwdse.finn_nodes import (
     RamStyle,
     ThresholdingHls,
     VvauHls,
-    VvauRtl,
 )
 
 
@@ -67,8 +66,11 @@ def settings(node: Node) -> dict[str, int | str]:
 
 
 def weight_bits(node: Node) -> int:
-    """Of the weights that one PE multiplies in a cycle; 0 where there are none."""
-    if isinstance(node, MvauHls | MvauRtl | VvauHls | VvauRtl):
+    """Of the weights of one PE of a matrix-vector unit in a cycle; 0 elsewhere, where FINN has no limit.
+
+    SetFolding holds MVAU alone to `mvau_wwidth_max`: finn/transformation/fpgadataflow/set_folding.py.
+    """
+    if isinstance(node, MvauHls | MvauRtl):
         return node.simd * node.weight_bits
     return 0
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hwdse.finn_nodes import memories
-from hwdse.finn_nodes.node import Dsp, MemMode, Multiplier, Node, RamStyle
+from hwdse.finn_nodes.node import Dsp, MemMode, Multiplier, Node, RamStyle, too_wide
 
-WIDEST_AP_INT = 8191  # bits of a word that HLS takes: finn/util/basic.py, MAX_ALLOWED_AP_INT_W
 WEIGHT_BITS_PER_PE = 36  # FINN's own folding raises SIMD up to here: mvau_wwidth_max
 
 
@@ -115,13 +114,9 @@ class MvauHls(_Mvau):
     @property
     def problem(self) -> str | None:
         """What HLS does not take, although FINN estimates it."""
-        widest = max(
-            self.pe * self.simd * self.weight_bits // self.tiles,
-            self.simd * self.input_bits,
-            self.pe * self.output_bits,
-        )
-        if widest > WIDEST_AP_INT:
-            return f"HLS takes words of {WIDEST_AP_INT} bits at most, not {widest}"
+        weights = self.pe * self.simd * self.weight_bits // self.tiles
+        if wide := too_wide(weights, self.simd * self.input_bits, self.pe * self.output_bits):
+            return wide
         if 1024 * self.simd < self.mw:
             return f"HLS takes SIMD from MW / 1024 = {self.mw / 1024:g} on, not {self.simd}"
         return "HLS has no tiles" if self.tiles != 1 else None

@@ -7,6 +7,7 @@ from typing import Self
 
 VERSAL = ("xcvc", "xcve", "xcvp", "xcvm", "xqvc", "xqvm", "xqrvc", "xcv80")  # how their parts' names begin
 SERIES_7 = "xc7"
+WIDEST_AP_INT = 8191  # bits of a word that HLS takes: finn/util/basic.py, MAX_ALLOWED_AP_INT_W
 
 
 class RamStyle(StrEnum):
@@ -49,6 +50,12 @@ def dsp_of(part: str) -> Dsp:
     if part.startswith(VERSAL):
         return Dsp.DSP58
     return Dsp.DSP48E1 if part.startswith(SERIES_7) else Dsp.DSP48E2
+
+
+def too_wide(*widths: int) -> str | None:
+    """That HLS does not take the widest of some words; None where it does. Source: hlsbackend.py, get_ap_int_max_w."""
+    widest = max(widths)
+    return f"HLS takes words of {WIDEST_AP_INT} bits at most, not {widest}" if widest > WIDEST_AP_INT else None
 
 
 class Node(ABC):

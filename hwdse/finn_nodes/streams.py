@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hwdse.finn_nodes import memories
-from hwdse.finn_nodes.node import MemMode, Node, RamStyle
+from hwdse.finn_nodes.node import MemMode, Node, RamStyle, too_wide
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +138,14 @@ class Elementwise(Node):
     def urams(self) -> int:
         """The constant, if its memory is one of UltraRAMs."""
         return memories.urams(*self._memory) if self.ram_style is RamStyle.ULTRA else 0
+
+    @property
+    def problem(self) -> str | None:
+        """What HLS does not take of the right operand; the bits of the others are not known here."""
+        embedded = self.right_constant and self.mem_mode is MemMode.EMBEDDED
+        if self.backend != "hls" or embedded:
+            return None
+        return too_wide(self.pe * self.right_bits)
 
     @property
     def _stored(self) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hwdse.finn_nodes import memories
-from hwdse.finn_nodes.node import Node, RamStyle
+from hwdse.finn_nodes.node import Node, RamStyle, too_wide
 
 # Of what a memory of thresholds in RTL is made: bits of a word, words; those of Versal for every part. The first of
 # those that waste least is taken. Source: finn/util/memutil.py.
@@ -60,6 +60,11 @@ class ThresholdingHls(_Thresholding):
     def urams(self) -> int:
         """The memory, if it is one of UltraRAMs."""
         return memories.urams(self._width, self._words) if self._in(RamStyle.ULTRA) else 0
+
+    @property
+    def problem(self) -> str | None:
+        """What HLS does not take; thresholds are a stream, unless they are embedded, which FINN's steps never do."""
+        return too_wide(self.pe * self.input_bits, self.pe * self.output_bits, self._width)
 
     def _in(self, style: RamStyle) -> bool:
         return self.ram_style is style and self._words > 1

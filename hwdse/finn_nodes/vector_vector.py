@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from hwdse.finn_nodes import memories
 from hwdse.finn_nodes.matrix_vector import accumulator_bits, lane_luts
-from hwdse.finn_nodes.node import MemMode, Multiplier, Node, RamStyle
+from hwdse.finn_nodes.node import MemMode, Multiplier, Node, RamStyle, too_wide
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,10 @@ class _Vvau(Node):
     @property
     def problem(self) -> str | None:
         """What no window generator feeds."""
+        return self._unfed
+
+    @property
+    def _unfed(self) -> str | None:
         if self.simd > 1 and self.pe != self.channels:
             return f"SIMD is above 1 where PE is all {self.channels} channels, not {self.pe}"
         return None
@@ -95,6 +99,13 @@ class VvauHls(_Vvau):
         if self.multiplier is not Multiplier.DSP:
             return 0
         return self.pe * memories.up(self.weight_bits + self.input_bits, 48)
+
+    @property
+    def problem(self) -> str | None:
+        """What no window generator feeds, or HLS does not take."""
+        weights = self.weight_bits if self.mem_mode in (MemMode.DECOUPLED, MemMode.EXTERNAL) else 0  # else no stream
+        words = self.pe * self.simd * self.input_bits, self.pe * self.simd * weights, self.pe * self.output_bits
+        return self._unfed or too_wide(*words)
 
     @property
     def _weight_luts(self) -> int:

@@ -170,7 +170,7 @@ def _numbers(node: Node) -> Iterator[Node]:
 
 def _legal(option: tuple[Node, ...], limits: Limits) -> bool:
     last = option[-1]
-    bits = getattr(last, "simd", 1) * getattr(last, "weight_bits", 0)
+    bits = last.simd * last.weight_bits if isinstance(last, MvauHls | MvauRtl) else 0
     if last.problem is not None or (limits.weight_bits is not None and bits > limits.weight_bits):
         return False
     if len(option) == 1:

@@ -67,9 +67,22 @@ def test_weights_of_a_pe_are_within_their_limit() -> None:
         options.of(group, Limits(weight_bits=5), varied=False)
 
 
+def test_finn_limits_the_weights_of_matrix_vector_units_alone() -> None:
+    (group,) = groups(chain(window(4, 6, 5, 4, depthwise=True), by_channel(4, 25, 4, 4)))
+    found = [option[-1] for option in options.of(group, Limits(weight_bits=4), varied=False).nodes]
+    assert (4, 5) in {node.folding for node in found}  # 20 bits of weights of a PE
+    assert {variants.weight_bits(node) for node in found} == {0}
+
+
 def test_what_finn_cannot_build_is_left_out() -> None:
     (group,) = groups(chain(matrix(4096, 2, 2, 1, rtl=False)))
     assert min(node.folding[1] or 0 for (node,) in options.of(group, UNLIMITED, varied=False).nodes) == 4
+    (group,) = groups(chain(thresholds(2048, 1, 4, rtl=False)))  # of 16 bits, 15 a channel
+    assert max(node.folding[0] or 0 for (node,) in options.of(group, UNLIMITED, varied=False).nodes) == 32
+    (group,) = groups(chain(by_channel(256, 9, 4, 4)))
+    built = {node.folding for (node,) in options.of(group, UNLIMITED, varied=False).nodes}
+    assert (256, 3) in built
+    assert (256, 9) not in built
 
 
 def test_units_in_hls_trade_luts_for_dsps_and_block_rams() -> None:

@@ -15,11 +15,14 @@ from hwdse.finn_nodes import (
     KINDS,
     ConvolutionInputGenerator,
     Dsp,
+    Elementwise,
     MemMode,
     Multiplier,
     MvauHls,
     Node,
     RamStyle,
+    ThresholdingHls,
+    VvauHls,
     VvauRtl,
     dsp_of,
 )
@@ -337,6 +340,22 @@ def test_a_folding_is_another_node() -> None:
         HLS(simd=0)
 
 
+TOO_WIDE = "HLS takes words of 8191 bits at most, not {}"
+ADD = partial(
+    Elementwise,
+    function="Add",
+    backend="hls",
+    pe=1024,
+    left_shape=(1, 1024),
+    right_shape=(1024,),
+    out_shape=(1, 1024),
+    right_bits=8,
+    right_constant=True,
+    mem_mode=MemMode.DECOUPLED,
+    ram_style=RamStyle.BLOCK,
+)
+
+
 @pytest.mark.parametrize(
     ("node", "problem"),
     [
@@ -344,6 +363,11 @@ def test_a_folding_is_another_node() -> None:
         (HLS(mw=4096, mh=64, pe=64, simd=64), "HLS takes words of 8191 bits at most, not 8192"),
         (HLS(mw=4096, simd=2), "HLS takes SIMD from MW / 1024 = 4 on, not 2"),
         (HLS(tiles=2), "HLS has no tiles"),
+        (ThresholdingHls(512, 512, 1, 16, 16, 4, 15, RamStyle.BLOCK), TOO_WIDE.format(512 * 16 * 15)),
+        (ThresholdingHls(512, 512, 1, 17, 1, 1, 1, RamStyle.BLOCK), TOO_WIDE.format(512 * 17)),
+        (ADD(), TOO_WIDE.format(8192)),
+        (ADD(mem_mode=MemMode.EMBEDDED), None),
+        (ADD(backend="rtl"), None),
     ],
 )
 def test_what_hls_does_not_take(node: Node, problem: str | None) -> None:
@@ -385,6 +409,15 @@ def test_a_channel_at_a_time_before_its_taps() -> None:
         multiplier=Multiplier.AUTO,
     )
     assert make(pe=8, simd=3).problem is None
+    make_hls = partial(VvauHls, **make.keywords)
+    wide = make_hls(channels=512, pe=512, simd=9)
+    assert wide.problem == f"HLS takes words of 8191 bits at most, not {512 * 9 * 4}"
+    assert make_hls(channels=512, pe=512, simd=3).problem is None
+    assert make_hls(channels=512, pe=512, simd=3, weight_bits=8).problem is not None
+    assert make_hls(channels=512, pe=512, simd=3, weight_bits=8, mem_mode=MemMode.EMBEDDED).problem is None
+    assert make_hls(channels=512, pe=512, simd=1, output_bits=17).problem is not None
+    assert make_hls(pe=4, simd=3).problem == make(pe=4, simd=3).problem
+    assert make(channels=512, pe=512, simd=9).problem is None  # RTL
     assert make(pe=4, simd=3).problem == "SIMD is above 1 where PE is all 8 channels, not 4"
 
 
