@@ -1,6 +1,7 @@
 """The contract of a cost model: a pure function from (workload, design, device, clock) to a cost.
 
-A model is one file in `cost_models/`, found by its file name; its settings are its fields.
+A model is one file in `cost_models/`, found by its file name (`finn-corrected` is `finn_corrected.py`); its fields are
+its settings.
 """
 
 from abc import ABC, abstractmethod
@@ -23,7 +24,7 @@ class CostModel(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """The file name, with the settings that are not the default."""
+        """The one that it is found by, with the settings that are not the default."""
 
     @abstractmethod
     def claims(self, target: FpgaTarget) -> bool:

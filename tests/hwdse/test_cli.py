@@ -177,7 +177,7 @@ REFUSED = {
     "rate": ((*COST, "--fps", "0"), "a rate is positive and finite, not 0 frames per second"),
     "clock": ((*COST, "--clock", "nan"), "a rate is positive and finite, not nan MHz"),
     "run": (("show", "nowhere"), "nowhere is no run folder: it has no study.toml"),
-    "cost model": ((*COST, "--cost-model", "guess"), "no cost model 'guess'; known: dataflow, finn, finn_corrected"),
+    "cost model": ((*COST, "--cost-model", "guess"), "no cost model 'guess'; known: dataflow, finn, finn-corrected"),
     "accumulator": ((*COST, "--accumulator", "wide"), "accumulator is tight or paper, not 'wide'"),
     "shape": (
         ("cost", "torch.nn:Identity", "--device", "ecp5_25f"),
