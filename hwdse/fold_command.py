@@ -70,6 +70,8 @@ def shares_of(texts: tuple[str, ...], known: tuple[str, ...]) -> tuple[float, ..
         name, _, share = text.partition("=")
         if name not in known:
             raise ValueError(f"no limit {name!r}; known: {', '.join(known)}")
+        if name in found:
+            raise ValueError(f"a resource has one limit, not {name} twice")
         try:
             found[name] = float(share)
         except ValueError:
