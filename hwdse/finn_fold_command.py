@@ -25,6 +25,10 @@ from hwdse.pricing import Asked
 from hwdse.target import FpgaTarget, fpga
 
 READ = "FINN has read the folding file, and its estimates are these."
+UNREAD = (
+    "The front is priced by our formulas of FINN's estimates, for the nodes that FINN made; FINN reads back one "
+    "folding that is written."
+)
 DERIVED = (
     "FINN was not asked: sums and thresholds are as wide as their formats allow, where it takes the width from weights."
 )
@@ -59,12 +63,11 @@ def fold_network(what: Asked, clock_mhz: float, wish: Wish, out: Path | None, *,
     _check_front(wish, front=front)
     clock = clock_mhz if wish.clock_mhz is None else wish.clock_mhz
     cycles = cycles_of(wish.frames_per_second, clock)
-    if what.target.family not in FAMILIES:
-        raise ValueError(f"FINN is for devices of AMD, unlike {what.target.name}")
+    _check_device(what.target)
     found = without_finn.units(what.workload, what.design, Dsp(what.target.dsp.upper()))
     whole = space(found, what.target, wish.limits)
     if front:
-        return _front(whole, wish, clock, what.workload.name)
+        return _front(whole, wish, clock, what.workload.name, DERIVED)
     return _table(_best(whole, wish, cycles), whole, wish, clock, what.workload.name, DERIVED)
 
 
@@ -72,9 +75,12 @@ def fold(run: Path, name: str, device: str | None, wish: Wish, out: Path | None,
     """The best folding of a design of a run, node by node, also written to `out` where that is given; or the front."""
     if front and out is not None:
         raise ValueError("--out is for one design, so that it goes without --front")
+    if out is not None and not out.parent.is_dir():
+        raise ValueError(f"no folder {str(out.parent)!r} to write {out.name!r} into")
     _check_front(wish, front=front)
     part = study.load(run / "study.toml")
     target = part.target.fpga if device is None else fpga(device)
+    _check_device(target)
     clock = part.target.clock_mhz if wish.clock_mhz is None else wish.clock_mhz
     cycles = cycles_of(wish.frames_per_second, clock)
     result = runs.load(run)
@@ -86,7 +92,7 @@ def fold(run: Path, name: str, device: str | None, wish: Wish, out: Path | None,
         found = estimate(worker, bench, design, asked, data.test).estimated
         whole = space(found.priced.units, target, wish.limits)
         if front:
-            return _front(whole, wish, clock, result.workload.name)
+            return _front(whole, wish, clock, result.workload.name, UNREAD)
         best = _best(whole, wish, cycles)
         text = _checked(worker, found, target, best)
     if out is not None:
@@ -97,6 +103,11 @@ def fold(run: Path, name: str, device: str | None, wish: Wish, out: Path | None,
 def _check_front(wish: Wish, *, front: bool) -> None:
     if front and wish.frames_per_second is not None:
         raise ValueError("a front has all rates, so that --front goes without --fps")
+
+
+def _check_device(target: FpgaTarget) -> None:
+    if target.family not in FAMILIES:
+        raise ValueError(f"FINN is for devices of AMD, unlike {target.name}")
 
 
 def _best(of: FinnSpace, wish: Wish, cycles: int | None) -> Priced:
@@ -133,14 +144,14 @@ def _row(unit: Unit) -> tuple[tables.Cell, ...]:
     return unit.folded.node, unit.layer, unit.folded.pe, unit.folded.simd, *area, text or None
 
 
-def _front(of: FinnSpace, wish: Wish, clock: float, network: str) -> tables.Table:
+def _front(of: FinnSpace, wish: Wish, clock: float, network: str, whence: str) -> tables.Table:
     """Every design that none is faster than and no worse, slowest first."""
     found = whole_front(of, wish.objective) or (smallest(of, of.intervals[-1], wish.objective),)  # says why none is
     rows = [
         (one.interval_cycles, clock * 1e6 / one.interval_cycles, shares(taken(one), of.target), *taken(one))
         for one in found
     ]
-    note = f"On {of.target.name} at {clock:g} MHz. {_proof(wish.objective)}"
+    note = f"On {of.target.name} at {clock:g} MHz. {_proof(wish.objective)} {whence}"
     columns = ("cycles", "frames_per_second", "shares", *NAMES)
     return tables.of(f"Front of {network} by FINN's rules", columns, rows, note, _facts(wish, clock))
 
@@ -149,7 +160,9 @@ def _proof(objective: Objective) -> str:
     what = {"shares": "less of the device", "utilization": "a smaller share of what is scarcest"}
     less = what.get(objective, f"fewer {objective.upper()}, or as many and less of the device")
     return (
-        f"Of all legal foldings, proven: none that is as fast and within the limits takes {less} by FINN's estimates."
+        "Of all foldings (PE, SIMD, window generators at once) and settings of memories and multipliers that FINN's "
+        "estimates trade, with depthwise nodes coupled as FINN's own SetFolding couples them, proven: none that is as "
+        f"fast and within the limits takes {less} by FINN's estimates."
     )
 
 

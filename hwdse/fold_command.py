@@ -44,7 +44,17 @@ def cycles_of(frames_per_second: float | None, clock_mhz: float) -> int | None:
     for name, value in (("frames per second", frames_per_second), ("MHz", clock_mhz)):
         if value is not None and not (isfinite(value) and value > 0):
             raise ValueError(f"a rate is positive and finite, not {value:g} {name}")
-    return None if frames_per_second is None else int(clock_mhz * 1e6 / frames_per_second)
+    return None if frames_per_second is None else _most_cycles(frames_per_second, clock_mhz * 1e6)
+
+
+def _most_cycles(frames_per_second: float, clock_hz: float) -> int:
+    """The most whose rate, as it is printed, is at least the one asked for."""
+    cycles = clock_hz / frames_per_second
+    if not isfinite(cycles):
+        raise ValueError(f"a rate of {frames_per_second:g} frames per second takes more cycles than can be counted")
+    near = int(cycles)  # a quotient is rounded, and may be one off
+    fast = (count for count in (near + 1, near) if count and clock_hz / count >= frames_per_second)
+    return next(fast, max(near - 1, 0))
 
 
 def limits(shares: tuple[str, ...], weight_bits: int | None, stream_bits: int | None) -> Limits:
@@ -60,6 +70,8 @@ def shares_of(texts: tuple[str, ...], known: tuple[str, ...]) -> tuple[float, ..
         name, _, share = text.partition("=")
         if name not in known:
             raise ValueError(f"no limit {name!r}; known: {', '.join(known)}")
+        if name in found:
+            raise ValueError(f"a resource has one limit, not {name} twice")
         try:
             found[name] = float(share)
         except ValueError:

@@ -1,6 +1,7 @@
 """`hwdse fold`: the best folding as a table, as a front and as a file, and bad input in one sentence."""
 
 import json
+from math import inf, nextafter
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from hwdse.cli import main
 from hwdse.cost_model import CostModel
 from hwdse.design import Quantizer
-from hwdse.fold_command import Wish, fold
+from hwdse.fold_command import Wish, cycles_of, fold
 from hwdse.foldings.limits import Limits
 from hwdse.pricing import Asked, Question, asked
 from tests.hwdse.test_cli import finished, refused
@@ -56,6 +57,17 @@ def test_the_smallest_at_a_rate_and_the_front(capsys: pytest.CaptureFixture[str]
     assert (one["rows"][-1]["LUT"], one["utilization"]) == (middle["LUT"], middle["utilization"])
     fastest = told(capsys, *CNN, *FOUR)
     assert fastest["rows"][-1]["cycles"] == rows[-1]["cycles"]
+
+
+@pytest.mark.parametrize("clock_mhz", [200.0, 333.3])
+def test_a_printed_rate_gives_its_own_cycles(clock_mhz: float) -> None:
+    assert all(cycles_of(clock_mhz * 1e6 / cycles, clock_mhz) == cycles for cycles in range(1, 300_001))
+    assert [cycles_of(rate, 200.0) for rate in (3e7, 66_666_667.0, 1e8, 1.9e8, 1e300)] == [6, 2, 2, 1, 0]
+    assert all(
+        clock_mhz * 1e6 / (cycles_of(nextafter(clock_mhz * 1e6 / cycles, inf), clock_mhz) or inf)
+        > clock_mhz * 1e6 / cycles
+        for cycles in range(2, 3000)
+    )
 
 
 def test_a_resource_that_is_scarce_and_limits(capsys: pytest.CaptureFixture[str]) -> None:
