@@ -1,7 +1,7 @@
 """What `hwdse build` and `hwdse verify` do: from a design of a run to a folder with its hardware, and back."""
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
@@ -235,9 +235,7 @@ def _with(result: Result, made: Made) -> Result:
     where = (made.mhz, board.device, MEASURED, calibration)
     measured = FpgaCost((layer,), made.cycles, made.proof.latency, *where)
     built = Built(board.name, board.clock_mhz, made.predicted, measured, made.seconds)
-    others = tuple(old for old in trial.evaluation.built if old.board != built.board)
-    own = replace(trial, evaluation=replace(trial.evaluation, built=(*others, built)))
-    return replace(result, trials=tuple(own if old.number == own.number else old for old in result.trials))
+    return result.having_built(trial, built)
 
 
 def _summary(made: Made, out: Path) -> tables.Table:

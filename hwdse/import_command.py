@@ -1,7 +1,6 @@
 """What `hwdse import` does: what Vivado and a board found of a build, as a measured cost of its design in the run."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 from hwdse import finn_folder, finn_layers, finn_results, tables
@@ -37,7 +36,7 @@ def import_(folder: Path, run: Path | None) -> tables.Table:
     seconds = () if results.seconds is None else (("FINN", results.seconds),)
     predicted = finn_layers.estimated(manifest, layers)
     built = Built(manifest.board.name, manifest.clock_mhz, predicted, measured, seconds, results.frames_per_second)
-    kept = _with(result, trial, built)
+    kept = result.having_built(trial, built)
     runs.keep(kept, path)
     write_report(kept, path)
     return _summary(folder, path, trial, manifest, results, built)
@@ -51,13 +50,6 @@ def _trial(result: Result, manifest: FinnManifest, path: Path) -> Trial:
     raise FinnError(
         f"the run in {path} has no design {manifest.chosen}, which the build is of: name its run with --run"
     )
-
-
-def _with(result: Result, trial: Trial, built: Built) -> Result:
-    """The result with a build in the place of an older one for the same board."""
-    others = tuple(old for old in trial.evaluation.built if old.board != built.board)
-    own = replace(trial, evaluation=replace(trial.evaluation, built=(*others, built)))
-    return replace(result, trials=tuple(own if one.number == own.number else one for one in result.trials))
 
 
 # ---- words ---------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from hwdse.cost import LATER
-from hwdse.evaluation import Accuracy, Evaluation
+from hwdse.evaluation import Accuracy, Built, Evaluation
 from hwdse.target import FpgaTarget
 from hwdse.workload import Workload
 
@@ -101,6 +101,11 @@ class Result:
     def having(self, trial: Trial) -> Self:
         """The result with `trial` in the place of the one of its number."""
         return replace(self, trials=tuple(trial if one.number == trial.number else one for one in self.trials))
+
+    def having_built(self, trial: Trial, built: Built) -> Self:
+        """The result with a build of `trial`, in place of an older one for the same board."""
+        others = tuple(old for old in trial.evaluation.built if old.board != built.board)
+        return self.having(replace(trial, evaluation=replace(trial.evaluation, built=(*others, built))))
 
     def float_accuracy(self, split: str) -> Accuracy:
         """Of the unquantised network on `split`."""
