@@ -13,7 +13,7 @@ from hwdse.finn_fit import device_of
 from hwdse.finn_folder import FinnManifest
 from hwdse.finn_graph import graph
 from hwdse.finn_nodes import dsp_of
-from hwdse.finn_results import PLACED, Results, placed_name
+from hwdse.finn_results import Results, placed_name
 from hwdse.workload import Workload
 
 OTHER, REST = "other nodes", "shell and rest"  # in the place of layers
@@ -62,6 +62,8 @@ def measured(results: Results, manifest: FinnManifest, layers: Mapping[str, str]
         f"{results.area_of}; clock {results.mhz_of}; cycles simulated by FINN, of all layers together; "
         "LUTs as memory not counted apart"
     )
+    if _overlap(results):
+        calibration += "; not by layers, because the nodes share cells and sum to more than all"
     model = f"finn-plus {manifest.versions.finn}, Vivado {results.tool}"
     made = tuple(
         LayerCost(name, terms, results.interval_cycles, 0) for name, terms in _by_layer(results, layers).items()
@@ -79,23 +81,28 @@ def _area(unit: Unit) -> Resources:
 
 
 def _by_layer(results: Results, layers: Mapping[str, str]) -> Mapping[str, tuple[Term, ...]]:
-    """A term for each node that is placed, and one for what is none; all of it as a whole where no node is known."""
-    placed = [(name, area) for name, area in results.nodes if not name.startswith(SHELL)]
-    if not placed:
+    """A term for each node that is placed, and one for what is none; all of it as a whole where that cannot be said."""
+    placed = _nodes(results)
+    if not placed or _overlap(results):
         return {"whole": (Term("placed", results.area),)}
     known = {placed_name(results, node): layer for node, layer in layers.items()}
     found: dict[str, tuple[Term, ...]] = dict.fromkeys((*layers.values(), OTHER), ())
     for name, area in placed:
         layer = known.get(name, OTHER)
         found[layer] = (*found[layer], Term(name, area))
-    nodes = sum((area for _, area in placed), Resources())
-    return {name: terms for name, terms in found.items() if terms} | {REST: (Term("placed", _rest(results, nodes)),)}
+    return {name: terms for name, terms in found.items() if terms} | {REST: (Term("placed", _rest(results)),)}
 
 
-def _rest(results: Results, nodes: Resources) -> Resources:
-    """What is placed beside the nodes; FinnError where they are more than all."""
-    for field in fields(Resources):
-        most, own = getattr(results.area, field.name), getattr(nodes, field.name)
-        if own > most:
-            raise FinnError(f"{PLACED}.json counts {own} {field.name} in nodes, and {most} in all")
+def _nodes(results: Results) -> list[tuple[str, Resources]]:
+    return [(name, area) for name, area in results.nodes if not name.startswith(SHELL)]
+
+
+def _overlap(results: Results) -> bool:
+    """Whether nodes are more than all: Vivado counts a LUT that two of them share in both."""
+    return any(getattr(_rest(results), field.name) < 0 for field in fields(Resources))
+
+
+def _rest(results: Results) -> Resources:
+    """What is placed beside the nodes."""
+    nodes = sum((area for _, area in _nodes(results)), Resources())
     return Resources(*(getattr(results.area, one.name) - getattr(nodes, one.name) for one in fields(Resources)))
