@@ -229,7 +229,8 @@ def row(worker: Worker, found: Estimated, case: Case, rate: int) -> Row:
     for one in (exact, least):
         check(worker, found, case, one)
     assert limits.weight_bits is not None
-    return Row(rate, *(Point.of(one, case.target) for one in (heuristic, exact, least)), limits.weight_bits)
+    own, ours, varied_too = (Point.of(one, case.target) for one in (heuristic, exact, least))
+    return Row(rate, own, ours, varied_too, limits.weight_bits)
 
 
 def check(worker: Worker, found: Estimated, case: Case, ours: Priced) -> None:
