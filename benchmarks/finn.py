@@ -50,6 +50,7 @@ from hwdse.finn_estimate import IMAGES, estimate  # noqa: E402
 from hwdse.finn_foldings import file, options, variants  # noqa: E402
 from hwdse.finn_foldings.choice import fastest, front, limits_of, no_worse_than, shares, smallest, space, taken  # noqa: E402
 from hwdse.finn_foldings.limits import Limits  # noqa: E402
+from hwdse.finn_nodes.matrix_vector import WEIGHT_BITS_PER_PE  # noqa: E402
 from hwdse.models import ModelSpec  # noqa: E402
 from hwdse.models import load as load_model  # noqa: E402
 from hwdse.quantize import Bench  # noqa: E402
@@ -147,6 +148,12 @@ class Row:
     finn: Point
     exact: Point  # as FINN's heuristic, PE, SIMD and parallel windows
     least: Point  # with other memories and multipliers too
+    weight_bits: int  # of a PE, the most that FINN's heuristic or its limit has
+
+    @property
+    def above(self) -> bool:
+        """Whether FINN's heuristic goes above its own limit of the weights of a PE."""
+        return self.weight_bits > WEIGHT_BITS_PER_PE
 
     @property
     def worse(self) -> list[str]:
@@ -221,7 +228,9 @@ def row(worker: Worker, found: Estimated, case: Case, rate: int) -> Row:
     exact, least = no_worse_than(plain, heuristic), smallest(varied, heuristic.interval_cycles)
     for one in (exact, least):
         check(worker, found, case, one)
-    return Row(rate, *(Point.of(one, case.target) for one in (heuristic, exact, least)))
+    assert limits.weight_bits is not None
+    own, ours, varied_too = (Point.of(one, case.target) for one in (heuristic, exact, least))
+    return Row(rate, own, ours, varied_too, limits.weight_bits)
 
 
 def check(worker: Worker, found: Estimated, case: Case, ours: Priced) -> None:
@@ -295,6 +304,7 @@ def ratios(found: Sequence[Compared]) -> dict[str, float]:
             max(row.finn.area[3], 1) / max(row.exact.area[3], 1) for row in one.rows
         )
         result[f"{title}, {FRONT_BAR:g} s to the front"] = FRONT_BAR / one.seconds.front
+        result[f"{title}, {1000 * REFOLD_BAR:g} ms to a new folding of all nodes"] = REFOLD_BAR / one.seconds.refold
         result[f"{title}, {1000 * REFOLD_BAR:g} ms to a new folding of a unit"] = REFOLD_BAR / one.seconds.refold_one
         if one.case.network in FLOW_BARS:
             bar = FLOW_BARS[one.case.network]
@@ -308,6 +318,44 @@ def _mean(values: Iterable[float]) -> float:
     return exp(sum(each) / len(each))
 
 
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar beside the slowest time in one column."""
+
+    what: str
+    column: str
+    most: float  # seconds
+    seconds: float
+    title: str  # of the slowest case
+
+    @property
+    def met(self) -> bool:
+        """Whether even the slowest keeps it."""
+        return self.seconds <= self.most
+
+
+def bars(found: Sequence[Compared]) -> list[Bar]:
+    """Every bar by every column that it could be read by."""
+    again = f"a new folding in {1000 * REFOLD_BAR:g} ms"
+    result = [
+        _bar(f"a front in {FRONT_BAR:g} s", "front", FRONT_BAR, found, lambda s: s.front),
+        _bar(again, "new folding: FINN, all nodes", REFOLD_BAR, found, lambda s: s.refold),
+        _bar(again, "one node", REFOLD_BAR, found, lambda s: s.refold_one),
+        _bar(again, "formulas, all nodes", REFOLD_BAR, found, lambda s: s.formulas),
+    ]
+    for network, most in FLOW_BARS.items():
+        if own := [one for one in found if one.case.network == network]:
+            what = f"{network} through FINN's flow in {most:g} s"
+            result.append(_bar(what, "export + FINN's steps", most, own, lambda s: s.export + s.steps))
+            result.append(_bar(what, "all, with checks", most, own, lambda s: s.checked))
+    return result
+
+
+def _bar(what: str, column: str, most: float, found: Sequence[Compared], taken: Callable[[Seconds], float]) -> Bar:
+    slowest = max(found, key=lambda one: taken(one.seconds))
+    return Bar(what, column, most, taken(slowest.seconds), slowest.case.title)
+
+
 def page(found: Sequence[Compared]) -> str:
     """The whole page."""
     environment = Environment(
@@ -316,7 +364,9 @@ def page(found: Sequence[Compared]) -> str:
     made = environment.from_string((DOCS / "finn-folding.md.j2").read_text())
     machine = f"{platform.machine()}, Python {platform.python_version()}"
     rows = [row for one in found for row in one.rows]
-    return made.render(found=found, rows=rows, names=NAMES, clock=CLOCK_MHZ, passes=PASSES, machine=machine)
+    return made.render(
+        found=found, rows=rows, names=NAMES, clock=CLOCK_MHZ, passes=PASSES, machine=machine, bars=bars(found)
+    )
 
 
 def measured(arguments: argparse.Namespace) -> list[Compared]:
