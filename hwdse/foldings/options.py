@@ -89,7 +89,7 @@ def tables(wanted: Sequence[Wanted], model: Dataflow, known: Stages, *, paces: b
 
 def plain(q: Quantised) -> Quantised:
     """`q` without what its price does not depend on, so that layers that are alike are equal."""
-    return replace(q, layer=replace(q.layer, name="", inputs=(), outputs=()), folding=Folding())
+    return replace(q, layer=replace(q.layer, name="", inputs=(), outputs=(), relu=False), folding=Folding())
 
 
 def _stages(wanted: Sequence[Asked], known: Stages) -> list[Stage]:

@@ -83,4 +83,4 @@ def test_what_has_no_price(capsys: pytest.CaptureFixture[str]) -> None:
     device = refused(capsys, "cost", "digits-mlp", "--device", "ecp5_25f", "--cost-model", "finn")
     assert device == "hwdse: cost model 'finn' does not price device 'ecp5_25f'"
     norm = refused(capsys, "cost", "digits-vit", *ON_DEVICE)
-    assert norm == "hwdse: layer 'blocks.0.norm1' (norm) is outside the accelerator and has no price"
+    assert norm == "hwdse: FINN has no unit for norm, which layer 'blocks.0.norm1' is"
