@@ -1,7 +1,7 @@
 """What all nodes have: a folding that divides what it folds, cycles, and an area that is nothing unless they say so."""
 
 from abc import ABC, abstractmethod
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
@@ -129,3 +129,22 @@ class Node(ABC):
                 raise ValueError(f"{self.operation} has no {attribute}")
         changes = {name: value for name, value in (("pe", pe), ("simd", simd)) if value is not None}
         return replace(self, **changes)  # type: ignore[type-var]  # those that are made are dataclasses
+
+
+@dataclass(frozen=True, slots=True)
+class ByChannel(Node):
+    """Works on `pe` channels of a vector at once."""
+
+    pe: int
+    channels: int
+    vectors: int  # per frame
+
+    @property
+    def pe_of(self) -> int:
+        """The channels."""
+        return self.channels
+
+    @property
+    def cycles(self) -> int:
+        """Folds of the channels, for each vector."""
+        return self.vectors * (self.channels // self.pe)

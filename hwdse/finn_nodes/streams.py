@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hwdse.finn_nodes import memories
-from hwdse.finn_nodes.node import MemMode, Node, RamStyle, too_wide
+from hwdse.finn_nodes.node import ByChannel, MemMode, Node, RamStyle, too_wide
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,26 +31,7 @@ class Pool(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class _ByChannel(Node):
-    """Works on `pe` channels of a vector at once."""
-
-    pe: int
-    channels: int
-    vectors: int  # per frame
-
-    @property
-    def pe_of(self) -> int:
-        """The channels."""
-        return self.channels
-
-    @property
-    def cycles(self) -> int:
-        """Folds of the channels, for each vector."""
-        return self.vectors * (self.channels // self.pe)
-
-
-@dataclass(frozen=True, slots=True)
-class GlobalAccPool(_ByChannel):
+class GlobalAccPool(ByChannel):
     """The sum of all pixels of each channel. globalaccpool.py."""
 
     operation: ClassVar[str] = "GlobalAccPool_hls"
@@ -62,7 +43,7 @@ class GlobalAccPool(_ByChannel):
 
 
 @dataclass(frozen=True, slots=True)
-class DuplicateStreams(_ByChannel):
+class DuplicateStreams(ByChannel):
     """Two or more copies of a stream. duplicatestreams.py."""
 
     operation: ClassVar[str] = "DuplicateStreams_hls"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hwdse.finn_nodes import memories
-from hwdse.finn_nodes.node import Node, RamStyle, too_wide
+from hwdse.finn_nodes.node import ByChannel, RamStyle, too_wide
 
 # Of what a memory of thresholds in RTL is made: bits of a word, words; those of Versal for every part. The first of
 # those that waste least is taken. Source: finn/util/memutil.py.
@@ -15,25 +15,12 @@ PRIMITIVES = (*URAMS, *BRAMS, LUTRAM)
 
 
 @dataclass(frozen=True, slots=True)
-class _Thresholding(Node):
+class _Thresholding(ByChannel):
     """What both ways to build it share; thresholding.py."""
 
-    pe: int
-    channels: int
-    vectors: int  # per frame
     input_bits: int
     threshold_bits: int
     output_bits: int
-
-    @property
-    def pe_of(self) -> int:
-        """The channels."""
-        return self.channels
-
-    @property
-    def cycles(self) -> int:
-        """Folds of the channels, for each vector."""
-        return self.vectors * (self.channels // self.pe)
 
 
 @dataclass(frozen=True, slots=True)
