@@ -1,4 +1,4 @@
-"""What a design costs on an FPGA, predicted or measured: one type for both, so that an error is a subtraction."""
+"""What a design costs on a device, predicted or measured: one type for both, so that an error is a subtraction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -134,6 +134,66 @@ class FpgaCost:
     def label(self) -> str:
         """What the total leaves out: '' or 'without attn.softmax, norm1'."""
         return f"without {', '.join(self.outside)}" if self.outside else ""
+
+
+@dataclass(frozen=True, slots=True)
+class KernelCost:
+    """Time and memory of one layer's product on a GPU."""
+
+    layer: str
+    kernel: str  # the name of a `gemm.Choice`
+    seconds: float
+    bound: str  # what takes the longest: memory, L2, tensor cores, decoding, shared memory, launch
+    weight_bytes: int  # packed, with scales and zero points
+    moved_bytes: int  # weights, activations and sums
+    m: int  # vectors, of `batch` frames
+    n: int
+    k: int
+    low: float | None = None  # seconds, of a 90 % interval; None: no error is known
+    high: float | None = None
+    padding_bytes: int | None = field(default=None, metadata=LATER)  # of `weight_bytes`: tiles are whole; None: unknown
+
+
+@dataclass(frozen=True, slots=True)
+class GpuCost:
+    """Time and memory of a network's products on one GPU, one kernel after the other."""
+
+    layers: tuple[KernelCost, ...]
+    batch: int  # frames that run together
+    device: str
+    model: str  # the cost model that says so, or `measured`
+    calibration: str  # how far to trust it, in words
+    outside: tuple[str, ...] = ()  # layers that are no part of `seconds`
+    outside_bytes: int = field(default=0, metadata=LATER)  # of their weights, which are in memory all the same
+
+    @property
+    def seconds(self) -> float:
+        """Of a batch."""
+        return sum(layer.seconds for layer in self.layers)
+
+    @property
+    def frames_per_second(self) -> float:
+        """Throughput when batches follow each other."""
+        return self.batch / self.seconds
+
+    @property
+    def weight_bytes(self) -> int:
+        """Of all layers, as they lie in the memory of the GPU."""
+        return sum(layer.weight_bytes for layer in self.layers) + self.outside_bytes
+
+    @property
+    def padding(self) -> float | None:
+        """Which share of the layers' bytes fills up tiles; None where it is not known of one."""
+        known = [layer.padding_bytes for layer in self.layers if layer.padding_bytes is not None]
+        return sum(known) / sum(layer.weight_bytes for layer in self.layers) if len(known) == len(self.layers) else None
+
+    @property
+    def label(self) -> str:
+        """What the total leaves out: '' or 'without attn.softmax, norm1'."""
+        return f"without {', '.join(self.outside)}" if self.outside else ""
+
+
+Cost = FpgaCost | GpuCost
 
 
 def dataflow(

@@ -43,6 +43,45 @@ class FpgaTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class GpuTarget:
+    """One GPU, from `cost_models/gpus/<name>.toml`: what its data sheet says, dense, at the boost clock."""
+
+    name: str
+    part: str  # the product and its form factor
+    architecture: int  # compute capability: 90 is sm_90
+    sms: int  # streaming multiprocessors
+    boost_mhz: int
+    memory_gb: float  # 1e9 bytes
+    memory_gb_per_second: float
+    l2_mb: float  # 1e6 bytes
+    shared_kib: int  # of an SM, that one program may have
+    fp16_tflops: float  # of the tensor cores, sums in float32; bfloat16 has the same
+    fp8_tflops: float  # 0: it has none
+    int8_tops: float
+    source: str  # document, table and revision
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value: object = getattr(self, field.name)
+            if field.type is str and not isinstance(value, str):
+                raise ValueError(f"a GPU's {field.name!r} is a text, not {value!r}")
+            if field.type is int and (isinstance(value, bool) or not isinstance(value, int)):
+                raise ValueError(f"a GPU's {field.name!r} is a whole number, not {value!r}")
+            if field.type is float and (isinstance(value, bool) or not isinstance(value, int | float)):
+                raise ValueError(f"a GPU's {field.name!r} is a number, not {value!r}")
+            if isinstance(value, int | float) and (value < 0 or (value == 0 and field.name != "fp8_tflops")):
+                raise ValueError(f"a GPU's {field.name!r} is positive, unlike {value}")
+
+
+Device = FpgaTarget | GpuTarget
+
+
+def kind(target: Device) -> str:
+    """`FPGA` or `GPU`."""
+    return "FPGA" if isinstance(target, FpgaTarget) else "GPU"
+
+
+@dataclass(frozen=True, slots=True)
 class Use:
     """How much of one resource of a device is taken."""
 
@@ -88,12 +127,44 @@ _DEVICES = Folder(
 )
 
 
+_GPUS = Folder(
+    "hwdse.cost_models",
+    "gpus",
+    "GPU",
+    tuple(field.name for field in fields(GpuTarget) if field.name != "name"),
+    lambda name, values: GpuTarget(name, **values),
+)
+
+
 def devices() -> tuple[str, ...]:
-    """The names of all devices."""
+    """The names of all FPGAs."""
     return _DEVICES.names
+
+
+def gpus() -> tuple[str, ...]:
+    """The names of all GPUs."""
+    return _GPUS.names
+
+
+@cache
+def device(name: str) -> Device:
+    """The FPGA or GPU called `name`; ValueError lists the known ones, or names the file that is wrong."""
+    if name in gpus():
+        return gpu(name)
+    if name not in devices():
+        raise ValueError(f"no device {name!r}; known: {', '.join((*devices(), *gpus()))}")
+    return fpga(name)
+
+
+@cache
+def gpu(name: str) -> GpuTarget:
+    """The GPU called `name`; ValueError that names its file where the file is no GPU."""
+    return _GPUS.read(name)
 
 
 @cache
 def fpga(name: str) -> FpgaTarget:
     """The part called `name`; ValueError that names its file where the file is no device."""
+    if name not in devices() and name in gpus():
+        raise ValueError(f"{name!r} is a GPU, and an FPGA is wanted; known: {', '.join(devices())}")
     return _DEVICES.read(name)
