@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from hwdse.brevitas_layers import activation_layer
 from hwdse.design import Quantizer
-from hwdse.formats import BinaryFormat, FloatFormat, IntFormat
+from hwdse.formats import BinaryFormat, FloatFormat, HalfFormat, IntFormat
 from hwdse.fused import Fused, available, probe
 
 Visit = Callable[[str, Tensor], None]
@@ -61,11 +61,8 @@ class Activations:
         self._quantisers: dict[tuple[str, Quantizer], SiteQuantiser] = {}
 
     def calibrate(self, pairs: Iterable[tuple[str, Quantizer]]) -> None:
-        """Observes what is not known yet, all in one pass over the calibration images.
-
-        Groups are not observed: their scales come from what they see.
-        """
-        wanted = dict.fromkeys((site, observed(q)) for site, q in pairs if q.group is None)
+        """Observes what is not known yet, all in one pass over the calibration images."""
+        wanted = dict.fromkeys((site, observed(q)) for site, q in pairs if has_observed_scale(q))
         new = {pair: activation_layer(pair[1]).to(self._device) for pair in wanted if pair not in self._states}
         if not new:
             return
@@ -92,7 +89,7 @@ class Activations:
 
     def _made(self, site: str, quantizer: Quantizer) -> SiteQuantiser:
         module, device = self._loaded(site, quantizer), self._device.type
-        loose = quantizer.group is not None or isinstance(quantizer.format, BinaryFormat)  # not fused
+        loose = not has_observed_scale(quantizer) or isinstance(quantizer.format, BinaryFormat)  # not fused
         if loose or not available(device):
             return SiteQuantiser(quantizer.name, deepcopy(module), None, device)
         with torch.no_grad():
@@ -104,7 +101,7 @@ class Activations:
 
     def _loaded(self, site: str, quantizer: Quantizer) -> Any:
         """One module for all sites, with the calibration of `site` until the next call."""
-        if quantizer.group is not None:
+        if not has_observed_scale(quantizer):
             return activation_layer(quantizer, self._dimension(site, quantizer)).to(self._device)
         if quantizer not in self._modules:
             self._modules[quantizer] = activation_layer(quantizer).to(self._device)
@@ -116,6 +113,11 @@ class Activations:
 def same(x: Tensor, y: Tensor) -> bool:
     """Whether all numbers are equal, or both NaN."""
     return bool(((x == y) | (x.isnan() & y.isnan())).all())
+
+
+def has_observed_scale(quantizer: Quantizer) -> bool:
+    """Whether calibration gives the scale: those of groups come from what they see, and a cast has none."""
+    return quantizer.group is None and not isinstance(quantizer.format, HalfFormat)
 
 
 @cache

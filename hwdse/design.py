@@ -13,7 +13,7 @@ from functools import cache, cached_property
 from hashlib import blake2b
 from typing import Self
 
-from hwdse.formats import Format, IntFormat, as_integer, parse
+from hwdse.formats import Format, HalfFormat, IntFormat, as_integer, parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,8 @@ class Quantizer:
             raise ValueError(f"a percentile is above 0 and at most 100, not {self.percentile}")
         if not self.narrow and not (isinstance(self.format, IntFormat) and self.format.signed):
             raise ValueError(f"only a signed integer has a full range beside its narrow one, not {self.format.name}")
+        if (self.granularity, self.scale, self.calibration) != ("tensor", "float", "absmax"):
+            _check_scaled(self.format, self.name)
 
     @property
     def percentile(self) -> float | None:
@@ -73,8 +75,16 @@ class Quantizer:
             if field in fields:
                 raise ValueError(f"a quantizer has one {field}, not {fields[field]} and {option}, in {name!r}")
             fields[field] = option
+        if fields:
+            _check_scaled(parse(fmt), name)
         narrow = fields.pop("range", "narrow") == "narrow"
         return cls(parse(fmt), narrow=narrow, **fields)
+
+
+def _check_scaled(fmt: Format, name: str) -> None:
+    """ValueError for the options of a format that has no scale."""
+    if isinstance(fmt, HalfFormat):
+        raise ValueError(f"{fmt.name} is a cast, without a scale to choose, so that it has no options, unlike {name!r}")
 
 
 _RULES = (  # what a field of a quantizer is
@@ -188,6 +198,9 @@ class Design:
             names = [name for name, _ in field]
             if names != sorted(set(names)):
                 raise ValueError(f"the names of a design are sorted and unique, not {', '.join(names)}")
+        for layer, quantizer in self.weights:
+            if quantizer.format.bits > 8:
+                raise ValueError(f"{quantizer.name} is a format of activations, not of the weights of {layer!r}")
 
     @classmethod
     def of(

@@ -1,4 +1,4 @@
-"""Number formats of 2 to 8 bits, and of one for FINN's networks, as values.
+"""Number formats of 2 to 8 bits, of one for FINN's networks, and of 16 where nothing is quantised, as values.
 
 A format is small enough to be its own specification: `values()` lists every
 number it can hold, and every other part of the project is tested against that list.
@@ -222,6 +222,80 @@ class FloatFormat:
         return sign * math.ldexp(significand, max(exponent, 1) - self.bias)
 
 
+@dataclass(frozen=True, slots=True)
+class HalfFormat:
+    """`float16` (5 exponent bits) or `bfloat16` (8), with Inf and NaN: activations that a GPU takes as they are.
+
+    For networks whose weights alone are quantised. A number is cast, to the nearest and to the even one of two, and one
+    that is too large becomes Inf, as in torch: there is no scale, and nothing saturates. Its `values()` are 63,487 or
+    65,279, which is for tests; `limits` and `magnitude` do without them.
+    """
+
+    exponent: int
+
+    def __post_init__(self) -> None:
+        if self.exponent not in (5, 8):
+            raise ValueError(f"a float of 16 bits has 5 exponent bits or 8, not {self.exponent}")
+
+    @property
+    def name(self) -> str:
+        """`float16`, `bfloat16`."""
+        return "float16" if self.exponent == 5 else "bfloat16"
+
+    @property
+    def bits(self) -> int:
+        """Sixteen."""
+        return 16
+
+    @property
+    def signed(self) -> bool:
+        """Always."""
+        return True
+
+    @property
+    def mantissa(self) -> int:
+        """What sign and exponent leave."""
+        return 15 - self.exponent
+
+    @property
+    def bias(self) -> int:
+        """As of a minifloat."""
+        return (1 << self.exponent - 1) - 1
+
+    @property
+    def lsb(self) -> float:
+        """The smallest subnormal."""
+        return math.ldexp(1.0, 1 - self.bias - self.mantissa)
+
+    @property
+    def largest(self) -> float:
+        """The largest finite number: 65,504, or nearly that of float32."""
+        return math.ldexp(2 - 2.0**-self.mantissa, self.bias)
+
+    @property
+    def uniform(self) -> bool:
+        """Never."""
+        return False
+
+    @property
+    def unsigned(self) -> "HalfFormat":
+        """Itself: no GPU has one without a sign."""
+        return self
+
+    def decode(self, code: int) -> float:
+        """The number that `code` stands for; Inf and NaN where the exponent is all ones."""
+        sign = -1.0 if code >> 15 else 1.0
+        exponent = code >> self.mantissa & (2**self.exponent - 1)
+        fraction = code & (2**self.mantissa - 1)
+        if exponent == 2**self.exponent - 1:
+            return math.nan if fraction else sign * math.inf
+        significand = fraction / 2**self.mantissa + (exponent > 0)
+        return sign * math.ldexp(significand, max(exponent, 1) - self.bias)
+
+
+HALVES = (HalfFormat(5), HalfFormat(8))
+
+
 @cache
 def parse(name: str) -> Format:
     """The format called `name`: `parse(fmt.name) == fmt` for every format."""
@@ -231,7 +305,11 @@ def parse(name: str) -> Format:
         return FloatFormat(int(m[2]), int(m[3]), Specials(m[4]), signed=not m[1])
     if name == "binary":
         return BinaryFormat()
-    raise ValueError(f"no format {name!r}; write e.g. 'int4', 'uint8', 'e2m1', 'ue2m2', 'e4m3fn' or 'e5m2ieee'")
+    if (half := next((fmt for fmt in HALVES if fmt.name == name), None)) is not None:
+        return half
+    raise ValueError(
+        f"no format {name!r}; write e.g. 'int4', 'uint8', 'e2m1', 'ue2m2', 'e4m3fn', 'e5m2ieee' or 'float16'"
+    )
 
 
 def known_formats(*, bits: range = range(2, 9), signed: bool = True) -> tuple[Format, ...]:
@@ -242,8 +320,17 @@ def known_formats(*, bits: range = range(2, 9), signed: bool = True) -> tuple[Fo
 
 
 def family(fmt: Format) -> str:
-    """`integer` or `minifloat`; `e1mK` is a uniform grid and counts as an integer."""
+    """`integer`, `minifloat` or, of 16 bits, `float`; `e1mK` is a uniform grid and counts as an integer."""
+    if isinstance(fmt, HalfFormat):
+        return "float"
     return "integer" if fmt.uniform else "minifloat"
+
+
+def check_weights(fmt: Format) -> Format:
+    """`fmt`; ValueError where it is one of activations alone."""
+    if isinstance(fmt, HalfFormat):
+        raise ValueError(f"{fmt.name} is a format of activations, not of weights")
+    return fmt
 
 
 def as_integer(fmt: Format) -> Format:
@@ -273,7 +360,9 @@ def integer_bits(fmt: Format) -> int:
 
 @cache
 def limits(fmt: Format, narrow: bool = True) -> tuple[float, float]:
-    """The smallest and largest value that quantising to `fmt` gives."""
+    """The smallest and largest value that quantising to `fmt` gives, Inf aside."""
+    if isinstance(fmt, HalfFormat):
+        return -fmt.largest, fmt.largest
     low, high = values(fmt)[0], values(fmt)[-1]
     return (max(low, -high) if narrow and fmt.signed else low), high
 
@@ -293,12 +382,13 @@ def decode(fmt: Format, codes: ArrayLike) -> NDArray[np.float64]:
 
 
 def quantise(fmt: Format, x: ArrayLike, *, narrow: bool = True) -> NDArray[np.float64]:
-    """`x` (any shape) rounded to the nearest value of `fmt`, saturating.
+    """`x` (any shape) rounded to the nearest value of `fmt`, saturating but for a `HalfFormat`.
 
     Ties go to the even multiple of the local step, which is the even mantissa, and up where a
     format has no mantissa: the rule of Brevitas (`FloatQuant`, `IntQuant`: round half to even of
     x / step, step = 2**max(floor(log2 |x|) - m, 1 - bias - m)). `binary` has the sign of x, that
-    of 0 being positive (`BinaryQuant`). Inf saturates too; NaN is a ValueError.
+    of 0 being positive (`BinaryQuant`). Inf saturates too; NaN is a ValueError. In 16 bits what
+    rounds beyond the largest number is Inf, as in torch's cast from float32 (a cast from float64 passes float32).
     """
     array = np.asarray(x, np.float64)
     if np.isnan(array).any():
@@ -306,13 +396,21 @@ def quantise(fmt: Format, x: ArrayLike, *, narrow: bool = True) -> NDArray[np.fl
     if isinstance(fmt, BinaryFormat):
         return np.where(array >= 0, 1.0, -1.0)
     low, high = limits(fmt, narrow)
-    clipped = np.clip(array, low, high)
+    if isinstance(fmt, HalfFormat):
+        rounded = _rounded(fmt, array)
+        return np.where(np.abs(rounded) > high, np.copysign(np.inf, rounded), rounded)
+    return np.clip(_rounded(fmt, np.clip(array, low, high)), low, high)
+
+
+def _rounded(fmt: Format, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`x` on the steps of `fmt`, which go on beyond its ends; -0 becomes 0."""
     if fmt.uniform:
         step: NDArray[np.float64] | float = fmt.lsb
     else:
-        exponent = np.frexp(clipped)[1] - 1  # floor(log2 |x|), exactly
+        exponent = np.frexp(x)[1] - 1  # floor(log2 |x|), exactly
         step = np.maximum(np.ldexp(1.0, exponent - fmt.mantissa), fmt.lsb)
-    return np.clip(np.rint(clipped / step) * step, low, high) + 0.0
+    rounded: NDArray[np.float64] = np.rint(x / step) * step + 0.0
+    return rounded
 
 
 @cache
@@ -322,6 +420,8 @@ def _codes_of_values(fmt: Format) -> NDArray[np.uint8]:
 
 
 def encode(fmt: Format, x: ArrayLike, *, narrow: bool = True) -> NDArray[np.uint8]:
-    """The codes of `quantise(fmt, x)`; zero gets the code without a sign."""
+    """The codes of `quantise(fmt, x)`; zero gets the code without a sign. ValueError for codes of more than a byte."""
+    if isinstance(fmt, HalfFormat):
+        raise ValueError(f"a code is a byte at most, which {fmt.name} does not fit")
     index = np.searchsorted(np.array(values(fmt)), quantise(fmt, x, narrow=narrow))
     return _codes_of_values(fmt)[index]

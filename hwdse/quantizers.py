@@ -11,14 +11,17 @@ from typing import Any
 
 import brevitas.quant.float_quant_ocp as minifloats
 import brevitas.quant.mx_quant_ocp as shared
+import brevitas.quant.none as unquantised
 import brevitas.quant.scaled_int as integers
+import torch
 from brevitas.core.function_wrapper.ops_ste import CeilSte
 from brevitas.core.scaling import IntScaling
 from brevitas.proxy.groupwise_float_parameter_quant import GroupwiseWeightFloatQuantProxyFromInjector
 from brevitas.proxy.groupwise_int_parameter_quant import GroupwiseWeightQuantProxyFromInjector
 
+from hwdse.casts import Cast
 from hwdse.design import Quantizer
-from hwdse.formats import BinaryFormat, IntFormat, values
+from hwdse.formats import BinaryFormat, HalfFormat, IntFormat, check_weights, values
 
 IMPORTS = (
     "from brevitas.core.function_wrapper.ops_ste import CeilSte",
@@ -27,9 +30,11 @@ IMPORTS = (
     "from brevitas.proxy.groupwise_int_parameter_quant import GroupwiseWeightQuantProxyFromInjector",
     "from brevitas.quant.float_quant_ocp import *",
     "from brevitas.quant.mx_quant_ocp import *",
+    "from brevitas.quant.none import NoneActQuant",
     "from brevitas.quant.scaled_int import *",
 )
-CLASSES = {  # of Brevitas, that options name
+CLASSES = {  # that options name: of Brevitas, and ours
+    "Cast": Cast,
     "CeilSte": CeilSte,
     "IntScaling": IntScaling,
     "GroupwiseWeightFloatQuantProxyFromInjector": GroupwiseWeightFloatQuantProxyFromInjector,
@@ -43,31 +48,32 @@ class Recipe:
     """A Brevitas quantiser class and what it is `.let` with."""
 
     base: str
-    options: tuple[tuple[str, bool | float | str | None], ...]
+    options: tuple[tuple[str, bool | float | str | torch.dtype | None], ...]
     classes: tuple[tuple[str, str], ...] = ()  # options that are classes, by name
 
     @property
     def injector(self) -> Any:  # Brevitas injectors are classes made at run time
         """What Brevitas layers take as `weight_quant` or `act_quant`."""
-        home = next(home for home in (shared, integers, minifloats) if hasattr(home, self.base))
+        home = next(home for home in (shared, integers, minifloats, unquantised) if hasattr(home, self.base))
         classes = {key: CLASSES[name] for key, name in self.classes}
         return getattr(home, self.base).let(**dict(self.options), **classes)
 
     @property
     def source(self) -> str:
-        """Python that makes `injector`, given `IMPORTS`."""
+        """Python that makes `injector`, given `IMPORTS` and `Cast`."""
         options = [f"{key}={value!r}" for key, value in self.options]
         options += [f"{key}={name}" for key, name in self.classes]
         return f"{self.base}.let({', '.join(options)})"
 
 
 def weight_recipe(quantizer: Quantizer) -> Recipe:
-    """How Brevitas quantises weights this way; ValueError for an unsigned format or a group without a rule.
+    """How Brevitas quantises weights this way; ValueError for a format of activations or a group without a rule.
 
     The scale is a parameter initialised from the weights, not recomputed from them: GPTQ and its
     kin change the weights column by column and silently lose accuracy otherwise.
     """
     _check_binary(quantizer)
+    check_weights(quantizer.format)
     if not quantizer.format.signed:
         raise ValueError(f"weights have a signed format, not {quantizer.format.name}")
     extra: Options = (("scaling_impl_type", "parameter_from_stats"),)
@@ -80,6 +86,9 @@ def weight_recipe(quantizer: Quantizer) -> Recipe:
 def activation_recipe(quantizer: Quantizer, dimension: int | None = None) -> Recipe:
     """How Brevitas quantises activations this way: with one scale, or in MX groups along `dimension` (batch: 0)."""
     _check_binary(quantizer)
+    if isinstance(quantizer.format, HalfFormat):
+        dtype = getattr(torch, quantizer.format.name)
+        return Recipe("NoneActQuant", (("dtype", dtype),), (("tensor_quant", "Cast"),))
     if quantizer.granularity == "channel":
         raise ValueError("activations share a scale per tensor or MX group, not per channel")
     if quantizer.group is None:
