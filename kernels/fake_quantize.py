@@ -14,12 +14,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from hwdse.kernels._round import UNIFORM, between, stepped, stored_exponent
+
 BLOCK = 1024  # numbers of a program: two loads of 16 bytes for each of its 128 threads
 OPTIONS = {"enable_fp_fusion": False}  # a fused multiply-add rounds once where Brevitas rounds twice
-# Mantissa bits of an integer. Float32 has fewer exponents, so that `smallest` is the step of every number.
-UNIFORM = tl.constexpr(255)
-WHOLE = tl.constexpr(8388608.0)  # 2**23: float32 has no fractions from here to its double
-SIGN = tl.constexpr(-(1 << 31))
 
 
 class Quantiser(Protocol):
@@ -65,32 +63,10 @@ def reference(own: Quantiser, x: Tensor, inside: tuple[float, float] = (-inf, in
 
 
 @triton.jit
-def _between(x, low, high):
-    x = tl.where(x > high, high, x)  # keeps NaN
-    return tl.where(x < low, low, x)
-
-
-@triton.jit
-def _power_of_two(exponent):
-    return ((exponent + 127) << 23).to(tl.float32, bitcast=True)
-
-
-@triton.jit
-def _round(x):
-    """Ties to even. What is not below 2**23 has no fraction, and may change: it is far beyond every grid."""
-    whole = (tl.abs(x) + WHOLE) - WHOLE
-    sign = x.to(tl.int32, bitcast=True) & SIGN
-    return (whole.to(tl.int32, bitcast=True) | sign).to(tl.float32, bitcast=True)
-
-
-@triton.jit
 def _quantised(x, scale, low, high, floor, ceiling, mantissa, smallest):
-    scaled = tl.div_rn(_between(x, floor, ceiling), scale)  # `/` is not always rounded to nearest on a GPU
-    stored = (scaled.to(tl.int32, bitcast=True) >> 23) & 255
-    step = tl.minimum(tl.maximum(stored - 127 - mantissa, smallest), 126)  # larger numbers are beyond every grid
-    rounded = _round(scaled * _power_of_two(-step)) * _power_of_two(step)
-    lost = (stored == 255) & (mantissa < UNIFORM)  # infinity on a minifloat: Brevitas divides it by itself
-    return tl.where(lost, float("nan"), _between(rounded, low, high) * scale)
+    scaled = tl.div_rn(between(x, floor, ceiling), scale)  # `/` is not always rounded to nearest on a GPU
+    lost = (stored_exponent(scaled) == 255) & (mantissa < UNIFORM)  # Brevitas divides a minifloat's infinity by itself
+    return tl.where(lost, float("nan"), between(stepped(scaled, mantissa, smallest), low, high) * scale)
 
 
 @triton.jit(do_not_specialize=("count", "mantissa", "smallest"))

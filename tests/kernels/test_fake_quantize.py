@@ -6,7 +6,6 @@ It is interpreted here, compiled for a GPU that need not be there, and run where
 import re
 from collections.abc import Iterable
 from importlib import import_module
-from importlib.util import module_from_spec, spec_from_file_location
 from math import inf, nan
 from types import ModuleType
 from typing import Any
@@ -30,6 +29,7 @@ from hwdse.formats import Format
 from hwdse.fused import Fused
 from hwdse.kernels import fake_quantize
 from tests.hwdse.test_fused import FORMATS, calibrated, numbers
+from tests.kernels.interpreted import interpreted as as_python
 
 HOPPER = GPUTarget("cuda", 90, 32)
 SPECIAL = torch.tensor([0.0, -0.0, 1e-45, -1e-45, 1e-40, -1e-39, 8388607.5, 3.4e38, -3.4e38, inf, -inf, nan])
@@ -61,14 +61,8 @@ def inputs(quantizer: Quantizer, scale: float) -> Tensor:
 
 @pytest.fixture(scope="module")
 def interpreted() -> ModuleType:
-    """The kernel as Python: Triton looks at its setting where a function is decorated, so the file is read again."""
-    spec = spec_from_file_location("interpreted_fake_quantize", fake_quantize.__file__)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TRITON_INTERPRET", "1")
-        spec.loader.exec_module(module)
+    """The kernel as Python, with larger blocks."""
+    module = as_python("fake_quantize")
     vars(module)["BLOCK"] = INTERPRETED_BLOCK
     return module
 
