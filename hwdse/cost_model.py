@@ -1,25 +1,26 @@
-"""The contract of a cost model: a pure function from (workload, design, device, clock) to a cost.
+"""The contract of a cost model: a pure function from (workload, design, device, how it runs) to a cost.
 
 A model is one file in `cost_models/`, found by its file name (`finn-corrected` is `finn_corrected.py`); its fields are
-its settings.
+its settings. It prices FPGAs, where area adds up and a clock sets the pace, or GPUs, where a batch takes its time.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Literal, TypeVar, get_args
 
 from hwdse import plugins
-from hwdse.cost import FpgaCost, LayerCost, dataflow
+from hwdse.cost import FpgaCost, GpuCost, LayerCost, dataflow
 from hwdse.design import Design
 from hwdse.energy import Stated
 from hwdse.latency import latency_cycles
-from hwdse.target import FpgaTarget
+from hwdse.target import Device, FpgaTarget, GpuTarget
 from hwdse.workload import OUTSIDE, Layer, Workload
 
 
 @dataclass(frozen=True)
 class CostModel(ABC):
-    """Prices layers and composes them: one by one, or, where what a layer is made of is chosen, all together."""
+    """What every cost model has, whatever the kind of its devices."""
 
     @property
     @abstractmethod
@@ -27,8 +28,13 @@ class CostModel(ABC):
         """The one that it is found by, with the settings that are not the default."""
 
     @abstractmethod
-    def claims(self, target: FpgaTarget) -> bool:
-        """Whether it prices designs on `target`."""
+    def claims(self, device: Device) -> bool:
+        """Whether it prices designs on `device`."""
+
+
+@dataclass(frozen=True)
+class FpgaCostModel(CostModel):
+    """Prices layers and composes them: one by one, or, where what a layer is made of is chosen, all together."""
 
     @abstractmethod
     def calibration(self, target: FpgaTarget) -> str:
@@ -76,7 +82,41 @@ class CostModel(ABC):
         return layer.kind not in OUTSIDE and (workload.hardware or layer.macs > 0)
 
 
-def named(name: str, settings: Mapping[str, str | int | float | bool]) -> CostModel:
+Tokens = Literal["all", "one"]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How a network runs on a GPU."""
+
+    batch: int = 1  # frames, or sequences, that run together
+    tokens: Tokens = "all"  # one: decoding, where every layer sees one token of a sequence
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise ValueError(f"a batch has at least 1 frame, not {self.batch}")
+        if self.tokens not in get_args(Tokens):
+            raise ValueError(f"tokens are {' or '.join(get_args(Tokens))}, not {self.tokens!r}")
+
+
+@dataclass(frozen=True)
+class GpuCostModel(CostModel):
+    """Prices the products of a network, one kernel after the other."""
+
+    @abstractmethod
+    def calibration(self, target: GpuTarget) -> str:
+        """How far to trust it on `target`, in words for a report; says 'uncalibrated' where it is."""
+
+    @abstractmethod
+    def cost(self, workload: Workload, design: Design, target: GpuTarget, run: Run) -> GpuCost:
+        """The cost of a batch; layers outside are listed; ValueError names a layer that has no price."""
+
+
+Model = TypeVar("Model", bound=CostModel)
+Settings = Mapping[str, str | int | float | bool]
+
+
+def named(name: str, settings: Settings) -> CostModel:
     """The cost model called `name`; ValueError for one that there is not, or a setting that it does not have."""
     contract: type[CostModel] = CostModel  # type: ignore[type-abstract]  # its subclasses are not
     found = plugins.named("hwdse.cost_models", contract, name)
@@ -85,3 +125,23 @@ def named(name: str, settings: Mapping[str, str | int | float | bool]) -> CostMo
         if setting not in known:
             raise ValueError(f"no setting {setting!r} of cost model {name!r}; known: {', '.join(known) or 'none'}")
     return found(**settings)
+
+
+def for_fpgas(name: str, settings: Settings) -> FpgaCostModel:
+    """The same of the models that price FPGAs."""
+    return _of_kind(name, settings, FpgaCostModel, "FPGAs")  # type: ignore[type-abstract]  # its subclasses are not
+
+
+def for_gpus(name: str, settings: Settings) -> GpuCostModel:
+    """The same of the models that price GPUs."""
+    return _of_kind(name, settings, GpuCostModel, "GPUs")  # type: ignore[type-abstract]  # its subclasses are not
+
+
+def _of_kind(name: str, settings: Settings, kind: type[Model], devices: str) -> Model:
+    found = named(name, settings)
+    if not isinstance(found, kind):
+        contract: type[CostModel] = CostModel  # type: ignore[type-abstract]  # its subclasses are not
+        models = plugins.load("hwdse.cost_models", contract).items()
+        known = ", ".join(other for other, model in models if issubclass(model, kind))
+        raise ValueError(f"cost model {name!r} does not price {devices}; known: {known}")
+    return found
