@@ -10,14 +10,33 @@ import torch
 from torch import Tensor, nn
 
 
+class CausalSoftmax(nn.Module):
+    """The softmax of scores, each token's over itself and those before it: what comes later has the weight 0.
+
+    One module that tracing leaves whole: the mask is neither added to the scores nor quantised.
+    """
+
+    future: Tensor
+
+    def __init__(self, context: int) -> None:
+        """For sequences of `context` tokens."""
+        super().__init__()
+        later = torch.ones(context, context, dtype=torch.bool).triu(1)
+        self.register_buffer("future", later, persistent=False)  # no weight: it is in no file
+
+    def forward(self, scores: Tensor) -> Tensor:
+        """`... x context x context`, as `scores`."""
+        return scores.masked_fill(self.future, float("-inf")).softmax(-1)
+
+
 class Attention(nn.Module):
     """Self-attention of `heads` heads over tokens of `width` values.
 
-    It is called like the module that it replaces, so that `x, _ = attention(x, x, x, need_weights=False)`
-    in a network that exists stays as it is.
+    With a `context` it is causal, for so many tokens: none sees those after it. It is called like the module
+    that it replaces, so that `x, _ = attention(x, x, x, need_weights=False)` in a network that exists stays as it is.
     """
 
-    def __init__(self, width: int, heads: int, bias: bool = True) -> None:
+    def __init__(self, width: int, heads: int, bias: bool = True, context: int | None = None) -> None:
         super().__init__()
         if width % heads != 0:
             raise ValueError(f"the width of an attention is a multiple of its heads, not {width} of {heads}")
@@ -26,7 +45,7 @@ class Attention(nn.Module):
         self.q = nn.Linear(width, width, bias)
         self.k = nn.Linear(width, width, bias)
         self.v = nn.Linear(width, width, bias)
-        self.softmax = nn.Softmax(dim=-1)
+        self.softmax = nn.Softmax(dim=-1) if context is None else CausalSoftmax(context)
         self.proj = nn.Linear(width, width, bias)
 
     def _split(self, x: Tensor) -> Tensor:

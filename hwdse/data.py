@@ -1,4 +1,4 @@
-"""Images with labels, in three splits that never share an image: calibration, search, test.
+"""Images with labels, or text, in three splits that never share an image or a byte: calibration, search, test.
 
 A search that saw the test images would report its own luck. Which image is in which split is
 fixed by the seed, and every split has a digest, so that a result says what it was measured on.
@@ -18,47 +18,57 @@ from PIL import Image
 from torch import Tensor
 
 from hwdse.images import Preparation, list_folder, read_archive, read_images
+from hwdse.text import CONTEXT, Encode, byte_codes, parts, read, sequences
 
 Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class DataSpec:
-    """Which images a study uses, and how they are prepared and split."""
+    """Which images, or which text, a study uses, and how they are prepared and split."""
 
-    name: str  # digits, archive or folder
-    path: Path | None = None  # of the archive or the folder
+    name: str  # digits, archive, folder or text
+    path: Path | None = None  # of the archive, the folder or the text
     calibration_path: Path | None = None  # of another one, for calibration alone
-    calibration: int = 256  # images
-    search: int | None = None  # images; archives and folders need it
-    test: int | None = None  # images; None is all that the others leave
+    calibration: int = 256  # images, or sequences of a text, here and in the next two
+    search: int | None = None  # archives and folders need it; of a text None is all of its part
+    test: int | None = None  # None is all that the others leave
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)  # see `images.Preparation`
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     resize: int | None = None
     crop: int | None = None
     seed: int = 0  # of the split
+    context: int = CONTEXT  # tokens in a sequence of a text
 
     def __post_init__(self) -> None:
-        if self.name not in LOADERS:
+        if self.name not in USED:
             raise ValueError(f"no data {self.name!r}; known: {', '.join(known_data())}")
         for split in ("calibration", "search", "test"):
-            count = getattr(self, split)
-            if count is not None and count < 1:
-                raise ValueError(f"the {split} split has at least 1 image, not {count}")
+            count, least = getattr(self, split), _least(self.name, split)
+            if count is not None and count < least:
+                what = ("sequence" if self.name == "text" else "image") + "s" * (least > 1)
+                raise ValueError(f"the {split} split has at least {least} {what}, not {count}")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"the seed of a split is 0 to 2**32 - 1, not {self.seed}")
+        if self.context < 1:
+            raise ValueError(f"a sequence of a text has at least 1 token, not {self.context}")
         _ = self.preparation  # it checks its own fields
-        if self.name == "digits":
-            self._check_fixed()
-        elif self.path is None or self.search is None:
+        self._check_unused()
+        if self.name == "text" and self.path is None:
+            raise ValueError("the data text needs 'path'")
+        if self.name not in ("archive", "folder"):
+            return
+        if self.path is None or self.search is None:
             raise ValueError(f"the data {self.name} needs {'path' if self.path is None else 'search'!r}")
-        elif self.calibration_path is not None and self.calibration_path.resolve() == self.path.resolve():
+        if self.calibration_path is not None and self.calibration_path.resolve() == self.path.resolve():
             raise ValueError(f"calibration_path is other data than path, not {self.path} twice")
 
-    def _check_fixed(self) -> None:
+    def _check_unused(self) -> None:
+        """ValueError for a field that says nothing of this data."""
+        rule, used = USED[self.name]
         for field in fields(self):
-            if field.name not in ("name", "calibration") and getattr(self, field.name) != field.default:
-                raise ValueError(f"the data digits has a fixed split and preparation, without {field.name!r}")
+            if field.name not in used and getattr(self, field.name) != field.default:
+                raise ValueError(f"the data {self.name} {rule}, without {field.name!r}")
 
     @property
     def preparation(self) -> Preparation:
@@ -66,8 +76,13 @@ class DataSpec:
         return Preparation(self.mean, self.std, self.resize, self.crop)
 
 
+def _least(data: str, split: str) -> int:
+    """How many images or sequences a split has at least: of one sequence alone a loss has no interval."""
+    return 2 if data == "text" and split != "calibration" else 1
+
+
 class Labelled(Protocol):
-    """Images with labels, read in batches, from memory or from disk."""
+    """Images with labels, or tokens with the next ones, read in batches, from memory or from disk."""
 
     @property
     def name(self) -> str:
@@ -75,26 +90,29 @@ class Labelled(Protocol):
 
     @property
     def labels(self) -> Tensor:
-        """`n` int64 classes."""
+        """`n` int64 classes of images, or `n x context` tokens that come next."""
 
     @property
     def digest(self) -> str:
         """16 hex digits of the images, as a network sees them, and the labels."""
 
     def __len__(self) -> int:
-        """`n`."""
+        """`n`: images or sequences."""
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Images `size x C x H x W` float32 and labels `size`, in order; the last batch may be smaller."""
+        """Images `size x C x H x W` float32 and labels `size`, in order; the last batch may be smaller.
+
+        Of a text, tokens `size x context` int64 and the tokens after each.
+        """
 
 
 @dataclass(frozen=True, eq=False)  # a tensor has no truth value to compare by, and `digest` needs a place to be kept
 class Split:
-    """Images that fit in memory: a `Labelled`."""
+    """Images, or a text, that fit in memory: a `Labelled`."""
 
     name: str
-    images: Tensor  # n x C x H x W float32
-    labels: Tensor  # n int64
+    images: Tensor  # n x C x H x W float32, or tokens n x context int64
+    labels: Tensor  # n int64, or n x context
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -142,7 +160,7 @@ class FolderSplit:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """The splits of one data set; no image is in two of calibration, search and test."""
+    """The splits of one data set; no image, and no predicted token, is in two of calibration, search and test."""
 
     calibration: Labelled
     search: Labelled
@@ -153,12 +171,15 @@ class Data:
 
 def known_data() -> tuple[str, ...]:
     """The names that a `DataSpec` may have."""
-    return tuple(LOADERS)
+    return tuple(USED)
 
 
-def load(spec: DataSpec) -> Data:
-    """The splits of `spec`; a source that is missing, broken or too small is a `ValueError`."""
-    return LOADERS[spec.name](spec)
+def load(spec: DataSpec, encode: Encode = byte_codes) -> Data:
+    """The splits of `spec`; a source that is missing, broken or too small is a `ValueError`.
+
+    `encode` makes the tokens of a text; without one they are its bytes.
+    """
+    return _text(spec, encode) if spec.name == "text" else LOADERS[spec.name](spec)
 
 
 def stratified_order(labels: Indices, seed: int) -> Indices:
@@ -248,8 +269,35 @@ def _load(spec: DataSpec, open_source: Callable[[Path, Preparation], _Source]) -
     return Data(*splits, source.classes)
 
 
+def _text(spec: DataSpec, encode: Encode) -> Data:
+    """Sequences of a text: contiguous parts of the file, in each of which the seed says which come first."""
+    assert spec.path is not None  # DataSpec saw to it
+    random = np.random.RandomState(spec.seed)
+    wanted = {"calibration": spec.calibration, "search": spec.search, "test": spec.test}
+    made = parts(read(spec.path))
+    splits: list[Split] = []
+    for (name, count), part in zip(wanted.items(), (made.train, made.search, made.test), strict=True):
+        tokens, following = sequences(encode(part), spec.context)
+        needed = _least(spec.name, name) if count is None else count
+        if len(tokens) < needed:
+            of = "train" if name == "calibration" else name
+            rule = f"the {name} split takes {needed} sequence{'s' * (needed > 1)} of {spec.context} tokens"
+            raise ValueError(f"{rule}, but the {of} part of {spec.path} has {len(tokens)}")
+        order = torch.from_numpy(random.permutation(len(tokens))[:count])
+        splits.append(Split(name, tokens[order], following[order]))
+    calibration, search, test = splits
+    return Data(calibration, search, test, classes=1 + max(int(split.labels.max()) for split in splits))
+
+
 LOADERS: dict[str, Callable[[DataSpec], Data]] = {
     "digits": _digits,
     "archive": lambda spec: _load(spec, _archive),
     "folder": lambda spec: _load(spec, _folder),
+}
+_IMAGES = ("name", "path", "calibration_path", "calibration", "search", "test", "mean", "std", "resize", "crop", "seed")
+USED: dict[str, tuple[str, tuple[str, ...]]] = {  # data -> the rule of what it takes, and the fields that it reads
+    "digits": ("has a fixed split and preparation", ("name", "calibration")),
+    "archive": ("is of images", _IMAGES),
+    "folder": ("is of images", _IMAGES),
+    "text": ("is of sequences", ("name", "path", "calibration", "search", "test", "seed", "context")),
 }

@@ -12,8 +12,9 @@ from typing import Any
 
 from torch import nn
 
-from hwdse import zoo
+from hwdse import huggingface, zoo
 from hwdse.checkpoint import load_into
+from hwdse.text import Encode, byte_codes
 
 TORCHVISION_WEIGHTS = "IMAGENET1K_V1"  # what papers on quantisation start from: torchvision's old `pretrained=True`
 
@@ -23,7 +24,8 @@ class ModelSpec:
     """Which network a study explores.
 
     `digits-cnn` is built in; `torchvision:resnet18` comes with torchvision's own weights, of which
-    `torchvision:mobilenet_v2:IMAGENET1K_V2` names others; `package.module:callable` is the user's.
+    `torchvision:mobilenet_v2:IMAGENET1K_V2` names others; `huggingface:NAME` is a causal language model of the Hub,
+    or in the folder NAME; `package.module:callable` is the user's.
     """
 
     name: str
@@ -31,7 +33,7 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         if ":" not in self.name and self.name not in known_models():
-            others = "torchvision:NAME, package.module:callable"
+            others = "torchvision:NAME, huggingface:NAME, package.module:callable"
             raise ValueError(f"no model {self.name!r}; known: {', '.join(known_models())}, {others}")
 
 
@@ -49,11 +51,20 @@ def load(spec: ModelSpec) -> nn.Module:
         model = _built_in(spec)
     elif spec.name.startswith("torchvision:"):
         model = _torchvision(spec)
+    elif spec.name.startswith(huggingface.PREFIX):
+        if spec.checkpoint is not None:
+            raise ValueError(f"the weights of {spec.name!r} are its own, without a checkpoint")
+        model = huggingface.load(spec.name)
     else:
         model = _own(spec.name)
         if spec.checkpoint is not None:
             load_into(model, spec.checkpoint, spec.name)
     return model.eval()
+
+
+def encoder(name: str) -> Encode:
+    """What makes tokens of a text for the network `name`: its tokenizer, or the bytes as they are."""
+    return huggingface.encoder(name) if name.startswith(huggingface.PREFIX) else byte_codes
 
 
 def _built_in(spec: ModelSpec) -> nn.Module:

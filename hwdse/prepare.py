@@ -12,22 +12,25 @@ from brevitas.nn.utils import merge_bn
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
-from hwdse.attention import expand_attention
+from hwdse.attention import CausalSoftmax, expand_attention
+from hwdse.huggingface import CausalLm
 
 BATCH = 2  # images that shapes are read with: two tell a batch from a dimension of one
+LEAVES = (CausalSoftmax,)
 SAME = 0.01  # of the largest logit: far above the roundings of a merged norm, far below a wrong one
 
 
-def prepare(model: nn.Module, shape: tuple[int, ...], name: str) -> fx.GraphModule:
+def prepare(model: nn.Module, example: Tensor, name: str) -> fx.GraphModule:
     """The graph of `model` (not changed) in evaluation mode, with the shape of every value for two images.
 
-    `shape` is that of one input, without the batch. ValueError says what cannot be traced or run.
+    `example` has the shape of the input, and where it is whole numbers (tokens) those of one that the network knows.
+    ValueError says what cannot be traced or run.
     """
     own = expand_attention(deepcopy(model)).eval()
     _check_parameters(own, name)
-    images = torch.rand(BATCH, *shape, generator=torch.Generator().manual_seed(0))
+    images = _two(example)
     expected = _logits(own, images, name)
-    graph = _traced(own, name)
+    graph = own.exported(images) if isinstance(own, CausalLm) else _traced(own, name)
     _check_calls(graph)
     ShapeProp(graph).propagate(images)
     merge_batch_norms(graph)
@@ -38,9 +41,30 @@ def prepare(model: nn.Module, shape: tuple[int, ...], name: str) -> fx.GraphModu
     return graph
 
 
+def _two(example: Tensor) -> Tensor:
+    """Two inputs like `example`: random images, or its tokens forwards and backwards."""
+    if example.is_floating_point():
+        return torch.rand(BATCH, *example.shape[1:], generator=torch.Generator().manual_seed(0))
+    return torch.stack((example[0], example[0].flip(0)))
+
+
+def example_for(model: nn.Module, shape: tuple[int, ...]) -> Tensor:
+    """An input of `shape` (without the batch): tokens where a network of one dimension looks them up, else pixels."""
+    tokens = len(shape) == 1 and any(isinstance(module, nn.Embedding) for module in model.modules())
+    return torch.zeros(1, *shape, dtype=torch.int64 if tokens else torch.float32)
+
+
+class _Tracer(fx.Tracer):
+    """Leaves modules whole that are one layer to us."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, LEAVES) or super().is_leaf_module(m, module_qualified_name)
+
+
 def _traced(model: nn.Module, name: str) -> fx.GraphModule:
     try:
-        graph = fx.symbolic_trace(model)
+        tracer = _Tracer()
+        graph = fx.GraphModule(model, tracer.trace(model), type(model).__name__)
     except Exception as error:  # torch.fx raises whatever the network's own code runs into
         raise ValueError(f"network {name!r} cannot be traced by torch.fx: {_first_line(error)}") from None
     inputs = [node.name for node in graph.graph.nodes if node.op == "placeholder"]

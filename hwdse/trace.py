@@ -14,6 +14,7 @@ from math import prod
 
 import torch
 from torch import Tensor, fx, nn
+from torch._ops import OpOverload
 from torch.fx.passes.shape_prop import ShapeProp
 
 from hwdse.operators import ADDS, BY_CHANNEL, FOLDS, GEOMETRY, KINDS, MOVES, OPERANDS, RELUS, SCALES, Target, refusal
@@ -38,15 +39,16 @@ class Traced:
 
 
 def trace(model: nn.Module, example: Tensor, name: str, *, hardware: bool = True) -> Traced:
-    """The graph of `model` (not changed), batch norms merged, and its workload; `example` has the input's shape."""
+    """The graph of `model` (not changed), batch norms merged, and its workload; `example` is like an input."""
     shape = tuple(example.shape[1:])
-    return _Reader(prepare(model, shape, name), hardware).read(name, shape)
+    return _Reader(prepare(model, example, name), hardware).read(name, shape)
 
 
 def read_again(traced: Traced) -> Traced:
     """What `traced` is after its graph was changed: other shapes, other nodes."""
     workload = traced.workload
-    ShapeProp(traced.graph).propagate(torch.zeros(BATCH, *workload.input_shape))
+    first = next(node for node in traced.graph.graph.nodes if node.op == "placeholder")
+    ShapeProp(traced.graph).propagate(torch.zeros(BATCH, *workload.input_shape, dtype=first.meta["tensor_meta"].dtype))
     return _Reader(traced.graph, workload.hardware).read(workload.name, workload.input_shape)
 
 
@@ -60,6 +62,7 @@ class _Reader:
         self.names: dict[fx.Node, str] = {}
         self.kinds: dict[fx.Node, Kind] = {}
         self.site_of: dict[fx.Node, str] = {}  # hardware: node -> site
+        self.scopes: set[str] = set()  # modules of an exported network
         for node in graph.graph.nodes:
             if is_tensor(node):
                 self._classify(node)
@@ -91,9 +94,27 @@ class _Reader:
             self.kinds[node] = Kind.ADD
         elif target in KINDS:
             self.kinds[node] = KINDS[target]
+        elif isinstance(target, OpOverload):
+            self._classify_exported(node)
         elif not (self.moves(node) or self.folds(node) or node.op in ("placeholder", "get_attr", "output")):
             known = ", ".join(sorted({kind.value for kind in KINDS.values()} | {"add"}))
             raise ValueError(f"no layer kind for {_show(target)} at {self.names[node]!r}; known: {known}")
+
+    def _classify_exported(self, node: fx.Node) -> None:
+        """An operator of an exported network: the first of a module stands for all that is computed there in float."""
+        if self.hardware:
+            rule = "an exported network is quantised layer by layer (hardware = false)"
+            raise ValueError(f"{rule}, because of {_show(self.target(node))} at {self.names[node]!r}")
+        first, shape = tensors(node)[:1], node.meta["tensor_meta"]
+        scope = _scope(node).removesuffix(".") or "network"
+        images = hasattr(shape, "shape") and shape.shape[:1] == (BATCH,) and len(shape.shape) > 1
+        if self.moves(node) or not images or not first or not shape.dtype.is_floating_point or scope in self.scopes:
+            return
+        if first[0].op != "get_attr" and first[0].meta["tensor_meta"].shape[:1] != (BATCH,):
+            return
+        self.scopes.add(scope)
+        self.names[node] = scope
+        self.kinds[node] = Kind.OTHER
 
     def target(self, node: fx.Node) -> Target:
         """The class of the module that `node` calls, or the function, or the method's name."""
@@ -269,4 +290,5 @@ def _scope(node: fx.Node) -> str:
 
 
 def _show(target: Target) -> str:
-    return getattr(target, "__name__", str(target))
+    name = str(getattr(target, "__name__", target))
+    return name.partition(".")[0] if isinstance(target, OpOverload) else name
