@@ -4,11 +4,11 @@
 holds the parameters and scales, `design.toml` the design. Nothing is pickled.
 """
 
+import inspect
 import os
 import shutil
 from importlib.metadata import version
 from importlib.util import module_from_spec, spec_from_file_location
-from operator import attrgetter
 from pathlib import Path
 
 import brevitas.nn as qnn
@@ -16,7 +16,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, fx, nn
 
+from hwdse.casts import Cast
 from hwdse.design import Design, Quantizer
+from hwdse.formats import HalfFormat
+from hwdse.graph_source import PLACING, imports, indented, plain, tensors, written_out
 from hwdse.quantize import Bench
 from hwdse.quantizers import IMPORTS, activation_recipe, weight_recipe
 
@@ -39,30 +42,7 @@ from torch.nn import *
 '''
 
 CLASS = '''
-
-def _put(root: nn.Module, path: str, module: nn.Module) -> None:
-    root, name = _place(root, path)
-    root.add_module(name, module)
-
-
-def _place(root: nn.Module, path: str) -> tuple[nn.Module, str]:
-    *parents, name = path.split(".")
-    for parent in parents:
-        if not hasattr(root, parent):
-            root.add_module(parent, nn.Module())
-        root = getattr(root, parent)
-    return root, name
-
-
-def _parameter(root: nn.Module, path: str, *shape: int) -> None:
-    root, name = _place(root, path)
-    root.register_parameter(name, nn.Parameter(torch.zeros(shape)))
-
-
-def _buffer(root: nn.Module, path: str, *shape: int) -> None:
-    root, name = _place(root, path)
-    root.register_buffer(name, torch.zeros(shape))
-
+{placing}
 
 class Model(nn.Module):
     """The quantised network."""
@@ -86,7 +66,7 @@ def export(bench: Bench, design: Design, folder: Path, *, title: str) -> Path:
     """Writes `model.py`, `weights.safetensors` and `design.toml` to `folder`, which must be new or empty."""
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"the folder of an export is new or empty, unlike {folder}")
-    model = bench.quantize(design)
+    model = written_out(bench.quantize(design))
     images, _ = next(iter(bench.calibration.batches(CHECKED)))
     partial = folder.with_name(f".{folder.name}.{os.getpid()}")  # renamed when complete
     try:
@@ -129,15 +109,17 @@ def source(model: fx.GraphModule, bench: Bench, design: Design, title: str) -> s
         node.type = None  # annotations name things that the written file does not import
     code = model.graph.python_code("self")
     modules = [f'        _put(self, "{path}", {text})' for path, text in _modules(model, bench, design)]
-    modules += [f"        {text}" for text in _tensors(model)]
+    modules += [f"        {text}" for text in tensors(model)]
     header = HEADER.format(
         title=title.replace('"', "'").replace("\\", "/"),
         digest=design.digest,
         brevitas=version("brevitas"),
         torch=version("torch"),
-        imports="\n".join(IMPORTS + _globals(code.globals)),
+        imports="\n".join(IMPORTS + imports(code.globals)),
     )
-    return header + CLASS.format(modules="\n".join(modules), forward=_indented(code.src))
+    if any(isinstance(quantizer.format, HalfFormat) for _, quantizer in design.activations):
+        header += f"\n\n{inspect.getsource(Cast)}"
+    return header + CLASS.format(placing=PLACING, modules="\n".join(modules), forward=indented(code.src))
 
 
 def _modules(model: fx.GraphModule, bench: Bench, design: Design) -> list[tuple[str, str]]:
@@ -156,7 +138,7 @@ def _modules(model: fx.GraphModule, bench: Bench, design: Design) -> list[tuple[
         elif isinstance(module, qnn.QuantIdentity):
             found.append((path, f"QuantIdentity(act_quant={sites[path]})"))
         else:
-            found.append((path, _plain(path, module)))
+            found.append((path, plain(path, module)))
     return found
 
 
@@ -171,49 +153,3 @@ def _layer(module: nn.Module, weights: Quantizer, inputs: str | None) -> str:
     if inputs is not None:
         options += f", input_quant={inputs}"
     return f"{type(module).__name__}({shape}{place}{options})"
-
-
-def _plain(path: str, module: nn.Module) -> str:
-    """torch's own representation, which for its layers is the call that makes them, plus what it leaves out."""
-    text = repr(module)
-    if missing := _unlike(path, text, module):
-        text = f"{text[:-1]}{', ' if text[-2] != '(' else ''}{', '.join(missing)})"
-        if _unlike(path, text, module):
-            raise ValueError(f"no source for module {path!r}: {text} is not what makes it")
-    return text
-
-
-def _unlike(path: str, text: str, module: nn.Module) -> list[str]:
-    """The settings in which what `text` makes differs from `module`."""
-    try:
-        made = eval(text, dict(vars(nn)))
-    except Exception as error:
-        raise ValueError(f"no source for module {path!r}, {text}: {error}") from None
-    if type(made) is not type(module) or made.state_dict().keys() != module.state_dict().keys():
-        raise ValueError(f"no source for module {path!r}: {text} is not what makes it")
-    settings = [name for name in getattr(type(module), "__constants__", ()) if hasattr(module, name)]
-    return [f"{s}={getattr(module, s)!r}" for s in settings if getattr(made, s) != getattr(module, s)]
-
-
-def _tensors(model: fx.GraphModule) -> list[str]:
-    """Calls that register the tensors that the network's own code reads."""
-    found = []
-    for path in dict.fromkeys(str(node.target) for node in model.graph.nodes if node.op == "get_attr"):
-        tensor = attrgetter(path)(model)
-        kind = "_parameter" if isinstance(tensor, nn.Parameter) else "_buffer"
-        found.append(f'{kind}(self, "{path}", {", ".join(str(size) for size in tensor.shape)})')
-    return found
-
-
-def _globals(names: dict[str, object]) -> tuple[str, ...]:
-    lines = []
-    for name, thing in names.items():
-        home, own = getattr(thing, "__module__", None), getattr(thing, "__name__", None)
-        if thing is torch or home is None or home == "builtins" or own is None:
-            continue
-        lines.append(f"from {home} import {own} as {name}")
-    return tuple(lines)
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"    {line}" if line else line for line in text.strip().splitlines())
