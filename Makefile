@@ -4,18 +4,20 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
+GPU := $(or $(GPU_PYTHON),$(BIN)/python)
 # Keyed by the content of pyproject.toml, not by its date: a fresh checkout with a kept .venv is up to date.
 READY := $(VENV)/ready-$(shell cksum pyproject.toml | cut -d' ' -f1)
 # One torch thread per test process: two threads on a busy machine cost 5 to 30 times the time of one.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses 2
 
-.PHONY: help setup finn demo bitstream test test-slow verify lint bench clean
+.PHONY: help setup finn demo bitstream test test-slow test-gpu verify lint bench clean
 .NOTPARALLEL:
 
 help:
 	@echo "make demo       set up, run studies/digits.toml, write runs/digits/report.html"
 	@echo "make bitstream  make demo, then the design that it recommends as an accelerator in runs/digits/accelerator (minutes)"
 	@echo "make test       set up, lint, run the tests (test-slow: the tests that take minutes)"
+	@echo "make test-gpu   the tests that need a GPU, where there is one"
 	@echo "make verify     prove the RTL: all codes of all formats, netlists; writes docs/verification.md (half an hour)"
 	@echo "make setup      make .venv with .venv/bin/hwdse in it; PYTHON=... names the interpreter"
 	@echo "make finn       make the environment of FINN+ (two minutes, once), as demo and test do"
@@ -60,6 +62,12 @@ test: lint finn
 
 test-slow: setup finn
 	@$(PYTEST) -m "slow and not verify"
+
+# GPU_PYTHON=python3 takes an interpreter that has torch and triton already, and sets nothing up: docs/gpu-run.md.
+test-gpu: $(if $(GPU_PYTHON),,setup)
+	@if $(GPU) -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; \
+	    then $(GPU) -m pytest --quiet -m "gpu and not slow" --continue-on-collection-errors tests; \
+	    else echo "no test was run: there is no GPU"; fi
 
 verify: setup
 	@OMP_NUM_THREADS=1 $(BIN)/python docs/verification.py

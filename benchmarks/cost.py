@@ -13,7 +13,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 
-from hwdse.cost_model import CostModel
+from hwdse.cost_model import FpgaCostModel
 from hwdse.cost_models.dataflow import Dataflow
 from hwdse.design import Design, Quantizer
 from hwdse.folding import legal
@@ -46,7 +46,7 @@ def together(device: str, repeats: int) -> int:
 
 def one_by_one(device: str) -> int:
     """Prices of designs that share no quantiser or folding with those before."""
-    model: CostModel = Dataflow()
+    model: FpgaCostModel = Dataflow()
     pairs = list(product(WEIGHTS, ACTIVATIONS))
     foldings = legal(LAYER)
     for i in range(ONE_BY_ONE):

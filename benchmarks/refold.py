@@ -153,7 +153,7 @@ def volumes(results: tuple[Result, ...]) -> list[float]:
 def best(result: Result) -> FpgaCost:
     """What the design costs that loses at most 1 %."""
     assert result.best is not None
-    return result.trial(result.best).evaluation.predicted
+    return result.trial(result.best).evaluation.fpga
 
 
 def ratios(rows: list[Measured], studies: tuple[Result, Result]) -> dict[str, float]:
@@ -166,7 +166,7 @@ def ratios(rows: list[Measured], studies: tuple[Result, Result]) -> dict[str, fl
         found[f"LUTs, greedy to own, {where}"] = one.luts
     greedy, optimal = volumes(studies)
     found["hypervolume of the front, own to greedy"] = optimal / greedy
-    target = studies[0].target
+    target = studies[0].fpga
     shares = [utilization(best(result).area, target) for result in studies]
     found["utilization of the best design, greedy to own"] = shares[0] / shares[1]
     return found
@@ -186,7 +186,7 @@ def show_study(name: str, result: Result, volume: float) -> None:
     cost, accuracy = best(result), result.trial(result.best or 0).evaluation.accuracy("search")
     print(
         f"study with folding {name!r}: {len(result.front)} designs on the front, hypervolume {volume:.4g}; best: top-1 "
-        f"{100 * accuracy.top1:.1f} %, utilization {100 * utilization(cost.area, result.target):.2f} %, "
+        f"{100 * accuracy.top1:.1f} %, utilization {100 * utilization(cost.area, result.fpga):.2f} %, "
         f"{cost.area.luts:,} LUT, {cost.area.dsps} DSP"
     )
 

@@ -60,6 +60,7 @@ from hwdse.search.problem import Problem  # noqa: E402
 from hwdse.space import QuantizerPair, Space  # noqa: E402
 from hwdse.store import Store  # noqa: E402
 from hwdse.target import fpga  # noqa: E402
+from hwdse.where import OnFpga  # noqa: E402
 
 Array = NDArray[np.float64]
 
@@ -162,7 +163,7 @@ def problem(case: Case, store: Store) -> Problem:
     both, ends = pairs(case.formats), pairs(case.ends)
     space = Space(bench.workload, (), (), both, bench.nonnegative, folding, first=ends, last=ends, pairs=both)
     evaluator = Evaluator(bench, {"search": data.search})
-    return Problem(space, OBJECTIVES, (), Dataflow(multiplier="lut"), fpga(DEVICE), CLOCK_MHZ, evaluator, store)
+    return Problem(space, OBJECTIVES, (), OnFpga(Dataflow(multiplier="lut"), fpga(DEVICE), CLOCK_MHZ), evaluator, store)
 
 
 def said(case: Case, done: int, total: int) -> None:
@@ -280,7 +281,7 @@ def resnet20(cifar: Path, store: Store) -> Problem:
     evaluator, treated = network(study)
     space = space_of(study, treated)
     target = study.target
-    return Problem(space, OBJECTIVES, (), target.model, target.fpga, target.clock_mhz, evaluator, store)
+    return Problem(space, OBJECTIVES, (), target.where, evaluator, store)
 
 
 def timed(task: Problem, sampler: str, evaluations: int) -> Timed:

@@ -43,9 +43,8 @@ from jinja2 import Environment, StrictUndefined  # noqa: E402
 from optuna.samplers import NSGAIISampler  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
-from hwdse import heap, pareto, plugins  # noqa: E402
+from hwdse import cost_model, heap, pareto  # noqa: E402
 from hwdse.accuracy import Evaluator  # noqa: E402
-from hwdse.cost_model import CostModel  # noqa: E402
 from hwdse.data import Data, DataSpec, Split, load  # noqa: E402
 from hwdse.design import Design, Quantizer  # noqa: E402
 from hwdse.folding import fold  # noqa: E402
@@ -362,9 +361,7 @@ def race_all(evaluator: Evaluator, stream: list[Design], luts: list[float]) -> t
 
 def pricer(bench: Bench) -> Callable[[Design], float]:
     """The LUTs of a design at 1,000 frames per second and 200 MHz, products in LUTs."""
-    contract: type[CostModel] = CostModel  # type: ignore[type-abstract]  # its subclasses are not
-    settings: dict[str, str] = {"multiplier": "lut"}
-    model = plugins.named("hwdse.cost_models", contract, "dataflow")(**settings)
+    model = cost_model.for_fpgas("dataflow", {"multiplier": "lut"})
     folding, target = fold(bench.workload, 200_000), fpga("xczu7ev")
 
     def luts(of: Design) -> float:

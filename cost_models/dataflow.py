@@ -33,14 +33,14 @@ from hwdse.accelerator import Choice, Element, Quantised, elements
 from hwdse.alternatives import Multiplier, Way, joined, ways
 from hwdse.arithmetic import paper_bits
 from hwdse.cost import Clock, LayerCost, Resources, Term
-from hwdse.cost_model import CostModel
+from hwdse.cost_model import FpgaCostModel
 from hwdse.design import Design, Folding, Quantizer
 from hwdse.energy import Stated
 from hwdse.folding import check, cycles, multiplies
 from hwdse.memory import LUT_WORDS
 from hwdse.structure.blocks import FABRICS, rom
 from hwdse.structure.memories import Ram, memory_blocks
-from hwdse.target import FpgaTarget
+from hwdse.target import Device, FpgaTarget
 from hwdse.variants import Counts, best, counts, nondominated
 from hwdse.workload import OUTSIDE, Kind, Layer, Workload
 
@@ -56,7 +56,7 @@ Accumulator = Literal["tight", "paper"]
 
 
 @dataclass(frozen=True)
-class Dataflow(CostModel):
+class Dataflow(FpgaCostModel):
     """Settings: the accumulators' width (`tight`: exact; `paper`: the closed form) and what multiplies.
 
     `multiplier`: `lut`, never DSP blocks; `dsp`, DSP blocks wherever a product fits; `auto`, whichever of them lets the
@@ -78,9 +78,11 @@ class Dataflow(CostModel):
         changed = [f'{key}="{value}"' for key, value, default in settings if value != default]
         return "dataflow" + f"({', '.join(changed)})" * bool(changed)
 
-    def claims(self, target: FpgaTarget) -> bool:
+    def claims(self, device: Device) -> bool:
         """Whether units have been measured on the family, or on one with the same LUTs."""
-        return calibrated.SAME_LUTS.get(target.family, target.family) in calibrated.families()
+        if not isinstance(device, FpgaTarget):
+            return False
+        return calibrated.SAME_LUTS.get(device.family, device.family) in calibrated.families()
 
     def calibration(self, target: FpgaTarget) -> str:
         """What was measured, the error, and what has no price."""
@@ -154,6 +156,8 @@ def _priced(layer: Layer, quantizer: Quantizer) -> Quantizer:
         raise ValueError(f"MX groups have no FPGA price yet, but layer {layer.name!r} has {quantizer.name!r}")
     if quantizer.format.bits == 1:
         raise ValueError(f"single bits have no price, but layer {layer.name!r} has {quantizer.name!r}")
+    if quantizer.format.bits > 8:
+        raise ValueError(f"floats of 16 bits have no FPGA price, but layer {layer.name!r} has {quantizer.name!r}")
     return quantizer
 
 

@@ -16,11 +16,11 @@ from functools import lru_cache
 
 from hwdse import finn_graph, finn_pace
 from hwdse.cost import LayerCost, Resources, Term
-from hwdse.cost_model import CostModel
+from hwdse.cost_model import FpgaCostModel
 from hwdse.design import Design, Folding
 from hwdse.finn_graph import Placed
 from hwdse.finn_nodes import ConvolutionInputGenerator, Dsp, MvauHls, MvauRtl, Node, VvauHls, VvauRtl
-from hwdse.target import FpgaTarget
+from hwdse.target import Device, FpgaTarget
 from hwdse.workload import WITH_WEIGHTS, Layer, Workload
 
 UNITS = (MvauHls, MvauRtl, VvauHls, VvauRtl)
@@ -34,7 +34,7 @@ UNCOUNTED = (
 
 
 @dataclass(frozen=True)
-class Finn(CostModel):
+class Finn(FpgaCostModel):
     """No settings: FINN's defaults."""
 
     @property
@@ -42,9 +42,9 @@ class Finn(CostModel):
         """`finn`."""
         return "finn"
 
-    def claims(self, target: FpgaTarget) -> bool:
+    def claims(self, device: Device) -> bool:
         """Whether it is of AMD."""
-        return target.family in FAMILIES
+        return isinstance(device, FpgaTarget) and device.family in FAMILIES
 
     def calibration(self, target: FpgaTarget) -> str:
         """What FINN's numbers are, and what is not in them."""

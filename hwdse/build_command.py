@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from hwdse import board_top, finn_build, host, study, tables, vitis, vitis_simulation
+from hwdse import board_top, finn_build, gpu_build, host, study, tables, vitis, vitis_simulation
 from hwdse import run as runs
 from hwdse.artifact import DESIGN
 from hwdse.artifact import verify as verify_folder
@@ -24,6 +24,9 @@ from hwdse.finn_build import FinnWish
 from hwdse.finn_folder import is_finn
 from hwdse.fitting import Fitting
 from hwdse.flows.bitstream import Bitstream
+from hwdse.gpu_artifact import is_gpu
+from hwdse.gpu_artifact import verify as verify_gpu
+from hwdse.gpu_build import GpuWish
 from hwdse.instances import CALLS
 from hwdse.lower import lower
 from hwdse.network import Network
@@ -35,9 +38,14 @@ from hwdse.report.quantities import error
 from hwdse.result import Result, Trial
 from hwdse.simulate import simulate
 from hwdse.study import Study
-from hwdse.target import devices, fpga, side_by_side
+from hwdse.target import devices, fpga, gpus, side_by_side
 
-FLOWS = {"open": 100, "vitis": 100, "finn": finn_build.VERIFIED}  # -> images, where their number is not wished for
+FLOWS = {  # -> images, where their number is not wished for
+    "open": 100,
+    "vitis": 100,
+    "finn": finn_build.VERIFIED,
+    "triton": gpu_build.COMPARED,
+}
 AMD = ("xc7", "xcup", "versal")  # families that Vitis HLS builds for
 MEASURED = "nextpnr 0.11.1"  # the flow's name in a result
 FEWEST_IMAGES = 8  # that show the pace of a full pipeline
@@ -53,10 +61,15 @@ class Wish:
     images: int | None = None  # that are simulated, or verified by FINN
     frames_per_second: float | None = None  # of finn
     folding: str | None = None  # of finn
+    batch: int | None = None  # of triton
 
     def __post_init__(self) -> None:
         if self.flow not in FLOWS:
             raise ValueError(f"no flow {self.flow!r} builds; known: {', '.join(FLOWS)}")
+        if self.flow == "triton" and self.board is not None:
+            raise ValueError(f"a GPU has no board, so that --board {self.board} is not for the flow 'triton'")
+        if self.flow != "triton" and self.batch is not None:
+            raise ValueError(f"--batch is for a GPU, not for the flow {self.flow!r}")
         if self.flow != "finn" and not (self.frames_per_second is None is self.folding):
             raise ValueError(f"--fps and --folding are for FINN, not for the flow {self.flow!r}")
         if self.flow == "finn" and self.device is not None:
@@ -65,7 +78,11 @@ class Wish:
             )
         if self.flow == "finn" and self.board is None:
             raise ValueError("a build with FINN is for a board: give --board, such as Pynq-Z1 or ZCU104")
-        if self.flow != "finn" and self.count < FEWEST_IMAGES:
+        if self.flow != "triton" and self.device in gpus():
+            raise ValueError(
+                f"{self.device!r} is a GPU, for which the flow {self.flow!r} does not build: say --flow triton"
+            )
+        if self.flow in ("open", "vitis") and self.count < FEWEST_IMAGES:
             raise ValueError(f"a build simulates at least {FEWEST_IMAGES} images, not {self.count}")
 
     @property
@@ -78,9 +95,12 @@ def build(path: Path, name: str, wish: Wish, out: Path, cache: Path) -> tables.T
     """Builds a design of the run in `path` into the folder `out`, and keeps what was measured in the run."""
     check_place(out.resolve())  # first: all that follows takes minutes
     finn_build.check_results(out)
+    if wish.flow == "triton":
+        return gpu_build.build(path, name, GpuWish(wish.device, wish.batch, wish.images), out)
+    result, part = runs.load(path), study.load(path / "study.toml")
+    _ = part.on_fpga  # all other flows are for FPGAs
     if wish.flow == "finn":
         return finn_build.build(path, name, _for_finn(wish), out)
-    result, part = runs.load(path), study.load(path / "study.toml")
     if wish.flow == "vitis":
         return _vitis(part, result, runs.pick(result, name), wish, out)
     made = _made(part, result, runs.pick(result, name), wish, cache)
@@ -92,10 +112,10 @@ def build(path: Path, name: str, wish: Wish, out: Path, cache: Path) -> tables.T
 
 
 def verify(folder: Path) -> tables.Table:
-    """Holds the netlist of a build against its design, layer by layer; of FINN's, runs the estimate part again."""
+    """Holds what a build computes against its design, layer by layer; of FINN's, runs the estimate part again."""
     if is_finn(folder):
         return finn_build.verify(folder)
-    found = verify_folder(folder)
+    found = verify_gpu(folder) if is_gpu(folder) else verify_folder(folder)
     columns = ("layer", "what", "in the hardware", "in the design")
     rows = [(one.layer, one.what, one.there, one.wanted) for one in found]
     return tables.of(
@@ -108,7 +128,7 @@ def verify(folder: Path) -> tables.Table:
 
 def _made(part: Study, result: Result, trial: Trial, wish: Wish, cache: Path) -> Made:
     one = _board(part, wish)
-    target, model = fpga(one.device), part.target.model
+    target, model = fpga(one.device), part.on_fpga.model
     if not isinstance(model, Dataflow):
         raise ValueError(f"cost model {model.name!r} has no units to build; use dataflow")
     bench, data = runs.bench_and_data(part)
@@ -157,7 +177,7 @@ def _made(part: Study, result: Result, trial: Trial, wish: Wish, cache: Path) ->
 
 def _vitis(part: Study, result: Result, trial: Trial, wish: Wish, out: Path) -> tables.Table:
     """Writes the design as a Vitis HLS project, which no tool here synthesises."""
-    target = fpga(wish.device or part.target.device)
+    target = fpga(wish.device or part.on_fpga.device)
     if target.family not in AMD or wish.board is not None:
         known = ", ".join(name for name in devices() if fpga(name).family in AMD)
         raise ValueError(
@@ -167,7 +187,7 @@ def _vitis(part: Study, result: Result, trial: Trial, wish: Wish, out: Path) -> 
     images, _ = _images(data, wish)
     network = lower(bench, trial.evaluation.design)
     of, codes = _chosen(result, trial, bench, network, images), input_codes(network, images)
-    part_of = vitis.Part(target.part, 1e3 / result.clock_mhz)
+    part_of = vitis.Part(target.part, 1e3 / result.clock)
     found = vitis.project(network, part_of, codes, simulate(network, codes).sums)
     files = {**dict(found), DESIGN: network.design.text.encode()}
     seen = vitis_simulation.simulate(found)
@@ -204,7 +224,7 @@ def _chosen(result: Result, trial: Trial, bench: Bench, network: Network, images
 def _board(part: Study, wish: Wish) -> Board:
     """The board that is wished for, or the one for the device, or for that of the study."""
     if wish.board is None:
-        return board_of(wish.device or part.target.device)
+        return board_of(wish.device or part.on_fpga.device)
     one = board(wish.board)
     if wish.device not in (None, one.device):
         raise ValueError(f"board {one.name!r} carries device {one.device!r}, not {wish.device!r}")

@@ -13,7 +13,7 @@ from hwdse import __doc__ as summary
 from hwdse import tables
 from hwdse.formats import family, known_formats, magnitude, values
 from hwdse.target import devices as known_devices
-from hwdse.target import fpga
+from hwdse.target import fpga, gpu, gpus
 
 app = typer.Typer(help=summary, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -57,10 +57,9 @@ def run(
 @app.command()
 def report(path: RunPath) -> None:
     """Write the report of a finished run again."""
-    from hwdse.report import write
-    from hwdse.run import load
+    from hwdse import commands
 
-    print(write(load(path), path))
+    print(commands.write_again(path))
 
 
 @app.command()
@@ -83,9 +82,17 @@ def cost(
     design: Annotated[Path | None, typer.Option(help="A design file (TOML), as `hwdse export` writes it.")] = None,
     weights: Annotated[str, typer.Option(help="Without a design: the quantizer of all weights.")] = "int8:channel",
     activations: Annotated[str, typer.Option(help="Without a design: the quantizer of all activations.")] = "int8",
-    frames_per_second: Annotated[float, typer.Option("--fps", help="The rate that sets the folding.")] = 1000.0,
-    clock_mhz: Annotated[float, typer.Option("--clock", help="Assumed, MHz.")] = 100.0,
-    cost_model: Annotated[str, typer.Option(help="A file of cost_models/.")] = "dataflow",
+    frames_per_second: Annotated[
+        float | None, typer.Option("--fps", help="Of an FPGA: the rate that sets the folding; 1000 otherwise.")
+    ] = None,
+    clock_mhz: Annotated[float | None, typer.Option("--clock", help="Of an FPGA: assumed, MHz; 100 otherwise.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Of a GPU: frames that run together; 1 otherwise.")] = None,
+    tokens: Annotated[
+        str | None, typer.Option(help="Of a GPU, for text: all of a sequence, or one, as in decoding; all otherwise.")
+    ] = None,
+    cost_model: Annotated[
+        str | None, typer.Option(help="A file of cost_models/; dataflow for FPGAs and gpu for GPUs otherwise.")
+    ] = None,
     accumulator: Annotated[
         str | None, typer.Option(help="Of dataflow: tight (as without it), or paper for the root paper's wider ones.")
     ] = None,
@@ -99,10 +106,20 @@ def cost(
 ) -> None:
     """Price one network and one design on a device."""
     from hwdse import commands, hardware_commands
-    from hwdse.pricing import Question
+    from hwdse.pricing import Question, check_options, running
 
     settings = {key: value for key, value in (("accumulator", accumulator), ("multiplier", multiplier)) if value}
-    question = Question(model, device, frames_per_second, clock_mhz, shape, cost_model, not layerwise)
+    check_options(device, {"--fps": frames_per_second, "--clock": clock_mhz}, {"--batch": batch, "--tokens": tokens})
+    question = Question(
+        model,
+        device,
+        1000.0 if frames_per_second is None else frames_per_second,
+        100.0 if clock_mhz is None else clock_mhz,
+        shape,
+        cost_model,
+        not layerwise,
+        running(batch, tokens),
+    )
     priced = hardware_commands.explain if explain else commands.cost
     priced(question, design, weights, activations, settings).print(as_json=as_json)
 
@@ -206,14 +223,18 @@ def build(
     out: Annotated[Path, typer.Option(help="The folder; new, or an older build that is replaced.")],
     flow: Annotated[
         str,
-        typer.Option(help="open: to a bitstream; vitis: a project for Vitis HLS; finn: a folder for FINN's builder."),
+        typer.Option(
+            help="open: to a bitstream; vitis: a project for Vitis HLS; finn: a folder for FINN's builder;"
+            " triton: packed weights and kernels for a GPU."
+        ),
     ] = "open",
     device: Annotated[str | None, typer.Option(help="See `hwdse devices`; that of the run otherwise.")] = None,
     board: Annotated[
         str | None, typer.Option(help="The usual one for the device otherwise; finn: Pynq-Z1, ZCU104, ...")
     ] = None,
     images: Annotated[
-        int | None, typer.Option(help="Of the test split, that are simulated: 100; finn: that it verifies, 4.")
+        int | None,
+        typer.Option(help="Of the test split, that are simulated or compared: 100; finn: that it verifies, 4."),
     ] = None,
     frames_per_second: Annotated[
         float | None, typer.Option("--fps", help="finn: the rate it folds for; that of the study otherwise.")
@@ -224,14 +245,17 @@ def build(
             help="finn: by its heuristic (as without it); exact: no worse in anything; design: units as in the design."
         ),
     ] = None,
+    batch: Annotated[
+        int | None, typer.Option(help="triton: images that kernels are for; as in the study, or 1.")
+    ] = None,
     cache: Annotated[Path | None, typer.Option(help="What was built, to use again; ~/.cache/hwdse otherwise.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Build a design: RTL that is proven by simulation, placed and routed, and a bitstream with a host program."""
+    """Build a design: RTL that is proven by simulation and a bitstream with a host program, or a model for a GPU."""
     from hwdse import build_command as command
     from hwdse.calibration.command import CACHE
 
-    wish = command.Wish(flow, device, board, images, frames_per_second, folding)
+    wish = command.Wish(flow, device, board, images, frames_per_second, folding, batch)
     command.build(path, design, wish, out, CACHE if cache is None else cache).print(as_json=as_json)
 
 
@@ -240,7 +264,7 @@ def verify(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="What `hwdse build` has written.")],
     as_json: Json = False,
 ) -> None:
-    """Read a build again: its netlist has the formats and foldings of its design, layer by layer."""
+    """Read a build again: its netlist, or its packed weights, have the formats of its design, layer by layer."""
     from hwdse import build_command as command
 
     command.verify(folder).print(as_json=as_json)
@@ -337,19 +361,16 @@ def export(
 
 @app.command()
 def train(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A digits network.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A digits network, or text-lm.")],
     out: Annotated[Path | None, typer.Option(help="The .safetensors file; NAME.safetensors otherwise.")] = None,
     seed: Annotated[int, typer.Option(help="Of weights and batches.")] = 0,
+    text: Annotated[Path | None, typer.Option(help="text-lm: the text, UTF-8.")] = None,
+    source: Annotated[str, typer.Option(help="text-lm: whose text it is, for the file of the weights.")] = "",
 ) -> None:
-    """Train a built-in network on the digits, in under a minute."""
-    from hwdse.train import train as fit
-    from hwdse.train import write
+    """Train a built-in network: on the digits, in under a minute; on a text, in about ten minutes."""
+    from hwdse import train_command
 
-    path = Path(f"{name}.safetensors") if out is None else out
-    trained = fit(name, seed)
-    write(trained, path)
-    accuracies = ", ".join(f"{split} {100 * top1:.2f} %" for split, top1 in trained.accuracies._asdict().items())
-    print(f"{path}: top-1 {accuracies}")
+    print(train_command.train(name, out, seed, text, source))
 
 
 @app.command()
@@ -366,7 +387,7 @@ def formats(
     rows = [(f.name, f.bits, family(f), len(values(f)), max(values(f)), f.lsb, magnitude(f)) for f in found]
     note = (
         "Variants: e4m3fn (NaN at the top), e5m2ieee (Inf and NaN). e1mK is a uniform grid: it counts as an integer. "
-        "binary, -1 and 1 in one bit, is for FINN alone."
+        "binary, -1 and 1 in one bit, is for FINN alone; float16 and bfloat16 are for activations on a GPU."
     )
     tables.of("Formats", columns, rows, note).print(as_json=as_json)
 
@@ -376,16 +397,22 @@ def models(as_json: Json = False) -> None:
     """List the networks."""
     from hwdse.models import known_models
 
-    note = "Also torchvision:NAME where torchvision is installed, and any package.module:callable of yours."
+    note = "Also torchvision:NAME and huggingface:NAME where torchvision and transformers are installed, and any"
+    note += " package.module:callable of yours."
     tables.of("Networks", ("model",), [(name,) for name in known_models()], note).print(as_json=as_json)
 
 
 @app.command()
-def devices(as_json: Json = False) -> None:
+def devices(
+    of_gpus: Annotated[bool, typer.Option("--gpus", help="The GPUs instead of the FPGAs.")] = False,
+    as_json: Json = False,
+) -> None:
     """List the devices and where their numbers come from."""
-    columns = tuple(field.name for field in fields(fpga(known_devices()[0])))
-    rows = [tuple(getattr(fpga(name), column) for column in columns) for name in known_devices()]
-    tables.of("Devices", columns, rows).print(as_json=as_json)
+    some = [gpu(name) for name in gpus()] if of_gpus else [fpga(name) for name in known_devices()]
+    columns = tuple(field.name for field in fields(some[0]))
+    rows = [tuple(getattr(one, column) for column in columns) for one in some]
+    note = "" if of_gpus else f"GPUs, with --gpus: {', '.join(gpus())}."
+    tables.of("GPUs" if of_gpus else "Devices", columns, rows, note).print(as_json=as_json)
 
 
 @app.command()

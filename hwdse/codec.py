@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
-from typing import TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from hwdse.design import Design
 
@@ -43,11 +43,31 @@ def _build(hint: object, data: object) -> object:
     """`data` as a value of the annotated type `hint`."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
-        (inner,) = (argument for argument in arguments if argument is not type(None))
-        return None if data is None else _build(inner, data)
+        return None if data is None else _build(_member(arguments, data), data)
+    if origin is Literal:
+        return _one_of(arguments, data)
     if origin is tuple:
         return _build_tuple(arguments, _checked(list, data))
     return _build_value(cast(type, hint), data)
+
+
+def _member(arguments: tuple[object, ...], data: object) -> object:
+    """The type of a union that `data` is of: of several, the one with its fields."""
+    some = [argument for argument in arguments if argument is not type(None)]
+    if len(some) == 1:
+        return some[0]
+    fields_of = _checked(dict, data)
+    found = [cls for cls in some if is_dataclass(cls) and _fits(cast(type, cls), fields_of)]
+    if len(found) != 1:
+        names = " or ".join(getattr(cls, "__name__", str(cls)) for cls in some)
+        raise ValueError(f"no {names} has {', '.join(fields_of)}")
+    return found[0]
+
+
+def _one_of(known: tuple[object, ...], data: object) -> object:
+    if data not in known:
+        raise ValueError(f"{data!r} is none of {', '.join(map(repr, known))}")
+    return data
 
 
 def _build_tuple(arguments: tuple[object, ...], data: list[object]) -> tuple[object, ...]:
@@ -68,9 +88,15 @@ def _build_value(cls: type, data: object) -> object:
 
 def _build_fields(cls: type, data: Mapping[str, object]) -> object:
     hints = _hints(cls)
-    if not set(hints) - _later(cls) <= set(data) <= set(hints):
+    if not _fits(cls, data):
         raise ValueError(f"a {cls.__name__} has {', '.join(hints)}, not {', '.join(data)}")
     return cls(**{name: _build(hint, data[name]) for name, hint in hints.items() if name in data})
+
+
+def _fits(cls: type, data: Mapping[str, object]) -> bool:
+    """Whether `data` has the fields of a dataclass, but perhaps those that came later."""
+    hints = set(_hints(cls))
+    return hints - _later(cls) <= set(data) <= hints
 
 
 @cache

@@ -7,20 +7,23 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from hwdse import gpu_commands, study, tables
 from hwdse import run as runs
-from hwdse import study, tables
-from hwdse.cost import FpgaCost
+from hwdse.cost import Cost, FpgaCost, GpuCost
 from hwdse.design import Design, Quantizer
 from hwdse.energy import PICO
-from hwdse.evaluation import paired
+from hwdse.evaluation import paired, perplexity_ratio
 from hwdse.export import export as export_model
 from hwdse.metrics import Metric, metric
 from hwdse.pricing import Question, price, read_design
 from hwdse.report import write as write_report
 from hwdse.report.built import in_words as built_in_words
-from hwdse.report.describe import clock_in_words, energy_in_words
+from hwdse.report.describe import clock_in_words, energy_in_words, unit_of
+from hwdse.report.sides import write as write_sides
 from hwdse.result import Result, Trial
+from hwdse.run import side_by_side
 from hwdse.search import Progress as Step
+from hwdse.side_tables import sides_of
 from hwdse.target import fpga, uses
 from hwdse.workers import Workers
 from hwdse.workload import Workload
@@ -30,12 +33,19 @@ def run(
     name: str, out: Path, storage: str | None, store: str | None, workers: Workers, settings: tuple[str, ...]
 ) -> Iterator[tables.Table]:
     """Runs a study with a progress bar, writes its report, and gives the table of its front, network by network."""
-    for part, folder in runs.parts(study.load(name, settings), out):
-        result = _with_progress(part, folder, storage, store, workers)
-        yield front_of(result, str(write_report(result, folder)))
+    for network, place in runs.networks(study.load(name, settings), out):
+        shared, results = runs.store_of(network, place, storage, store), list[Result]()
+        for part, folder in runs.targets(network, place):
+            results.append(_with_progress(part, folder, storage, shared, workers))
+            yield front_of(results[-1], str(write_report(results[-1], folder)))
+        if len(results) > 1:
+            sides = side_by_side.join(network, results, place)
+            yield sides_of(sides, results, str(write_sides(sides, results, place)))
 
 
-def _with_progress(part: study.Study, folder: Path, storage: str | None, store: str | None, workers: Workers) -> Result:
+def _with_progress(
+    part: study.Study, folder: Path, storage: str | None, store: str | Path | None, workers: Workers
+) -> Result:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
@@ -50,7 +60,10 @@ def _with_progress(part: study.Study, folder: Path, storage: str | None, store: 
 
 
 def front(path: Path) -> tables.Table:
-    """The front of a finished run."""
+    """The front of a finished run; of a study of several targets, the designs of all fronts."""
+    if side_by_side.is_joined(path):
+        sides, results = side_by_side.load_joined(path)
+        return sides_of(sides, results, str(path / "report.html"))
     return front_of(runs.load(path), str(path / "report.html"))
 
 
@@ -58,15 +71,37 @@ def front_of(result: Result, report: str) -> tables.Table:
     """One row per front design, cheapest first, with what it loses on the test split."""
     columns: list[str | tables.Column] = ["trial", "role", "digest"]
     columns += [_column(metric(objective.metric)) for objective in result.objectives]
-    columns += [tables.Column("test_top1", "test top-1", lambda x: f"{100 * _number(x):.2f} %")]
-    columns += [tables.Column(key, words, _points) for key, words in DIFFERENCE]
+    if result.of_text:
+        columns += [tables.Column("test_perplexity", "test perplexity", lambda x: f"{_number(x):.4g}")]
+        columns += [tables.Column(key, words, _per_cent) for key, words in RATIO]
+    else:
+        columns += [tables.Column("test_top1", "test top-1", lambda x: f"{100 * _number(x):.2f} %")]
+        columns += [tables.Column(key, words, _points) for key, words in DIFFERENCE]
     rows = [_front_row(result, result.trial(number)) for number in result.front]
     cost = result.trial(result.best).evaluation.predicted
-    note = f"{cost.device} at {clock_in_words(cost)}. Predicted, {cost.calibration}\nReport: {report}"
+    note = f"{_place(cost)}{cost.calibration}\nReport: {report}"
     return tables.of(f"Pareto front of {result.study}", columns, rows, note, facts_of(cost))
 
 
+def _place(cost: Cost) -> str:
+    """The device, how the network runs there, and that the costs are predicted."""
+    if isinstance(cost, GpuCost):
+        return f"{cost.device} with batches of {cost.batch}. Predicted, "
+    return f"{cost.device} at {clock_in_words(cost)}. Predicted, "
+
+
+def write_again(path: Path) -> Path:
+    """The path of the report of a finished run, written once more."""
+    if side_by_side.is_joined(path):
+        sides, results = side_by_side.load_joined(path)
+        for folder, result in zip(sides.folders, results, strict=True):
+            write_report(result, path / folder)
+        return write_sides(sides, results, path)
+    return write_report(runs.load(path), path)
+
+
 DIFFERENCE = (("test_difference", "test - float, points"), ("difference_low", "95 % from"), ("difference_high", "to"))
+RATIO = (("test_ratio", "over float, %"), ("ratio_low", "95 % from"), ("ratio_high", "to"))  # of perplexities
 
 
 def _column(of: Metric) -> tables.Column:
@@ -82,12 +117,21 @@ def _points(cell: tables.Cell) -> str:
     return f"{100 * _number(cell):+.2f}"
 
 
+def _per_cent(cell: tables.Cell) -> str:
+    """Of a ratio, by how much it is above one."""
+    return f"{100 * (_number(cell) - 1):+.2f}"
+
+
 def _front_row(result: Result, trial: Trial) -> tuple[tables.Cell, ...]:
     roles = {"best": result.best, "knee": result.knee, "baseline": result.baseline}
     role = ", ".join(name for name, number in roles.items() if number == trial.number)
     test = trial.evaluation.accuracy("test")
-    difference = paired(test, result.float_accuracy("test"))
-    values = (*trial.values, test.top1, difference.value, *difference.interval)
+    goal = result.float_accuracy("test")
+    if result.of_text:
+        quality, (change, interval) = test.perplexity, perplexity_ratio(test, goal)
+    else:
+        quality, (change, interval) = test.top1, paired(test, goal)
+    values = (*trial.values, quality, change, *interval)
     return trial.number, role, trial.evaluation.design.digest, *values
 
 
@@ -95,12 +139,14 @@ def layers(path: Path, design: str) -> tables.Table:
     """What one design of a run costs, layer by layer, and what it took on the boards that it was built for."""
     result = runs.load(path)
     evaluation = runs.pick(result, design).evaluation
-    table = layers_of(evaluation.predicted, evaluation.design, result.workload)
+    table = layers_of(evaluation.predicted, evaluation.design, result.workload, unit_of(result))
     return replace(table, note="\n".join([table.note, *map(built_in_words, evaluation.built)]))
 
 
-def layers_of(cost: FpgaCost, design: Design, workload: Workload) -> tables.Table:
-    """One row per layer and one for the total."""
+def layers_of(cost: Cost, design: Design, workload: Workload, unit: str = "frame") -> tables.Table:
+    """One row per layer and one for the total; on a GPU a batch has so many of a unit."""
+    if isinstance(cost, GpuCost):
+        return gpu_commands.layers_of(cost, design, workload, unit)
     bram = f"BRAM{fpga(cost.device).bram_kib}"
     columns: list[str | tables.Column] = ["layer", "weights", "inputs", "folding", "accumulator"]
     columns += ["LUT", "FF", "DSP", bram, "cycles", tables.Column("dynamic_joules", "stated nJ, dynamic", _nanojoules)]
@@ -144,8 +190,10 @@ def _fits(cost: FpgaCost) -> bool:
     return all(use.share <= 1 for use in uses(cost.area, fpga(cost.device)))
 
 
-def facts_of(cost: FpgaCost) -> tuple[tuple[str, tables.Cell], ...]:
+def facts_of(cost: Cost) -> tuple[tuple[str, tables.Cell], ...]:
     """What it says, for programs."""
+    if isinstance(cost, GpuCost):
+        return gpu_commands.facts_of(cost)
     energy, stated = cost.energy, cost.stated
     return (
         ("device", cost.device),
@@ -169,7 +217,8 @@ def cost(
     """Prices a design file, or one pair of quantizers everywhere."""
     design = read_design(file) if file is not None else (Quantizer.parse(weights), Quantizer.parse(activations))
     priced = price(question, design, **settings)
-    return layers_of(priced.cost, priced.design, priced.workload)
+    unit = "token" if question.run.tokens == "one" else "frame"
+    return layers_of(priced.cost, priced.design, priced.workload, unit)
 
 
 def export(path: Path, design: str, out: Path) -> Path:

@@ -21,6 +21,7 @@ LEFT = (  # what the commands in a README leave in the folder: those of make and
     *("sim/simulate", "sim/result.bin", "venv/*"),
     *("testbench", "ap/*", "hls_component/*", "hls_project/*", "logs/*", "*.log", "*.jou"),
     *("output/*", "finn_build/*", "__pycache__/*"),  # of FINN
+    "*/__pycache__/*",  # of Python, where a build carries modules
 )
 
 

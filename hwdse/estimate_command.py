@@ -29,20 +29,20 @@ CORRECTED = "finn-corrected"
 def estimate(path: Path, name: str) -> tables.Table:
     """FINN's estimate of a design of the run in `path`, layer by layer."""
     result, part = runs.load(path), study.load(path / "study.toml")
-    trial, target = runs.pick(result, name), part.target.fpga
+    trial, target = runs.pick(result, name), part.on_fpga.fpga
     check(target)
     placed = Finn().placed(result.workload, trial.evaluation.design, target)
     with Worker(Environment.default()) as worker:
         bench, data = runs.bench_and_data(part)
-        wish = Wish(target.part, result.clock_mhz, frames_per_second=1)  # folded as little as can be, and then as told
+        wish = Wish(target.part, result.clock, frames_per_second=1)  # folded as little as can be, and then as told
         found = finn_estimate.estimate(worker, bench, trial.evaluation.design, wish, data.test)
         folding = folding_of(found.estimated.priced.units, placed)
         priced = refold(worker, found.estimated, target.part, folding)
         version = worker.ask(Hello(), SECONDS).finn
     own = cost(result, target, priced, placed, version, found.images)
-    corrected = cost_model.named(CORRECTED, {})
-    others = (corrected,) if corrected.name != trial.evaluation.predicted.model else ()
-    costs = (one.cost(result.workload, trial.evaluation.design, target, result.clock_mhz) for one in others)
+    corrected = cost_model.for_fpgas(CORRECTED, {})
+    others = (corrected,) if corrected.name != trial.evaluation.fpga.model else ()
+    costs = (one.cost(result.workload, trial.evaluation.design, target, result.clock) for one in others)
     kept = result.having(replace(trial, evaluation=replace(trial.evaluation, estimates=(own, *costs))))
     runs.keep(kept, path)
     write_report(kept, path)
@@ -69,7 +69,7 @@ def cost(
     layers = ((name, [(unit, one) for unit, one in found if one.layer == name]) for name in names)
     made = tuple(_layer(name, own) for name, own in layers if own)
     cycles = priced.interval_cycles, priced.latency_cycles
-    return FpgaCost(made, *cycles, result.clock_mhz, target.name, f"finn-plus {version}", calibration)
+    return FpgaCost(made, *cycles, result.clock, target.name, f"finn-plus {version}", calibration)
 
 
 def _layer(name: str, own: Sequence[tuple[Unit, Placed]]) -> LayerCost:
@@ -90,11 +90,11 @@ COLUMNS = ("layer", "by", "cycles", "LUT", "DSP", "BRAM18", "URAM", "nodes, or m
 def _table(trial: Trial, target: FpgaTarget) -> tables.Table:
     """For each layer and for all a row of the prediction, of FINN and of its correction."""
     evaluation = trial.evaluation
-    costs = (evaluation.predicted, *evaluation.estimates)
+    costs = (evaluation.fpga, *evaluation.estimates)
     names = dict.fromkeys(layer.layer for one in costs for layer in one.layers)
     rows = [_row(one, layer) for name in names for one in costs for layer in one.layers if layer.layer == name]
     rows += [("total", one.model, *_cells(one.interval_cycles, one.area), None) for one in costs]
-    said = " ".join(notes(evaluation.predicted, evaluation.estimates[0]))
+    said = " ".join(notes(evaluation.fpga, evaluation.estimates[0]))
     trust = "\n".join(f"{one.model}: {one.calibration}" for one in evaluation.estimates)
     return tables.of(f"trial {trial.number} on {target.name}, by FINN", COLUMNS, rows, f"{said}\n{trust}")
 

@@ -65,7 +65,7 @@ def build(path: Path, name: str, wish: FinnWish, out: Path) -> tables.Table:
         _check_images(data, wish.images)
         finn_estimate.check(bench, trial.evaluation.design)
         board = boards.board(worker, wish.board)
-        asked = part.target.frames_per_second if wish.frames_per_second is None else wish.frames_per_second
+        asked = part.on_fpga.frames_per_second if wish.frames_per_second is None else wish.frames_per_second
         wish = replace(wish, frames_per_second=asked)
         _say("FINN+ takes the network through its steps, each of which is compared with Brevitas")
         with TemporaryDirectory(dir=worker.folder) as folder:
@@ -109,7 +109,7 @@ def _made(
 ) -> tables.Table:
     """The folder `of.out`, made in `folder` first and run there."""
     file, rate = folder / MODEL, ceil(asked)
-    for_rate = Wish(of.board.part, of.result.clock_mhz, frames_per_second=rate)
+    for_rate = Wish(of.board.part, of.result.clock, frames_per_second=rate)
     found = finn_estimate.estimate(worker, bench, of.design, for_rate, data.test, keep=file)
     images, logits, bound = _verification(bench, of.design, data, wish.images)
     folded = finn_choice.folded(worker, found.estimated, of.board, of.design, wish.folding, rate)
@@ -149,7 +149,7 @@ def _delivered(
         device=of.result.target.name,
         design=of.design,
         board=of.board,
-        clock_mhz=of.result.clock_mhz,
+        clock_mhz=of.result.clock,
         steps=steps,
         asked=asked,
         folded=folded[1],

@@ -79,9 +79,9 @@ def fold(run: Path, name: str, device: str | None, wish: Wish, out: Path | None,
         raise ValueError(f"no folder {str(out.parent)!r} to write {out.name!r} into")
     _check_front(wish, front=front)
     part = study.load(run / "study.toml")
-    target = part.target.fpga if device is None else fpga(device)
+    target = part.on_fpga.fpga if device is None else fpga(device)
     _check_device(target)
-    clock = part.target.clock_mhz if wish.clock_mhz is None else wish.clock_mhz
+    clock = part.on_fpga.clock_mhz if wish.clock_mhz is None else wish.clock_mhz
     cycles = cycles_of(wish.frames_per_second, clock)
     result = runs.load(run)
     design = runs.pick(result, name).evaluation.design

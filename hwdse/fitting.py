@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from hwdse.cost import FpgaCost
-from hwdse.cost_model import CostModel
+from hwdse.cost_model import FpgaCostModel
 from hwdse.memory import utilization
 from hwdse.result import Result, Trial
 from hwdse.target import FpgaTarget, side_by_side
@@ -14,7 +14,7 @@ class Fitting:
     """The designs of a result on a device, which may be another one than that of the study."""
 
     result: Result
-    model: CostModel
+    model: FpgaCostModel
     target: FpgaTarget
 
     def check(self, trial: Trial, predicted: FpgaCost) -> None:
@@ -45,7 +45,7 @@ class Fitting:
     def _share(self, trial: Trial) -> float:
         """Of the device: the largest of the shares of its resources."""
         design, result = trial.evaluation.design, self.result
-        return utilization(self.model.cost(result.workload, design, self.target, result.clock_mhz).area, self.target)
+        return utilization(self.model.cost(result.workload, design, self.target, result.clock).area, self.target)
 
 
 def _top1(trial: Trial) -> float:

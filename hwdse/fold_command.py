@@ -103,7 +103,7 @@ def of_network(
 
 def of_run(path: Path, design: str, device: str | None) -> tuple[Asked, float]:
     """The same of a design of a run, on the run's device unless another is named, and with the run's clock."""
-    result, target = runs.load(path), study.load(path / "study.toml").target
+    result, target = runs.load(path), study.load(path / "study.toml").on_fpga
     chosen = runs.pick(result, design).evaluation.design
     return Asked(
         result.workload, chosen, target.fpga if device is None else fpga(device), target.model

@@ -12,7 +12,7 @@ from hwdse import run as runs
 from hwdse import study, tables
 from hwdse.accelerator import Element
 from hwdse.commands import facts_of, summary_of
-from hwdse.cost import Clock, FpgaCost, LayerCost, Resources, Term
+from hwdse.cost import Clock, FpgaCost, GpuCost, LayerCost, Resources, Term
 from hwdse.cost_models.dataflow import Dataflow
 from hwdse.design import Quantizer
 from hwdse.flow import Flow
@@ -36,17 +36,20 @@ def explain(
     """The terms of every layer's price, each with the bounds of its interval."""
     design = read_design(file) if file is not None else (Quantizer.parse(weights), Quantizer.parse(activations))
     priced = price(question, design, **settings)
-    bram = f"BRAM{fpga(priced.cost.device).bram_kib}"
+    cost = priced.cost
+    if isinstance(cost, GpuCost):
+        raise ValueError(f"a layer on {cost.device!r} is one kernel without terms, so that it goes without --explain")
+    bram = f"BRAM{fpga(cost.device).bram_kib}"
     columns = ("layer", "term", "LUT", "LUT from", "to", "FF", "DSP", bram, "made of")
     rows: list[tuple[tables.Cell, ...]] = [
         (layer.layer, term.name, *_between(term), term.area.ffs, term.area.dsps, term.area.brams, term.variant or None)
-        for layer in priced.cost.layers
+        for layer in cost.layers
         for term in layer.terms
     ]
-    (low, high), area = priced.cost.bounds, priced.cost.area
+    (low, high), area = cost.bounds, cost.area
     rows.append(("total", None, area.luts, low.luts, high.luts, area.ffs, area.dsps, area.brams, None))
     title = f"{priced.workload.name} as design {priced.design.digest}, term by term"
-    return tables.of(title, columns, rows, summary_of(priced.cost), facts_of(priced.cost))
+    return tables.of(title, columns, rows, summary_of(cost), facts_of(cost))
 
 
 def _between(term: Term) -> tuple[int, int | None, int | None]:
@@ -63,21 +66,21 @@ def synth(
     `placed`: places and routes each of them too.
     """
     result, part = runs.load(path), study.load(path / "study.toml")
-    trial, target, model = runs.pick(result, design), part.target.fpga, part.target.model
+    trial, target, model = runs.pick(result, design), part.on_fpga.fpga, part.on_fpga.model
     if not isinstance(model, Dataflow):
         raise ValueError(f"cost model {model.name!r} has no units to synthesise; use dataflow")
     (name, flow) = FLOWS[placed]
     if not flow.claims(target):
         known = ", ".join(device for device in devices() if flow.claims(fpga(device)))
         raise ValueError(f"no open tool {'places' if placed else 'synthesises for'} {target.name!r}; known: {known}")
-    names = [layer.layer for layer in trial.evaluation.predicted.layers]
+    names = [layer.layer for layer in trial.evaluation.fpga.layers]
     if only is not None and only not in names:
         raise ValueError(f"no layer {only!r} in the accelerator; known: {', '.join(names)}")
     made = model.elements(result.workload, trial.evaluation.design, target)
     units = [(layer, unit) for layer, some in made.items() if only in (None, layer) for unit in some]
     found = _synthesised(units, flow, target, cache, workers or os.cpu_count() or 1)
     if only is None:
-        kept = _with(result, trial, _measured(trial.evaluation.predicted, found, name, placed=placed))
+        kept = _with(result, trial, _measured(trial.evaluation.fpga, found, name, placed=placed))
         runs.keep(kept, path)
         write_report(kept, path)
     title = f"trial {trial.number} of {result.study} on {target.name}: {name} beside the prediction"

@@ -65,6 +65,9 @@ def check(workload: Workload, design: Design) -> None:
             raise ValueError(f"an accelerator has no scale for each group, unlike {name!r} with {quantizer.name}")
         if quantizer.format.bits == 1:
             raise ValueError(f"an accelerator has no unit for single bits, unlike {name!r} with {quantizer.name}")
+        if quantizer.format.bits > 8:
+            rule = "an accelerator has no unit for floats of 16 bits"
+            raise ValueError(f"{rule}, unlike {name!r} with {quantizer.name}")
         if quantizer.format.exponent > EXPONENT_BITS:
             rule = f"an accelerator is built for at most {EXPONENT_BITS} exponent bits"
             raise ValueError(f"{rule}, not for {quantizer.format.name} of {name!r}")

@@ -116,6 +116,8 @@ class MatrixVector:
         for fmt in (self.weight, self.activation):
             if fmt.exponent > EXPONENT_BITS:
                 raise ValueError(f"hardware is built for at most {EXPONENT_BITS} exponent bits, not for {fmt.name}")
+            if fmt.bits > 8:
+                raise ValueError(f"hardware is built for at most 8 bits, not for {fmt.name}")
         pe, simd = self.folding.pe, self.folding.simd
         activations = Stream("in", (1 if self.shared else pe) * simd * self.activation.bits)
         word = Stream("weights", pe * simd * self.weight.bits)

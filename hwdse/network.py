@@ -91,6 +91,11 @@ class Network:
     input: str  # the tensor that enters
 
     def __post_init__(self) -> None:
+        for tensor in self.tensors:
+            if tensor.quantizer.format.bits > 8:
+                raise ValueError(
+                    f"a stream is of codes of at most 8 bits, unlike {tensor.name!r} with {tensor.quantizer.name}"
+                )
         made = {self.input}
         for node in self.nodes:
             for name in node.inputs:

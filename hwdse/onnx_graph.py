@@ -46,6 +46,8 @@ class Grid:
     @classmethod
     def of(cls, quantizer: Quantizer, *, integer: bool = False) -> "Grid":
         """That of `quantizer`; of a minifloat that is written as an `integer`, the integer in units of its `lsb`."""
+        if quantizer.format.bits > 8:
+            raise ValueError(f"a QONNX file is of formats of at most 8 bits, unlike {quantizer.name}")
         fmt, (_, high) = quantizer.format, limits(quantizer.format, quantizer.narrow)
         if isinstance(fmt, FloatFormat) and integer:
             bits = integer_bits(fmt)

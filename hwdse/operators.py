@@ -13,17 +13,26 @@ import torch
 import torch.nn.functional as F  # noqa: N812 -- torch's own convention
 from torch import fx, nn
 
+from hwdse.attention import CausalSoftmax
 from hwdse.hadamard import Hadamard
 from hwdse.workload import Kind, Layer
 
 Target = Any  # fx calls it that: a module's class, a function, or a method's name
 
+# How `torch.export` writes moves.
+_ATEN = torch.ops.aten
+EXPORTED_MOVES: frozenset[Target] = frozenset(
+    {_ATEN.view.default, _ATEN._unsafe_view.default, _ATEN.reshape.default, _ATEN.transpose.int, _ATEN.permute.default}
+    | {_ATEN.unsqueeze.default, _ATEN.squeeze.dim, _ATEN.expand.default, _ATEN.clone.default, _ATEN.slice.Tensor}
+    | {_ATEN.contiguous.default, _ATEN.split.Tensor}
+)
 # Values pass unchanged, at most rearranged, repeated, left out or joined by zeros.
 MOVES: frozenset[Target] = frozenset(
     {nn.Flatten, nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Unflatten, nn.ZeroPad2d}
     | {torch.flatten, torch.reshape, torch.permute, torch.transpose, torch.chunk, torch.split, torch.squeeze}
     | {torch.unsqueeze, torch.unbind, torch.cat, torch.concat, operator.getitem, F.pad, F.dropout}
     | {"view", "reshape", "flatten", "permute", "transpose", "contiguous", "chunk", "split", "unbind", "expand"}
+    | EXPORTED_MOVES
     | {"squeeze", "unsqueeze", "clone", "detach", "repeat", "expand_as", "unflatten"}
 )
 BY_CHANNEL: frozenset[Target] = frozenset({nn.BatchNorm1d, nn.BatchNorm2d})  # functions that differ by channel
@@ -67,6 +76,10 @@ KINDS: dict[Target, Kind] = {
     F.softmax: Kind.SOFTMAX,
     torch.softmax: Kind.SOFTMAX,
     "softmax": Kind.SOFTMAX,
+    CausalSoftmax: Kind.SOFTMAX,
+    nn.Embedding: Kind.EMBEDDING,
+    torch.ops.aten.matmul.default: Kind.MATMUL,
+    torch.ops.aten.softmax.int: Kind.SOFTMAX,
     Hadamard: Kind.ROTATION,
 }
 OPERANDS = {Kind.MATMUL: 2, Kind.ADD: 2}
@@ -198,6 +211,8 @@ GEOMETRY: dict[Kind, Callable[[Layer, fx.Node, nn.Module | None], Layer]] = {
     Kind.NORM: _elementwise,
     Kind.SOFTMAX: _elementwise,
     Kind.ROTATION: _elementwise,
+    Kind.EMBEDDING: _elementwise,
+    Kind.OTHER: _elementwise,
 }
 
 

@@ -88,6 +88,8 @@ def _refuse(bench: Bench, design: Design) -> None:
     for name, quantizer in (*design.weights, *design.activations):
         if quantizer.group is not None:
             raise ValueError(f"QONNX has a scale per tensor or channel, unlike {quantizer.name} of {name!r}")
+        if quantizer.format.bits > 8:
+            raise ValueError(f"a QONNX file is of formats of at most 8 bits, unlike {quantizer.name} of {name!r}")
 
 
 class _Writer:

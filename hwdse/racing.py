@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from hwdse.metrics import ACCURACIES
 
-Penalties = NDArray[np.float64]  # of each image, in order: less is better
+Penalties = NDArray[np.float64]  # of each image, or sequence of a text, in order: less is better
 
-RACED = ACCURACIES  # the metrics that are sums over images
+RACED = ACCURACIES  # the metrics that are sums over images or sequences, or rise with one
 LOOKS = (1 / 16, 1 / 8, 1 / 4, 1 / 2)  # shares of the images after which a design may be dropped
 FEWEST = 32  # images at the first look: the approximation for losses wants some
 
@@ -33,7 +33,7 @@ class Race:
     """What a design must be better than, and how sure one must be that it is not."""
 
     metric: str  # one of `RACED`
-    rival: Penalties = field(compare=False)  # on every image of the split
+    rival: Penalties = field(compare=False)  # on every image, or sequence, of the split
     confidence: float  # of a design that belongs on the front: the least probability that it is not dropped
     name: str = ""  # of the rival: equal names are equal penalties
 
@@ -50,7 +50,7 @@ class Race:
         """
         level = (1 - self.confidence) / looks
         worse = penalties - self.rival[: len(penalties)]
-        if self.metric == "top1":
+        if self.metric == "top1" and set(self.rival.tolist()) <= {0.0, 1.0}:  # of images; of sequences it is a share
             return sign_test(int((worse < 0).sum()), int((worse > 0).sum())) <= level
         return mean_test(worse, len(self.rival)) <= level
 

@@ -4,9 +4,13 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from hwdse.cost import LATER
+from hwdse.cost_model import Run
 from hwdse.evaluation import Accuracy, Built, Evaluation
-from hwdse.target import FpgaTarget
+from hwdse.target import Device, FpgaTarget
 from hwdse.workload import Workload
+
+FOR_GPUS = "of it there are show, report, export and build --flow triton"
+MAX_PERPLEXITY_RATIO = 1.05  # unless a study says otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +77,8 @@ class Result:
     study: str  # its name
     question: str  # in words, from the study file
     workload: Workload
-    target: FpgaTarget
-    clock_mhz: float
+    target: Device
+    clock_mhz: float | None  # assumed; a GPU has its own
     objectives: tuple[Objective, ...]
     constraints: tuple[Constraint, ...]
     float_accuracies: tuple[Accuracy, ...]  # of the unquantised network, one per split
@@ -84,12 +88,34 @@ class Result:
     baseline: int | None  # the design that savings are counted against
     best: int
     knee: int
-    max_loss: float  # the accuracy that `best` was allowed to lose on the search split
+    max_loss: float  # the top-1 that `best` was allowed to lose on the search split, of images
     reference_point: tuple[float, ...]  # of the hypervolume, as losses
     hypervolume: tuple[tuple[int, float], ...]  # after each trial
     manifest: tuple[tuple[str, str], ...]  # versions, seed, commit, device source, study file
     sensitivities: tuple[Sensitivity, ...] = field(default=(), metadata=LATER)  # in network order; () if not asked for
     racing: float | None = field(default=None, metadata=LATER)  # the confidence of races; None: all images, always
+    run: Run | None = field(default=None, metadata=LATER)  # how the network runs on a GPU
+    # Of text the perplexity that `best` was allowed to have there, over that of the float network.
+    max_perplexity_ratio: float = field(default=MAX_PERPLEXITY_RATIO, metadata=LATER)
+
+    @property
+    def fpga(self) -> FpgaTarget:
+        """The device of a study of an FPGA; ValueError, which names what there is instead, of a GPU."""
+        if not isinstance(self.target, FpgaTarget):
+            raise ValueError(f"study {self.study!r} is of {self.target.name}, a GPU, and this is for FPGAs; {FOR_GPUS}")
+        return self.target
+
+    @property
+    def clock(self) -> float:
+        """The assumed clock of a study of an FPGA, MHz."""
+        if self.clock_mhz is None:
+            raise ValueError(f"study {self.study!r} assumes no clock of {self.target.name}")
+        return self.clock_mhz
+
+    @property
+    def of_text(self) -> bool:
+        """Whether the network predicts text, whose quality is its perplexity."""
+        return self.float_accuracy("search").of_text
 
     def trial(self, number: int) -> Trial:
         """The trial with this number."""

@@ -76,6 +76,10 @@ class Space:
         first = Recipe(self.recipe, self.workload, self.nonnegative, self.folding)
         return {recipe.name: recipe for recipe in (first, *self.others)}
 
+    def recipe_of(self, design: Design) -> Recipe:
+        """What the steps of `design` make of the network."""
+        return next(recipe for recipe in self.recipes.values() if recipe.steps == design.recipe)
+
     def charged(self, design: Design) -> Workload:
         """What has to be paid for after the recipe of `design`."""
         return next((r.workload for r in self.others if r.steps == design.recipe), self.workload)
@@ -110,7 +114,7 @@ class Space:
 
     def changed(self, design: Design, kind: str, place: str, quantizer: Quantizer) -> Design:
         """`design` with `quantizer`, written signed, for the weights of a layer or the activations of a site."""
-        recipe = next(recipe for recipe in self.recipes.values() if recipe.steps == design.recipe)
+        recipe = self.recipe_of(design)
         if kind == "weights":
             return replace(design, weights=_with(design.weights, place, quantizer), folding=recipe.folding)
         fitted = _fitted(place, quantizer, recipe.nonnegative)

@@ -1,4 +1,4 @@
-"""Trains the digits networks, each in well under a minute on one core.
+"""Trains the digits networks, each in well under a minute on one core; `hwdse.train_text` trains on text.
 
 The weights that ship with the package came from here, and their files say so; anybody can make
 them again. One recipe serves all networks. It was chosen on the search split: the test split was
@@ -59,11 +59,10 @@ def train(name: str, seed: int = 0, epochs: int = EPOCHS) -> Trained:
     """
     if name not in trainable():
         raise ValueError(f"no network {name!r} to train; known: {', '.join(trainable())}")
-    if not 0 <= seed < 2**63:
-        raise ValueError(f"the seed of a training is 0 to 2**63 - 1, not {seed}")
+    check_seed(seed)
     data = load(DataSpec("digits"))
     assert data.train is not None  # digits has one
-    with _alone(seed):
+    with alone(seed):
         model = zoo.build(name)
         _fit(model, data.train, epochs)
         accuracies = _accuracies(model, data, data.train)
@@ -72,24 +71,35 @@ def train(name: str, seed: int = 0, epochs: int = EPOCHS) -> Trained:
 
 def write(trained: Trained, path: Path) -> None:
     """Writes the weights to the .safetensors file `path`, with the command, seed and versions that made them."""
-    if path.suffix != ".safetensors":
-        raise ValueError(f"weights are written to a .safetensors file, not {path}")
     made = {
         "command": f"hwdse train {trained.name}" + f" --seed {trained.seed}" * (trained.seed != 0),
         "seed": trained.seed,
         "top1": trained.accuracies._asdict(),
-        "versions": {"python": platform.python_version()}
-        | {package: version(package) for package in ("numpy", "scikit-learn", "torch")},
     }
-    content = save(trained.state, {"made": json.dumps(made)})  # one key: safetensors writes several in any order
+    save_weights(trained.state, made, ("numpy", "scikit-learn", "torch"), path)
+
+
+def save_weights(state: dict[str, Tensor], made: dict[str, object], packages: tuple[str, ...], path: Path) -> None:
+    """Writes `state` to the .safetensors file `path`, with what made it and the versions of Python and `packages`."""
+    if path.suffix != ".safetensors":
+        raise ValueError(f"weights are written to a .safetensors file, not {path}")
+    versions = {"python": platform.python_version()} | {package: version(package) for package in packages}
+    made = made | {"versions": versions}
+    content = save(state, {"made": json.dumps(made)})  # one key: safetensors writes several in any order
     try:
         path.write_bytes(content)
     except OSError as error:
         raise ValueError(f"weights cannot be written to {path}: {error.strerror}") from None
 
 
+def check_seed(seed: int) -> None:
+    """ValueError for a seed that torch does not take."""
+    if not 0 <= seed < 2**63:
+        raise ValueError(f"the seed of a training is 0 to 2**63 - 1, not {seed}")
+
+
 @contextmanager
-def _alone(seed: int) -> Iterator[None]:
+def alone(seed: int) -> Iterator[None]:
     """One thread and its own random state: sums have one order, and nobody else's draws count."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

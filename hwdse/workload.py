@@ -26,6 +26,8 @@ class Kind(StrEnum):
     NORM = "norm"
     SOFTMAX = "softmax"
     ROTATION = "rotation"  # a product with a Hadamard matrix
+    EMBEDDING = "embedding"  # a lookup of rows by tokens
+    OTHER = "other"  # all other operators of one module of an exported network
     LOW_RANK = "low_rank"  # one factor of a float branch beside a linear layer (SVDQuant)
 
     def __repr__(self) -> str:
@@ -33,7 +35,7 @@ class Kind(StrEnum):
 
 
 OUTSIDE = frozenset(
-    {Kind.NORM, Kind.SOFTMAX, Kind.ROTATION, Kind.LOW_RANK}
+    {Kind.NORM, Kind.SOFTMAX, Kind.ROTATION, Kind.EMBEDDING, Kind.OTHER, Kind.LOW_RANK}
 )  # computed beside the accelerator, in float
 WITH_WEIGHTS = frozenset({Kind.CONV, Kind.LINEAR})  # that are quantised
 _MULTIPLY = WITH_WEIGHTS | {Kind.MATMUL, Kind.LOW_RANK}

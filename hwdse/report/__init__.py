@@ -8,8 +8,8 @@ from pathlib import Path
 
 from hwdse.report.figures import plots
 from hwdse.report.page import render
+from hwdse.report.rows import csv, rows
 from hwdse.report.svg import draw
-from hwdse.report.table import csv, rows
 from hwdse.result import Result
 
 

@@ -12,6 +12,7 @@ from hwdse.cost import FpgaCost, LayerCost, Resources, Term
 from hwdse.report.breakdown import made_of
 from hwdse.report.quantities import error, number
 from hwdse.result import Result, Trial
+from hwdse.target import FpgaTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,8 @@ class Block:
 
 def beside(result: Result) -> tuple[Block, ...]:
     """Every design that somebody else has estimated or built layer by layer."""
+    if not isinstance(result.target, FpgaTarget):
+        return ()
     found = ((trial, tuple(_costs(trial))) for trial in result.trials)
     return tuple(_block(trial, costs) for trial, costs in found if len(costs) > 1)
 
@@ -76,7 +79,7 @@ def _block(trial: Trial, costs: tuple[tuple[str, FpgaCost], ...]) -> Block:
 def _costs(trial: Trial) -> Iterator[tuple[str, FpgaCost]]:
     """The prediction, then estimates and what was measured of a design that has any, on whatever device."""
     evaluation = trial.evaluation
-    yield "predicted", evaluation.predicted
+    yield "predicted", evaluation.fpga
     yield from (("estimated", cost) for cost in evaluation.estimates)
     if evaluation.estimates:
         yield from (("measured", cost) for cost in evaluation.measured)

@@ -3,10 +3,10 @@
 from collections import Counter
 from itertools import accumulate, cycle
 
-from hwdse.report.describe import whole
+from hwdse.report.claim import Claim
+from hwdse.report.describe import counted, whole
 from hwdse.report.plot import Mark, Plot, Series, staircase
 from hwdse.report.quantities import number
-from hwdse.report.words import Claim
 from hwdse.result import Result
 
 NEARLY = 0.99  # of the final hypervolume: where most of the search's work is done
@@ -115,7 +115,7 @@ def _dropped(result: Result) -> Claim | None:
         return None
     images = result.float_accuracy("search").count
     sure = "" if result.racing is None else f"at a confidence of {100 * result.racing:g} % "
-    text = f"{partial:,} of {_designs(len(result.trials))} saw fewer than all {images:,} images"
+    text = f"{partial:,} of {_designs(len(result.trials))} saw fewer than all {counted(result, images)}"
     front = "Every design of the front was evaluated on all of them."
     return Claim("Dropped early", f"{text}: {sure}they could not join the front. {front}")
 

@@ -1,6 +1,6 @@
 """Names for designs: their family, their mean width, their formats in a few words.
 
-`FAMILY_RULE` is the definition of a family, and it is printed in the report.
+`FAMILY_RULE` is the definition of a family, and `family_rule` what a report prints of it.
 """
 
 from collections import Counter
@@ -23,6 +23,7 @@ FAMILY_RULE = (
     "e1mK is a uniform grid and counts as an integer. An 8-bit integer does not count at the first or last layer with "
     "weights or at the activations that these two read, because studies usually fix it there."
 )
+HALVES_RULE = "Activations that stay in float16 or bfloat16 do not count: the weights decide."
 
 
 def family_of(design: Design, workload: Workload) -> str:
@@ -34,8 +35,20 @@ def family_of(design: Design, workload: Workload) -> str:
     inner = [q.format for name, q in design.weights if name not in edges]
     inner += [q.format for name, q in design.activations if name not in read]
     counted = inner + [fmt for fmt in at_edge if not _is_int8(fmt)]
-    found = {family(fmt) for fmt in counted or at_edge}
+    found = {family(fmt) for fmt in _quantised(counted) or _quantised(at_edge)}
     return found.pop() if len(found) == 1 else "mixed"
+
+
+def family_rule(*results: Result) -> str:
+    """`FAMILY_RULE`, and what is said of 16-bit floats where a design has any."""
+    designs = (trial.evaluation.design for result in results for trial in result.trials)
+    halves = any(family(q.format) == "float" for design in designs for _, q in design.activations)
+    return f"{FAMILY_RULE} {HALVES_RULE}" if halves else FAMILY_RULE
+
+
+def _quantised(formats: Iterable[Format]) -> list[Format]:
+    """Those that are quantised, unlike what stays in 16 bits."""
+    return [fmt for fmt in formats if family(fmt) != "float"]
 
 
 def _is_int8(fmt: Format) -> bool:
@@ -83,12 +96,12 @@ def formats_in_words(design: Design, workload: Workload) -> str:
 
 
 def most_accurate(result: Result) -> int:
-    """The trial of the front with the best top-1 on the search split, the cheapest of equals.
+    """The trial of the front that is best on the search split, the cheapest of equals.
 
     Never chosen on the test split: its interval would no longer hold.
     """
     candidates = result.front or (result.best,)
-    return max(candidates, key=lambda number: result.trial(number).evaluation.accuracy("search").top1)
+    return max(candidates, key=lambda number: result.trial(number).evaluation.accuracy("search").goodness)
 
 
 def roles(result: Result) -> tuple[tuple[str, Trial], ...]:
@@ -96,6 +109,23 @@ def roles(result: Result) -> tuple[tuple[str, Trial], ...]:
     named = [("best", result.best), ("knee", result.knee), ("most accurate", most_accurate(result))]
     named += [("baseline", result.baseline)] if result.baseline is not None else []
     return tuple((role, result.trial(number)) for role, number in named)
+
+
+def unit_of(result: Result) -> str:
+    """What runs through the network, and what a batch has several of: a frame, or of text a sequence or a token."""
+    if not result.of_text:
+        return "frame"
+    return "token" if result.run is not None and result.run.tokens == "one" else "sequence"
+
+
+def examples(result: Result) -> str:
+    """What accuracies are of: images, or tokens."""
+    return "tokens" if result.of_text else "images"
+
+
+def counted(result: Result, count: int) -> str:
+    """`1,000 images`, or of a text `1,000 tokens`."""
+    return f"{count:,} {examples(result)}"
 
 
 def whole(result: Result, trial: Trial) -> bool:

@@ -3,16 +3,28 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from hwdse.cost import Cost, FpgaCost
 from hwdse.energy import energy_unit
 from hwdse.evaluation import Evaluation
-from hwdse.metrics import metric
+from hwdse.metrics import ACCURACIES, byte_unit, in_bytes, metric
 from hwdse.report.convergence import convergence
-from hwdse.report.describe import family_of, formats_in_words, mean_weight_bits, recipe_in_words, roles, whole
+from hwdse.report.describe import (
+    counted,
+    family_of,
+    formats_in_words,
+    mean_weight_bits,
+    recipe_in_words,
+    roles,
+    unit_of,
+    whole,
+)
+from hwdse.report.perplexity import quality
 from hwdse.report.plot import Mark, Plot, Series, padded, padded_log, spans_decades, staircase
-from hwdse.report.quantities import number, percent, time_unit
+from hwdse.report.quantities import number, percent, seconds, time_unit
 from hwdse.result import Objective, Result, Trial
+from hwdse.target import FpgaTarget
 
-ACCURACIES = ("top1", "loss", "sqnr")
+UNITS = {"s": time_unit, "J": energy_unit, "B": byte_unit}  # that suit a value
 SYMBOL = {"mixed": "square", "integer": "circle", "minifloat": "diamond"}  # drawn in this order
 OUTLINE = {"best": "circle-open", "knee": "square-open", "most accurate": "triangle-up-open", "baseline": "x-thin-open"}
 OUTLINE_PIXELS = {"best": 19, "knee": 19, "most accurate": 25, "baseline": 13}
@@ -39,8 +51,8 @@ def axis(objective: Objective, trials: Iterable[Trial]) -> Axis:
     unit, factor = shown.unit, 1.0
     if shown.unit == "%":
         factor = 100.0
-    if shown.unit in ("s", "J"):
-        suits = time_unit if shown.unit == "s" else energy_unit
+    if shown.unit in UNITS:
+        suits = UNITS[shown.unit]
         unit, size = suits(max(shown.read(trial.evaluation, "search") for trial in trials))
         factor = 1 / size
     return Axis(objective, shown.label + f" ({unit})" * bool(unit), factor)
@@ -84,9 +96,9 @@ def points(result: Result) -> tuple[Point, ...]:
 
 
 def cost_objectives(result: Result) -> tuple[Objective, ...]:
-    """The objectives that are no accuracy; LUT where there is none."""
+    """The objectives that are no accuracy; LUT, or on a GPU latency, where there is none."""
     found = tuple(o for o in result.objectives if o.metric not in ACCURACIES)
-    return found or (Objective("lut", "minimize"),)
+    return found or (Objective("lut" if isinstance(result.target, FpgaTarget) else "latency", "minimize"),)
 
 
 def accuracy_axis(result: Result) -> Axis:
@@ -95,8 +107,8 @@ def accuracy_axis(result: Result) -> Axis:
     return axis(found[0] if found else Objective("top1", "maximize"), result.trials)
 
 
-def front(result: Result, cost: Objective, found: tuple[Point, ...]) -> Plot:
-    """Accuracy against one cost, with the front as steps."""
+def front(result: Result, cost: Objective, found: tuple[Point, ...], name: str | None = None) -> Plot:
+    """Accuracy against one cost, with the front as steps; without a name, by its metric."""
     x, y = axis(cost, result.trials), accuracy_axis(result)
     at = {point.trial.number: point.at(x.value(point.trial.evaluation)) for point in found}
     xs = [mark.x for mark in at.values()]
@@ -110,9 +122,9 @@ def front(result: Result, cost: Objective, found: tuple[Point, ...]) -> Plot:
         *_level(result, ends),
     )
     title = capital(f"{metric(y.objective.metric).label} against {metric(cost.metric).label}")
-    name = "front" if cost == cost_objectives(result)[0] else f"front-{cost.metric}"
-    labels = f"{x.label} on {result.target.name}", f"{y.label}, search split"
-    return Plot(name, title, *labels, (*series, *_outlines(result, at)), log, lowest(result))
+    own = "front" if cost == cost_objectives(result)[0] else f"front-{cost.metric}"
+    labels = f"{x.label.replace('frame', unit_of(result))} on {result.target.name}", f"{y.label}, search split"
+    return Plot(name or own, title, *labels, (*series, *_outlines(result, at)), log, lowest(result))
 
 
 def capital(text: str) -> str:
@@ -131,32 +143,40 @@ def _dropped(result: Result, found: tuple[Point, ...], at: dict[int, Mark]) -> t
     marks = tuple(at[point.trial.number] for point in found if not point.whole)
     if not marks:
         return ()
-    name = f"dropped early: fewer than {result.float_accuracy('search').count:,} images"
+    name = f"dropped early: fewer than {counted(result, result.float_accuracy('search').count)}"
     return (Series(name, marks, "muted", "circle-open", SMALL),)
 
 
 def hover(result: Result, trial: Trial) -> str:
     """What a point says: its design, its accuracy with its interval, its cost."""
     evaluation = trial.evaluation
-    accuracy, area = evaluation.accuracy("search"), evaluation.predicted.area
+    accuracy, rate = evaluation.accuracy("search"), number(evaluation.predicted.frames_per_second)
     low, high = accuracy.interval
     return "\n".join(
         (
             f"trial {trial.number} ({trial.origin})" + ", breaks a constraint" * (not trial.feasible),
             *formats_in_words(evaluation.design, result.workload).split("; "),
             *[f"recipe {recipe_in_words(evaluation.design)}"] * bool(evaluation.design.recipe),
+            *[f"perplexity {quality(accuracy)} ({_images(result, trial)})"] * accuracy.of_text,
             f"top-1 {percent(accuracy.top1)} ({_images(result, trial)}; {percent(low)} to {percent(high)})",
-            f"{number(area.luts)} LUT, {number(area.dsps)} DSP, {number(area.brams)} BRAM18",
-            f"{number(evaluation.predicted.frames_per_second)} frame/s, {number(evaluation.weight_bits)} weight bits",
+            costs_in_words(evaluation.predicted),
+            f"{rate} {unit_of(result)}/s, {number(evaluation.weight_bits)} weight bits",
         )
     )
+
+
+def costs_in_words(cost: Cost) -> str:
+    """`8,737 LUT, 0 DSP, 3 BRAM18`, or on a GPU `12.3 us, 4.21 kB of weights`."""
+    if isinstance(cost, FpgaCost):
+        return f"{number(cost.area.luts)} LUT, {number(cost.area.dsps)} DSP, {number(cost.area.brams)} BRAM18"
+    return f"{seconds(cost.seconds)}, {in_bytes(cost.weight_bytes)} of weights"
 
 
 def _images(result: Result, trial: Trial) -> str:
     if whole(result, trial):
         return "search split"
     seen, images = trial.evaluation.accuracy("search").count, result.float_accuracy("search").count
-    return f"dropped after {seen:,} of {images:,} images"
+    return f"dropped after {seen:,} of {counted(result, images)}"
 
 
 def undominated(pairs: list[tuple[float, float]], x: Objective, y: Objective) -> list[tuple[float, float]]:
@@ -173,7 +193,8 @@ def _level(result: Result, ends: tuple[float, float]) -> tuple[Series, ...]:
     if y.objective.metric == "sqnr":  # of the float model against itself there is none
         return ()
     accuracy = result.float_accuracy("search")
-    value = y.factor * (accuracy.top1 if y.objective.metric == "top1" else accuracy.loss)
+    values = {"top1": accuracy.top1, "loss": accuracy.loss, "perplexity": accuracy.perplexity}
+    value = y.factor * values[y.objective.metric]
     return (Series("FP32", tuple(Mark(end, value) for end in ends), "muted", dash="dash"),)
 
 

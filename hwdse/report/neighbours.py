@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from hwdse.design import Design, Folding, Quantizer
-from hwdse.evaluation import Difference, Evaluation, paired
+from hwdse.evaluation import Accuracy, Evaluation, paired, perplexity_ratio
 from hwdse.metrics import Metric, metric
 from hwdse.report.describe import recipe_in_words, roles
 from hwdse.report.figures import cost_objectives
-from hwdse.report.quantities import percent, show
+from hwdse.report.perplexity import quality
+from hwdse.report.quantities import show
 from hwdse.report.sensitivity import KINDS
 from hwdse.report.words import tested_accuracy
 from hwdse.result import Result, Trial
@@ -40,20 +41,27 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """A difference of top-1 to the neighbour."""
+    """A difference of top-1, or a change of perplexity, to the neighbour."""
 
-    points: str  # of top-1, with sign; '' where the two were not compared
+    points: str  # of top-1, or per cent of perplexity, with sign; '' where the two were not compared
     interval: str  # 95 %, paired
     shown: bool  # the interval excludes zero
 
     @classmethod
-    def of(cls, difference: Difference | None) -> "Gain":
-        """In words."""
-        if difference is None:
+    def of(cls, mine: Accuracy | None, its: Accuracy | None) -> "Gain":
+        """In words, of two accuracies that are both known."""
+        if mine is None or its is None:
             return cls("", "", False)
-        low, high = (100 * end for end in difference.interval)
-        shown = difference.interval.excludes_zero
-        return cls(f"{100 * difference.value:+.2f}", f"[{low:+.2f}, {high:+.2f}]", shown)
+        if mine.of_text:
+            ratio = perplexity_ratio(mine, its)
+            return cls._of(ratio.value - 1, [end - 1 for end in ratio.interval], ratio.excludes_one)
+        difference = paired(mine, its)
+        return cls._of(difference.value, difference.interval, difference.interval.excludes_zero)
+
+    @classmethod
+    def _of(cls, value: float, interval: Iterable[float], shown: bool) -> "Gain":
+        low, high = (100 * end for end in interval)
+        return cls(f"{100 * value:+.2f}", f"[{low:+.2f}, {high:+.2f}]", shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +72,7 @@ class Reason:
     roles: str
     cost: str
     more: str  # cost than the neighbour
-    top1: str  # on the search split
+    quality: str  # on the search split: top-1, or perplexity
     search: Gain
     test: Gain
     changed: str
@@ -92,9 +100,9 @@ def _reason(result: Result, old: Trial | None, new: Trial) -> Reason:
         roles=", ".join(role for role, trial in roles(result) if trial.number == new.number),
         cost=show(cost, cost.read(found, "search")),
         more="" if old is None else _more(cost, found, old.evaluation),
-        top1=percent(found.accuracy("search").top1),
-        search=Gain.of(None if old is None else paired(found.accuracy("search"), old.evaluation.accuracy("search"))),
-        test=Gain.of(None if old is None else _tested(found, old.evaluation)),
+        quality=quality(found.accuracy("search")),
+        search=Gain.of(found.accuracy("search"), None if old is None else old.evaluation.accuracy("search")),
+        test=Gain.of(tested_accuracy(found), None if old is None else tested_accuracy(old.evaluation)),
         changed="the cheapest of the front" if old is None else changed(result, old.evaluation.design, found.design),
     )
 
@@ -105,11 +113,6 @@ def _more(cost: Metric, new: Evaluation, old: Evaluation) -> str:
     share = f" ({100 * (mine / its - 1):+.1f} %)" if its else ""
     sign = "-" if mine < its else "+"
     return f"{sign}{show(cost, abs(mine - its))}{share}"
-
-
-def _tested(new: Evaluation, old: Evaluation) -> Difference | None:
-    mine, its = tested_accuracy(new), tested_accuracy(old)
-    return None if mine is None or its is None else paired(mine, its)
 
 
 def changed(result: Result, old: Design, new: Design) -> str:

@@ -3,28 +3,34 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hwdse.cost import FpgaCost
+from hwdse.cost import FpgaCost, GpuCost
 from hwdse.metrics import metric
+from hwdse.report import perplexity
 from hwdse.report.beside import beside
 from hwdse.report.breakdown import breakdown
 from hwdse.report.built import blocks
+from hwdse.report.claim import Claim
 from hwdse.report.convergence import facts
-from hwdse.report.describe import FAMILIES, FAMILY_RULE, formats_in_words, roles, whole
+from hwdse.report.describe import FAMILIES, counted, examples, family_rule, formats_in_words, roles, unit_of, whole
+from hwdse.report.gpu_words import NAMED_OUTSIDE
 from hwdse.report.heat import heat_figure, heat_height
 from hwdse.report.interactive import figure, library, ranges
+from hwdse.report.kernels import kernels
 from hwdse.report.neighbours import cost_label, reasons
 from hwdse.report.palette import COLOURS
+from hwdse.report.places import cost_columns, costs, place
 from hwdse.report.plot import Plot
-from hwdse.report.quantities import error, number, percent, show
+from hwdse.report.quantities import error, show
 from hwdse.report.recipes import effects
+from hwdse.report.rows import Row, tested_difference, tested_ratio
 from hwdse.report.sensitivity import heat_map, in_words
 from hwdse.report.strip import strip
 from hwdse.report.svg import outline
-from hwdse.report.table import Row, columns, tested_difference
+from hwdse.report.table import columns
 from hwdse.report.templates import template, verbatim
-from hwdse.report.words import NAMED_OUTSIDE, Claim, answer, between, fit, loss_head, tested_accuracy
+from hwdse.report.words import answer, between, fit, loss_head, tested_accuracy, uses
 from hwdse.result import Result, Trial
-from hwdse.target import FpgaTarget, side_by_side, uses
+from hwdse.target import FpgaTarget, side_by_side
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +41,7 @@ class Choice:
     design: str
     test: str
     loss: Claim
-    luts: str
-    weight_bits: str
-    rate: str
+    costs: tuple[str, ...]  # those of `cost_columns`
     fit: Claim
 
 
@@ -60,10 +64,14 @@ class Check:
 def render(result: Result, drawn: tuple[Plot, ...], table: tuple[Row, ...]) -> str:
     """The text of `report.html`, of a result with its plots and its table."""
     best = result.trial(result.best)
+    cost = best.evaluation.predicted
     return template("page.html.j2").render(
+        study=result.study,
         result=result,
         answer=answer(result),
-        uses=uses(best.evaluation.predicted.area, result.target),
+        place=place(result),
+        uses=uses(cost, result.target),
+        cost_columns=cost_columns(result.target, unit_of(result)),
         choices=choices(result),
         plots={plot.name: plot for plot in drawn},
         figures={plot.name: figure(plot) for plot in drawn},
@@ -77,20 +85,22 @@ def render(result: Result, drawn: tuple[Plot, ...], table: tuple[Row, ...]) -> s
         sensitivity=in_words(result),
         effects=effects(result),
         strip=strip(result),
-        breakdown=breakdown(best.evaluation.predicted),
+        breakdown=breakdown(cost) if isinstance(cost, FpgaCost) else None,
+        kernels=kernels(cost, best.evaluation.design, result.workload) if isinstance(cost, GpuCost) else None,
         beside=beside(result),
         built=blocks(result),
         checks=checks(result),
         columns=columns(result),
+        quality="perplexity" if result.of_text else "top-1",
         rows=table,
         families=FAMILIES,
-        family_rule=FAMILY_RULE,
+        family_rule=family_rule(result),
         constraints=constraints(result),
         palette=COLOURS,
         colours={colour.role: f"var(--{colour.role})" for colour in COLOURS},
         outline=outline,
         ranges=ranges,
-        outside=best.evaluation.predicted.outside,
+        outside=cost.outside,
         named_outside=NAMED_OUTSIDE,
         library=library(),
         style=verbatim("style.css"),
@@ -105,25 +115,35 @@ def choices(result: Result) -> tuple[Choice, ...]:
         names.setdefault(trial.number, []).append(role)
     designs = [_choice(result, ", ".join(found), result.trial(number)) for number, found in names.items()]
     test = next((accuracy for accuracy in result.float_accuracies if accuracy.split == "test"), None)
-    share = "" if test is None else percent(test.top1)
+    share = "" if test is None else perplexity.quality(test)
+    kind = "an FPGA" if isinstance(result.target, FpgaTarget) else "a GPU"
+    nothing = tuple("" for _ in cost_columns(result.target))
     return (
         *designs,
-        Choice("float model", "FP32, not an FPGA design", share, Claim("", ""), "", "", "", Claim("", "")),
+        Choice("float model", f"FP32, not {kind} design", share, Claim("", ""), nothing, Claim("", "")),
     )
+
+
+def _lost(result: Result, trial: Trial) -> Claim:
+    """Against the float model on the test split."""
+    test, difference = tested_accuracy(trial.evaluation), tested_difference(result, trial)
+    if test is None or difference is None:
+        return Claim("not tested", "")
+    if (ratio := tested_ratio(result, trial)) is not None:
+        return Claim(perplexity.head(ratio), perplexity.between(ratio))
+    return Claim(loss_head(difference), between(difference))
 
 
 def _choice(result: Result, named: str, trial: Trial) -> Choice:
     evaluation = trial.evaluation
-    test, difference = tested_accuracy(evaluation), tested_difference(result, trial)
+    test = tested_accuracy(evaluation)
     cost = evaluation.predicted
     return Choice(
         roles=named,
         design=f"trial {trial.number}: {formats_in_words(evaluation.design, result.workload)}",
-        test="" if test is None else percent(test.top1),
-        loss=Claim("not tested", "") if difference is None else Claim(loss_head(difference), between(difference)),
-        luts=number(cost.area.luts),
-        weight_bits=number(evaluation.weight_bits),
-        rate=number(cost.frames_per_second),
+        test="" if test is None else perplexity.quality(test),
+        loss=_lost(result, trial),
+        costs=costs(cost, evaluation.weight_bits),
         fit=fit(result.target, cost),
     )
 
@@ -134,9 +154,10 @@ def caption(result: Result, plot: Plot) -> str:
         return _progress(result)
     if plot.name == "hypervolume-time":
         return "The same trials over the time of the search, all parts of an interrupted one together."
-    images = f"Accuracy on the search split ({result.float_accuracy('search').count:,} images)."
+    images = f"Accuracy on the search split ({counted(result, result.float_accuracy('search').count)})."
     hollow = (
-        " Hollow points were dropped early: their accuracy is that of their first images, and none is on the front."
+        f" Hollow points were dropped early: their accuracy is that of their first {examples(result)}, and none is on"
+        " the front."
     )
     images += hollow * any(not whole(result, trial) for trial in result.trials)
     if plot.name == "bits":
@@ -173,6 +194,8 @@ def constraints(result: Result) -> tuple[str, ...]:
 
 def checks(result: Result) -> tuple[Check, ...]:
     """Measured against predicted area on the device of the study, for every design whose units were synthesised."""
+    if not isinstance(result.target, FpgaTarget):
+        return ()
     return tuple(
         check
         for trial in result.trials
@@ -182,6 +205,6 @@ def checks(result: Result) -> tuple[Check, ...]:
 
 
 def _checks(trial: Trial, measured: FpgaCost, target: FpgaTarget) -> Iterator[Check]:
-    for mine, its in side_by_side((trial.evaluation.predicted.area, measured.area), target):
+    for mine, its in side_by_side((trial.evaluation.fpga.area, measured.area), target):
         if mine.used or its.used:
             yield Check(trial.number, measured.model, mine.name, mine.used, its.used)

@@ -55,6 +55,7 @@ class Plot:
     series: tuple[Series, ...]
     log_x: bool = False
     low: float | None = None
+    shared_y: Range | None = None  # of plots that stand side by side; None: its own
 
     @property
     def everything(self) -> tuple[Range, Range]:
@@ -64,7 +65,8 @@ class Plot:
     @property
     def first(self) -> tuple[Range, Range]:
         """The x and y axis that hold what is seen at first."""
-        return self._ranges(-math.inf if self.low is None else self.low)
+        x, y = self._ranges(-math.inf if self.low is None else self.low)
+        return x, y if self.shared_y is None else self.shared_y
 
     def _ranges(self, low: float) -> tuple[Range, Range]:
         xs = [mark.x for one in self.series if one.symbol is not None for mark in one.marks if mark.y >= low]

@@ -1,7 +1,7 @@
 """Numbers with their units, as people read them."""
 
 from hwdse.energy import joules
-from hwdse.metrics import Metric
+from hwdse.metrics import Metric, in_bytes
 
 
 def number(value: float) -> str:
@@ -42,4 +42,6 @@ def show(quantity: Metric, value: float) -> str:
         return percent(value) if quantity.unit == "%" else seconds(value)
     if quantity.unit == "J":
         return joules(value)
+    if quantity.unit == "B":
+        return in_bytes(value)
     return number(value) + f" {quantity.unit}" * bool(quantity.unit)

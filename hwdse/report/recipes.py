@@ -91,7 +91,7 @@ def _pairs(
 def _effect(result: Result, trials: list[Trial], pairs: tuple[tuple[Trial, Trial], ...]) -> Effect:
     axis = accuracy_axis(result)
     unit = metric(axis.objective.metric).unit.replace("%", "points")
-    digits = 4 if axis.objective.metric == "loss" else 2
+    digits = 4 if axis.objective.metric in ("loss", "perplexity") else 2
     apart = [axis.value(mine.evaluation) - axis.value(its.evaluation) for mine, its in pairs]
     affordable = [trial for trial in trials if _affordable(result, trial)]
     return Effect(

@@ -44,6 +44,11 @@ class Strip:
     weights: tuple[Line, ...]
     activations: tuple[Line, ...]
 
+    @property
+    def floats(self) -> bool:
+        """Whether a design leaves activations in 16 bits."""
+        return any(one is not None and one.family == "float" for line in self.activations for one in line.swatches)
+
 
 def strip(result: Result) -> Strip:
     """The formats of best, knee and most accurate, each design once."""

@@ -1,116 +1,15 @@
-"""All trials as rows: the CSV files, and the table that the page sorts and filters."""
+"""The table of all trials that the page sorts and filters."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-
-import pandas as pd
+from dataclasses import dataclass, replace
 
 from hwdse.energy import joules
-from hwdse.evaluation import Difference, paired
-from hwdse.report.describe import (
-    activation_quantizers,
-    family_of,
-    mean_weight_bits,
-    recipe_in_words,
-    runs,
-    weight_quantizers,
-    whole,
-)
+from hwdse.metrics import in_bytes
+from hwdse.report.describe import unit_of, whole
 from hwdse.report.quantities import number, percent, seconds
-from hwdse.report.words import tested_accuracy
-from hwdse.result import Result, Trial
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One trial; the fields are the columns of the CSV files. Differences are to the float model, paired."""
-
-    trial: int
-    origin: str
-    family: str
-    on_front: bool
-    feasible: bool
-    search_images: int  # that the next three are of: not all, where a race was lost
-    search_top1: float
-    search_loss: float
-    search_sqnr_db: float | None
-    test_top1: float | None  # None: not evaluated on the test split
-    test_loss: float | None
-    test_difference: float | None
-    test_difference_low: float | None
-    test_difference_high: float | None
-    lut: int
-    ff: int
-    dsp: int
-    bram: int
-    uram: int
-    frames_per_second: float
-    latency_seconds: float
-    predicted_mhz: float | None  # that the slowest layer reaches; None: no clock is predicted
-    energy_joules: float | None  # of one frame, by a stated model; None: the cost model states none
-    energy_label: str  # whether static power is in it
-    weight_bits: int
-    mean_weight_bits: float
-    weights: str  # formats in the order of the layers
-    activations: str
-    recipe: str  # of techniques
-    digest: str  # of the design
-
-
-def rows(result: Result) -> tuple[Row, ...]:
-    """One row per trial, by number."""
-    return tuple(_row(result, trial) for trial in result.trials)
-
-
-def _row(result: Result, trial: Trial) -> Row:
-    evaluation, workload = trial.evaluation, result.workload
-    search, test = evaluation.accuracy("search"), tested_accuracy(evaluation)
-    difference = tested_difference(result, trial)
-    cost, area, energy = evaluation.predicted, evaluation.predicted.area, evaluation.predicted.energy
-    return Row(
-        trial=trial.number,
-        origin=trial.origin,
-        family=family_of(evaluation.design, workload),
-        on_front=trial.number in result.front,
-        feasible=trial.feasible,
-        search_images=search.count,
-        search_top1=search.top1,
-        search_loss=search.loss,
-        search_sqnr_db=search.sqnr_db,
-        test_top1=None if test is None else test.top1,
-        test_loss=None if test is None else test.loss,
-        test_difference=None if difference is None else difference.value,
-        test_difference_low=None if difference is None else difference.interval.low,
-        test_difference_high=None if difference is None else difference.interval.high,
-        lut=area.luts,
-        ff=area.ffs,
-        dsp=area.dsps,
-        bram=area.brams,
-        uram=area.urams,
-        frames_per_second=cost.frames_per_second,
-        latency_seconds=cost.latency_seconds,
-        predicted_mhz=None if cost.clock is None else cost.clock.mhz,
-        energy_joules=None if energy is None else energy.joules,
-        energy_label="" if energy is None else energy.label,
-        weight_bits=evaluation.weight_bits,
-        mean_weight_bits=mean_weight_bits(evaluation, workload),
-        weights=runs(weight_quantizers(evaluation.design, workload)),
-        activations=runs(activation_quantizers(evaluation.design, workload)),
-        recipe=recipe_in_words(evaluation.design),
-        digest=evaluation.design.digest,
-    )
-
-
-def tested_difference(result: Result, trial: Trial) -> Difference | None:
-    """Top-1 minus that of the float model on the test split, if the trial was evaluated there."""
-    test = tested_accuracy(trial.evaluation)
-    return None if test is None else paired(test, result.float_accuracy("test"))
-
-
-def csv(table: tuple[Row, ...]) -> str:
-    """The rows as CSV, numbers in full, unknown values empty."""
-    columns = list(Row.__dataclass_fields__)
-    return str(pd.DataFrame(table, columns=columns).to_csv(index=False, lineterminator="\n"))
+from hwdse.report.rows import Row
+from hwdse.result import Result
+from hwdse.target import FpgaTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +48,27 @@ def _energy(row: Row) -> str:
     return "" if row.energy_joules is None else joules(row.energy_joules)
 
 
+def _count(value: int | None) -> str:
+    return "" if value is None else number(value)
+
+
+def _weights(row: Row) -> str:
+    return "" if row.weight_bytes is None else in_bytes(row.weight_bytes)
+
+
 def _mhz(row: Row) -> str:
     return "" if row.predicted_mhz is None else number(round(row.predicted_mhz))
+
+
+def _perplexity(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _ratio(row: Row) -> str:
+    if row.test_ratio is None or row.test_ratio_low is None or row.test_ratio_high is None:
+        return ""
+    change, low, high = (100 * (ratio - 1) for ratio in (row.test_ratio, row.test_ratio_low, row.test_ratio_high))
+    return f"{change:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
 def _difference(row: Row) -> str:
@@ -170,9 +88,9 @@ COLUMNS = (
     Column(
         "to FP32, test", "points of top-1, paired, with the 95 % interval", _difference, lambda r: r.test_difference
     ),
-    Column("LUT", "predicted", lambda r: number(r.lut), lambda r: r.lut),
-    Column("DSP", "predicted", lambda r: number(r.dsp), lambda r: r.dsp),
-    Column("BRAM18", "blocks of 18 Kib, predicted", lambda r: number(r.bram), lambda r: r.bram),
+    Column("LUT", "predicted", lambda r: _count(r.lut), lambda r: r.lut),
+    Column("DSP", "predicted", lambda r: _count(r.dsp), lambda r: r.dsp),
+    Column("BRAM18", "blocks of 18 Kib, predicted", lambda r: _count(r.bram), lambda r: r.bram),
     Column("frame/s", "predicted", lambda r: number(r.frames_per_second), lambda r: r.frames_per_second),
     Column("latency", "of one frame, predicted", lambda r: seconds(r.latency_seconds), lambda r: r.latency_seconds),
     Column("MHz", "predicted clock, which the slowest layer sets", _mhz, lambda r: r.predicted_mhz),
@@ -182,7 +100,30 @@ COLUMNS = (
     Column("origin", "who proposed it", lambda r: r.origin),
     Column("digest", "of the design", lambda r: r.digest[:8]),
 )
+OF_ONE_KIND = ("LUT", "DSP", "BRAM18", "frame/s", "latency", "MHz", "stated energy")  # titles of columns of FPGAs
+ON_GPU = (
+    Column("time", "of a batch, predicted", lambda r: seconds(r.latency_seconds), lambda r: r.latency_seconds),
+    Column("packed weights", "in the memory of the GPU, in whole tiles", _weights, lambda r: r.weight_bytes),
+    Column("frame/s", "predicted", lambda r: number(r.frames_per_second), lambda r: r.frames_per_second),
+)
+OF_IMAGES = ("top-1, search", "top-1, test", "to FP32, test")  # titles of columns
+OF_TEXTS = (
+    Column(
+        "perplexity, search",
+        "on the search split",
+        lambda r: _perplexity(r.search_perplexity),
+        lambda r: r.search_perplexity,
+    ),
+    Column(
+        "perplexity, test",
+        "on the test split, of the front only",
+        lambda r: _perplexity(r.test_perplexity),
+        lambda r: r.test_perplexity,
+    ),
+    Column("to FP32, test", "per cent of perplexity, paired, with the 95 % interval", _ratio, lambda r: r.test_ratio),
+)
 IMAGES = Column("images", "of the search split", lambda r: number(r.search_images), lambda r: r.search_images)
+TOKENS = Column("tokens", "of the search split", lambda r: number(r.search_images), lambda r: r.search_images)
 RECIPE = Column("recipe", "techniques, in order", lambda r: r.recipe)
 
 
@@ -190,5 +131,20 @@ def columns(result: Result) -> tuple[Column, ...]:
     """The columns of the page's table; of images and recipes where trials differ in them."""
     several = len({trial.evaluation.design.recipe for trial in result.trials}) > 1
     partial = not all(whole(result, trial) for trial in result.trials)
-    added = {"front": (IMAGES,) * partial, "weights": (RECIPE,) * several}
-    return tuple(one for column in COLUMNS for one in (column, *added.get(column.title, ())))
+    added = {"front": (TOKENS if result.of_text else IMAGES,) * partial, "weights": (RECIPE,) * several}
+    shown = _instead(COLUMNS, OF_IMAGES, OF_TEXTS) if result.of_text else COLUMNS
+    shown = shown if isinstance(result.target, FpgaTarget) else _instead(shown, OF_ONE_KIND, ON_GPU)
+    return tuple(_of(unit_of(result), one) for column in shown for one in (column, *added.get(column.title, ())))
+
+
+def _of(what: str, column: Column) -> Column:
+    """The column with what runs through the network in the place of a frame."""
+    if what == "frame":
+        return column
+    return replace(column, title=column.title.replace("frame", what), meaning=column.meaning.replace("frame", what))
+
+
+def _instead(old: tuple[Column, ...], titles: tuple[str, ...], new: tuple[Column, ...]) -> tuple[Column, ...]:
+    """The columns with `new` in the place of those of `titles`, where the first of them is."""
+    first = next(at for at, column in enumerate(old) if column.title in titles)
+    return (*old[:first], *new, *(column for column in old[first:] if column.title not in titles))

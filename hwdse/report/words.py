@@ -5,26 +5,27 @@
 
 from dataclasses import dataclass
 
-from hwdse.cost import FpgaCost
-from hwdse.evaluation import Accuracy, Difference, Evaluation, paired
+from hwdse.cost import Cost, FpgaCost
+from hwdse.evaluation import Accuracy, Difference, Evaluation, paired, perplexity_ratio
 from hwdse.metrics import metric
-from hwdse.report.describe import clock_in_words, energy_in_words, family_of, formats_in_words, mean_weight_bits
+from hwdse.report import gpu_words, perplexity
+from hwdse.report.claim import Claim
+from hwdse.report.describe import (
+    clock_in_words,
+    energy_in_words,
+    family_of,
+    formats_in_words,
+    mean_weight_bits,
+    unit_of,
+)
 from hwdse.report.quantities import number, percent, points, seconds, show
 from hwdse.result import Result, Trial
-from hwdse.target import FpgaTarget, Use, uses
+from hwdse.target import Device, FpgaTarget, GpuTarget, Use
+from hwdse.target import uses as uses_of
 
 ROUNDING = 1e-9  # of a difference of two shares
 NAMED = 3  # layers that a sentence names
-NAMED_OUTSIDE = 6  # more of them are counted, and listed below
 STATED = "a stated model, not calibrated: docs/energy.md"  # what every energy is by; `hwdse cost` names the sources
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """One part of the answer: the few words that a hurried reader takes along, then the sentences behind them."""
-
-    head: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def answer(result: Result) -> Answer:
         loss=loss(result, best.evaluation),
         saving=saving(result, best),
         fit=fit(result.target, best.evaluation.predicted),
-        speed=speed(best.evaluation.predicted),
+        speed=speed(best.evaluation.predicted, unit_of(result)),
         trust=trust(best.evaluation.predicted),
     )
 
@@ -62,20 +63,29 @@ def lead(result: Result, best: Trial) -> str:
     design = f"{'an' if family == 'integer' else 'a'} {family} design with {width:.2f} bits per weight ({formats})"
     if against := " and ".join(obstacles(result, best)):
         return f"Trial {best.number} was chosen for {result.target.name}, but {against}: {design}."
-    return f"Build trial {best.number} on {result.target.name}: {design}."
+    verb = "Build" if isinstance(result.target, FpgaTarget) else "Run"
+    return f"{verb} trial {best.number} on {result.target.name}: {design}."
 
 
 def obstacles(result: Result, best: Trial) -> tuple[str, ...]:
     """Why the chosen design should not simply be built."""
     test = tested_accuracy(best.evaluation)
     found = []
-    if any(use.share > 1 for use in uses(best.evaluation.predicted.area, result.target)):
+    if any(use.share > 1 for use in uses(best.evaluation.predicted, result.target)):
         found.append("it does not fit")
     if not best.feasible:
         found.append("it breaks a constraint")
-    if test is not None and -paired(test, result.float_accuracy("test")).interval.high > result.max_loss:
+    if test is not None and _beyond(result, test):
         found.append("on the test split it loses more than the study allows")
     return tuple(found)
+
+
+def _beyond(result: Result, test: Accuracy) -> bool:
+    """Whether the whole interval of what it loses on the test split is more than the study allows."""
+    goal = result.float_accuracy("test")
+    if result.of_text:
+        return perplexity_ratio(test, goal).interval.low > result.max_perplexity_ratio
+    return -paired(test, goal).interval.high > result.max_loss
 
 
 def why(result: Result, best: Trial) -> str:
@@ -84,19 +94,22 @@ def why(result: Result, best: Trial) -> str:
 
 
 def _chosen(result: Result, best: Trial) -> str:
-    allowed = f"{points(result.max_loss)} of top-1 on the search split"
     if not result.front:
         return "The front is empty: no trial met the constraints."
-    if _search_loss(result, best) > result.max_loss + ROUNDING:
-        lost = points(_search_loss(result, best))
+    search, goal = best.evaluation.accuracy("search"), result.float_accuracy("search")
+    if result.of_text:
+        allowed = f"{perplexity.more(result.max_perplexity_ratio)} of perplexity on the search split"
+        beyond = perplexity.over(search, goal) > result.max_perplexity_ratio + ROUNDING
+        lost = perplexity.more(perplexity.over(search, goal))
+    else:
+        allowed = f"{points(result.max_loss)} of top-1 on the search split"
+        beyond = goal.top1 - search.top1 > result.max_loss + ROUNDING
+        lost = points(goal.top1 - search.top1)
+    if beyond:
         return f"No design on the front lost at most {allowed}; this one lost {lost}."
     if len(result.front) == 1:
         return f"It is the only design on the front; it lost at most {allowed}."
     return f"Of the {len(result.front)} designs on the front it is the cheapest that lost at most {allowed}."
-
-
-def _search_loss(result: Result, trial: Trial) -> float:
-    return result.float_accuracy("search").top1 - trial.evaluation.accuracy("search").top1
 
 
 def broken(result: Result, trial: Trial) -> tuple[str, ...]:
@@ -113,11 +126,13 @@ def broken(result: Result, trial: Trial) -> tuple[str, ...]:
 
 
 def loss(result: Result, evaluation: Evaluation) -> Claim:
-    """What the design loses against the float model on the test split."""
+    """What the design loses against the float model on the test split: points of top-1, or of text perplexity."""
     test = tested_accuracy(evaluation)
     if test is None:
         return Claim("not tested", "It was not evaluated on the test split, so nothing is said about its loss.")
     goal = result.float_accuracy("test")
+    if result.of_text:
+        return Claim(*perplexity.loss(test, goal, result.max_perplexity_ratio))
     difference = paired(test, goal)
     both = f"{percent(test.top1)} against {percent(goal.top1)}; {between(difference)}"
     text = f"On the test split ({test.count:,} images) {verdict(difference, 'the float model')} ({both})."
@@ -167,10 +182,17 @@ def saving(result: Result, best: Trial) -> Claim:
     if result.baseline == best.number:
         return Claim("is the baseline", "The chosen design is the baseline itself, so there is no saving.")
     old, new = result.trial(result.baseline).evaluation, best.evaluation
-    luts = change(new.predicted.area.luts, old.predicted.area.luts, "LUT")
-    weights = change(new.weight_bits, old.weight_bits, "weight bits")
+    first, weights = _changes(new, old)
     name = f"trial {result.baseline} ({formats_in_words(old.design, result.workload)})"
-    return Claim(luts.head, f"Against the baseline, {name}: {luts.text} and {weights.text}. {_against(new, old)}")
+    return Claim(first.head, f"Against the baseline, {name}: {first.text} and {weights.text}. {_against(new, old)}")
+
+
+def _changes(new: Evaluation, old: Evaluation) -> tuple[Claim, Claim]:
+    """What is saved of the device and of the memory."""
+    if isinstance(new.predicted, FpgaCost):
+        luts = change(new.fpga.area.luts, old.fpga.area.luts, "LUT")
+        return luts, change(new.weight_bits, old.weight_bits, "weight bits")
+    return gpu_words.less_time(new.gpu, old.gpu), change(new.gpu.weight_bytes, old.gpu.weight_bytes, "bytes of weights")
 
 
 def change(new: int, old: int, what: str) -> Claim:
@@ -188,6 +210,9 @@ def _against(new: Evaluation, old: Evaluation) -> str:
     mine, its = tested_accuracy(new), tested_accuracy(old)
     if mine is None or its is None:
         return "The two were not compared on the test split."
+    if mine.of_text:
+        ratio = perplexity_ratio(mine, its)
+        return f"On the test split {perplexity.verdict(ratio, 'the baseline')} ({perplexity.between(ratio)})."
     difference = paired(mine, its)
     return f"On the test split {verdict(difference, 'the baseline')} ({between(difference)})."
 
@@ -199,20 +224,34 @@ def use_in_words(use: Use) -> str:
     return f"{100 * use.share:.1f} % of the {use.name}"
 
 
-def fit(target: FpgaTarget, cost: FpgaCost) -> Claim:
+def uses(cost: Cost, target: Device) -> tuple[Use, ...]:
+    """What a design takes of its device."""
+    if isinstance(cost, FpgaCost):
+        assert isinstance(target, FpgaTarget), "its own device"
+        return uses_of(cost.area, target)
+    assert isinstance(target, GpuTarget), "its own device"
+    return gpu_words.uses(cost, target)
+
+
+def fit(target: Device, cost: Cost) -> Claim:
     """Whether the design fits on the device."""
-    found = uses(cost.area, target)
+    if isinstance(target, GpuTarget):
+        assert not isinstance(cost, FpgaCost), "its own device"
+        return gpu_words.fit(target, cost)
+    found = uses(cost, target)
     too_much = [use_in_words(use) for use in found if use.share > 1]
     if too_much:
         return Claim("does not fit", f"{target.name} ({target.part}) is too small: it needs {', '.join(too_much)}.")
     return Claim("fits", f"On {target.name} ({target.part}) it takes {', '.join(use_in_words(use) for use in found)}.")
 
 
-def speed(cost: FpgaCost) -> Claim:
+def speed(cost: Cost, unit: str = "frame") -> Claim:
     """Throughput and latency at the clock, and what limits them."""
-    text = f"At {clock_in_words(cost)}; one frame alone takes {seconds(cost.latency_seconds)}."
-    pace = f"{_pace(cost)} {cost.interval_cycles:,} cycles per frame."
-    return Claim(f"{number(cost.frames_per_second)} frame/s", f"{text} {pace}")
+    if not isinstance(cost, FpgaCost):
+        return gpu_words.speed(cost, unit)
+    text = f"At {clock_in_words(cost)}; one {unit} alone takes {seconds(cost.latency_seconds)}."
+    pace = f"{_pace(cost)} {cost.interval_cycles:,} cycles per {unit}."
+    return Claim(f"{number(cost.frames_per_second)} {unit}/s", f"{text} {pace}")
 
 
 def _pace(cost: FpgaCost) -> str:
@@ -225,9 +264,11 @@ def _pace(cost: FpgaCost) -> str:
     return f"{', '.join(others)} and {last} set the pace with" if others else f"{last} sets the pace with"
 
 
-def trust(cost: FpgaCost) -> tuple[Claim, ...]:
+def trust(cost: Cost) -> tuple[Claim, ...]:
     """How far to trust the costs, and what they leave out."""
-    names = ", ".join(cost.outside) if len(cost.outside) <= NAMED_OUTSIDE else f"{len(cost.outside)} layers"
+    if not isinstance(cost, FpgaCost):
+        return gpu_words.trust(cost)
+    names = ", ".join(cost.outside) if len(cost.outside) <= gpu_words.NAMED_OUTSIDE else f"{len(cost.outside)} layers"
     outside = f"{names}; not in any cost." if cost.outside else "Nothing: every layer is inside."
     energy = energy_in_words(cost)
     return (

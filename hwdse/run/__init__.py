@@ -27,7 +27,7 @@ from hwdse.search.problem import Problem
 from hwdse.space import Recipe, Space
 from hwdse.store import Store
 from hwdse.study import Study
-from hwdse.study.sections import Target
+from hwdse.study.targets import FpgaSection, Target
 from hwdse.workers import Evaluator, Executor, Workers, hire
 from hwdse.workload import Workload
 
@@ -63,7 +63,7 @@ def run(
     """
     study = study if isinstance(study, Study) else studies.load(study)
     if len(study.parts) > 1:
-        raise ValueError(f"study {study.name!r} has {len(study.parts)} networks; run its parts one by one")
+        raise ValueError(f"study {study.name!r} has {len(study.parts)} parts, a network on a target each; run them")
     folder = RunFolder(Path(out))
     folder.check_owner(study)  # before the network is loaded
     evaluator, treated = network(study)
@@ -116,10 +116,35 @@ def _place(folder: RunFolder, storage: str | None, store: str | Path | None) -> 
 
 
 def parts(study: Study, out: str | Path) -> tuple[tuple[Study, Path], ...]:
-    """What to `run`, and where: the study itself, or one study per network, each in a folder inside `out`."""
-    if len(study.parts) == 1:
-        return ((study, Path(out)),)
-    return tuple((part, Path(out) / part.model.folder) for part in study.parts)
+    """What to `run`, and where: the study itself, or one study per network and target, each in a folder in `out`."""
+    return tuple(part for network, folder in networks(study, out) for part in targets(network, folder))
+
+
+def networks(study: Study, out: str | Path) -> tuple[tuple[Study, Path], ...]:
+    """One study per network, each in a folder inside `out` where there are several."""
+    several = len(study.by_network) > 1
+    return tuple((one, Path(out) / one.model.folder if several else Path(out)) for one in study.by_network)
+
+
+def targets(study: Study, out: Path) -> tuple[tuple[Study, Path], ...]:
+    """One study per target of a study of one network, each in a folder inside `out` where there are several."""
+    if len(study.targets) == 1:
+        return ((study, out),)
+    return tuple((part, out / label) for label, part in zip(study.labels, study.by_target, strict=True))
+
+
+def store_of(study: Study, out: Path, storage: str | None, store: str | Path | None) -> str | Path | None:
+    """Where the parts of a study of several targets keep evaluations: together, so that none is paid for twice."""
+    if store is not None or len(study.targets) == 1 or (storage is not None and storage.startswith("postgresql")):
+        return store
+    folder = RunFolder(out)
+    if folder.study_file.exists():
+        raise ValueError(f"{out} is the run folder of a study of one target; choose another folder")
+    inside = {file.name for file in out.iterdir()} if out.is_dir() else set[str]()
+    if (out.exists() and not out.is_dir()) or (inside and not inside & {folder.store.name, *study.labels}):
+        raise ValueError(f"{out} exists and is no run folder; choose another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    return folder.store
 
 
 def load(out: str | Path) -> Result:
@@ -193,7 +218,7 @@ def _evaluator(study: Study, shared: Path | None = None) -> "tuple[Evaluator, Be
 def _bench(study: Study, shared: Path | None = None) -> "tuple[Bench, Data]":
     from hwdse.data import DataSpec
     from hwdse.data import load as load_data
-    from hwdse.models import ModelSpec
+    from hwdse.models import ModelSpec, encoder
     from hwdse.models import load as load_model
     from hwdse.quantize import Bench, technique
 
@@ -202,8 +227,9 @@ def _bench(study: Study, shared: Path | None = None) -> "tuple[Bench, Data]":
     fields = study.data.model_dump()
     for key in ("path", "calibration_path"):
         fields[key] = None if fields[key] is None else Path(fields[key])
-    data = load_data(DataSpec(**fields))
+    fields = {key: value for key, value in fields.items() if (key, value) != ("context", None)}
     (name,) = study.model.name
+    data = load_data(DataSpec(**fields), encoder(name))
     model = load_model(ModelSpec(name, None if study.model.checkpoint is None else Path(study.model.checkpoint)))
     return Bench.of(model, data.calibration, name, hardware=study.model.hardware, shared=shared), data
 
@@ -232,13 +258,15 @@ def space_of(study: Study, treated: Mapping[tuple[Step, ...], Treated]) -> Space
 
 def _folding(study: Study, workload: Workload) -> tuple[tuple[str, Folding], ...]:
     """Of all designs, or nothing where each has its own; ValueError names a layer that no folding makes fast enough."""
+    if not isinstance(study.target, FpgaSection):
+        return ()
     found = fold(workload, study.target.cycles_per_frame)
     return tuple(sorted(found.items())) if study.target.folding == "greedy" else ()
 
 
-def _refold(target: Target) -> Refold | None:
+def refold(target: Target) -> Refold | None:
     """What folds each design of a study that asks for that."""
-    if target.folding == "greedy":
+    if not isinstance(target, FpgaSection) or target.folding == "greedy":
         return None
     model = target.model
     assert isinstance(model, Dataflow), "as a study is checked"
@@ -253,14 +281,12 @@ def _problem(
         space=space,
         objectives=study.objective_values,
         constraints=study.constraint_values,
-        model=target.model,
-        target=target.fpga,
-        clock_mhz=target.clock_mhz,
+        where=target.where,
         evaluator=evaluator,
         store=store,
         hands=hands,
         claims=claims,
-        refold=_refold(target),
+        refold=refold(target),
     )
 
 

@@ -91,8 +91,8 @@ class RunFolder:
 
     def load(self) -> Result:
         """The result of a finished run."""
-        if not self.study_file.exists() and (inner := sorted(f.parent.name for f in self.path.glob("*/study.toml"))):
-            raise ValueError(f"{self.path} holds one run per network; name one: {', '.join(inner)}")
+        if not self.study_file.exists() and (inner := self._inner()):
+            raise ValueError(f"{self.path} holds {len(inner)} runs; name one: {', '.join(inner)}")
         if not self.study_file.exists():
             raise ValueError(f"{self.path} is no run folder: it has no {self.study_file.name}")
         if not self.result_file.exists():
@@ -101,6 +101,11 @@ class RunFolder:
             return decode(Result, self.result_file.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{self.result_file} cannot be read: {error}") from None
+
+    def _inner(self) -> list[str]:
+        """The folders of runs in this one: of networks, of targets, or of both."""
+        found = (file for depth in ("*", "*/*") for file in self.path.glob(f"{depth}/study.toml"))
+        return sorted(str(self.path / file.parent.relative_to(self.path)) for file in found)
 
     def check_owner(self, study: Study) -> None:
         """ValueError if the folder is another study's, or none of ours."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import log
 
 import numpy as np
 import optuna
@@ -20,12 +21,15 @@ from hwdse.search.problem import DesignError, Problem
 from hwdse.search.races import BEGINNING
 from hwdse.search.sensitivity import Change, sensitivities
 from hwdse.study import Study
+from hwdse.study.sections import Choice
+from hwdse.where import OnFpga, OnGpu
 
 MARGIN = 0.1  # of the range of each objective, between the worst feasible design and the reference point
 
 
 def result_of(study: Study, problem: Problem, history: optuna.Study, report: Callable[[Progress], None]) -> Result:
     """The result of a search that is over; only the front and the baseline see the test split."""
+    where = problem.where
     done = _done(problem, trials(history, TrialState.COMPLETE))
     failures = tuple((t.number, str(t.user_attrs["failure"])) for t in trials(history, TrialState.FAIL))
     images = problem.float_accuracy("search").count
@@ -40,8 +44,9 @@ def result_of(study: Study, problem: Problem, history: optuna.Study, report: Cal
         study=study.name,
         question=study.question,
         workload=problem.space.workload,
-        target=problem.target,
-        clock_mhz=problem.clock_mhz,
+        target=where.target,
+        clock_mhz=where.clock_mhz if isinstance(where, OnFpga) else None,
+        run=where.run if isinstance(where, OnGpu) else None,
         objectives=problem.objectives,
         constraints=problem.constraints,
         float_accuracies=tuple(problem.float_accuracy(split) for split in ("search", "test")),
@@ -49,13 +54,14 @@ def result_of(study: Study, problem: Problem, history: optuna.Study, report: Cal
         failures=failures,
         front=tuple(trial.number for trial in front),
         baseline=None if baseline is None else baseline.number,
-        best=_best(problem, front, study.choice.max_loss),
+        best=_best(problem, front, study.choice),
         knee=front[pareto.knee(_losses(problem, front))].number,
         max_loss=study.choice.max_loss,
         reference_point=tuple(map(float, reference)),
         hypervolume=_trace(feasible, pareto.attained(_losses(problem, feasible), reference)),
         sensitivities=_sensitivities(problem, baseline, report) if study.search.sensitivity else (),
         racing=study.search.racing,
+        max_perplexity_ratio=study.choice.max_perplexity_ratio,
         manifest=manifest(study, problem.evaluator),
     )
 
@@ -119,15 +125,19 @@ def _cost(problem: Problem, trial: Trial) -> float:
     return objective.loss(trial.values[problem.objectives.index(objective)])
 
 
-def _best(problem: Problem, front: tuple[Trial, ...], max_loss: float) -> int:
-    """The cheapest design that loses at most `max_loss` of top-1 on the search split, else the most accurate."""
-    least = problem.float_accuracy("search").top1 - max_loss
-    good_enough = [trial for trial in front if _top1(trial) >= least]
-    return (good_enough or [max(front, key=_top1)])[0].number
+def _best(problem: Problem, front: tuple[Trial, ...], choice: Choice) -> int:
+    """The cheapest design that loses at most what is allowed on the search split, else the most accurate.
+
+    Of images `max_loss` of top-1; of text its perplexity is at most `max_perplexity_ratio` times the float network's.
+    """
+    goal = problem.float_accuracy("search")
+    least = goal.goodness - (log(choice.max_perplexity_ratio) if goal.of_text else choice.max_loss)
+    good_enough = [trial for trial in front if _goodness(trial) >= least]
+    return (good_enough or [max(front, key=_goodness)])[0].number
 
 
-def _top1(trial: Trial) -> float:
-    return trial.evaluation.accuracy("search").top1
+def _goodness(trial: Trial) -> float:
+    return trial.evaluation.accuracy("search").goodness
 
 
 def _tested(

@@ -2,14 +2,23 @@
 
 from hashlib import blake2b
 
-from hwdse import calibrated, energy_figures, placement
+from hwdse import calibrated, compiled, energy_figures, gpu_points, placement
 from hwdse.sources import code
 from hwdse.study import Study
+from hwdse.study.targets import GpuSection
 
 
 def prices(study: Study) -> str:
     """A digest of the cost model and the folding with all code that they import, the fits, the energies, the device."""
-    folding = ["hwdse.foldings.refold"] * (study.target.folding == "optimal")
-    model = code(type(study.target.model).__module__, *folding)
+    target = study.target
+    if isinstance(target, GpuSection):
+        measured = compiled.write(compiled.table()), repr(gpu_points.constants(target.device))
+        return _digest(code(type(target.model).__module__), *measured, repr(target.gpu))
+    folding = ["hwdse.foldings.refold"] * (target.folding == "optimal")
+    model = code(type(target.model).__module__, *folding)
     data = calibrated.content(), placement.content(), energy_figures.content()
-    return blake2b("".join((model, *data, repr(study.target.fpga))).encode(), digest_size=8).hexdigest()
+    return _digest(model, *data, repr(target.fpga))
+
+
+def _digest(*parts: str) -> str:
+    return blake2b("".join(parts).encode(), digest_size=8).hexdigest()

@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hwdse.claims import Claims
 from hwdse.codec import encode
-from hwdse.cost import FpgaCost
+from hwdse.cost import Cost
 from hwdse.design import Design
 from hwdse.evaluation import Evaluation
 from hwdse.metrics import metric
@@ -122,7 +122,7 @@ class _Search:
         design = self._proposed(trial)
         self._desk.put(trial.number, design, "search", race=lambda cost: self._race(trial.number, design, cost))
 
-    def _race(self, number: int, design: Design, cost: FpgaCost) -> Race | None:
+    def _race(self, number: int, design: Design, cost: Cost) -> Race | None:
         """Against the trials that are told before trial `number` is proposed, whoever is faster."""
         if self._races is None or number == 0:
             return None

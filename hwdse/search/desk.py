@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hwdse.cost import FpgaCost
+from hwdse.cost import Cost
 from hwdse.design import Design
 from hwdse.evaluation import Accuracy, Evaluation
 from hwdse.racing import Race
@@ -27,10 +27,10 @@ class DesignError(ValueError):
 
 
 Found = Evaluation | DesignError
-Racing = Callable[[FpgaCost], Race | None]  # the race of a design that costs so much
+Racing = Callable[[Cost], Race | None]  # the race of a design that costs so much
 
 
-def never(cost: FpgaCost) -> None:
+def never(cost: Cost) -> None:
     """No race."""
 
 
@@ -39,7 +39,7 @@ class _Order:
     """A design that was put on the desk."""
 
     design: Design
-    cost: FpgaCost
+    cost: Cost
     jobs: tuple[Job, ...]  # one for each split
 
 

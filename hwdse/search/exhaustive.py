@@ -19,6 +19,7 @@ from hwdse.evaluation import Accuracy, pack
 from hwdse.metrics import metric
 from hwdse.search.problem import DesignError, Problem
 from hwdse.space import Space
+from hwdse.where import OnFpga
 from hwdse.workers import Job
 
 Array = NDArray[np.float64]
@@ -68,7 +69,7 @@ class Tabled(Problem):
 
     def price(self, design: Design) -> FpgaCost:
         """Looked up."""
-        return self.table.cost(design, self.target.name, self.clock_mhz)
+        return self.table.cost(design, self.where.target.name, clock_of(self))
 
 
 def designs(space: Space) -> Iterator[Design]:
@@ -104,10 +105,18 @@ def _evaluated(problem: Problem, design: Design) -> tuple[float, float, float, f
     return accuracy.loss, float(accuracy.right.sum()), np.nan if sqnr is None else sqnr, metric("lut").read(priced, "")
 
 
+def clock_of(problem: Problem) -> float:
+    """That of its FPGA, MHz; ValueError of a GPU, whose costs are no LUTs."""
+    if not isinstance(problem.where, OnFpga):
+        raise ValueError(f"a table of all designs has their LUTs, which {problem.where.target.name!r} does not have")
+    return problem.where.clock_mhz
+
+
 def _name(problem: Problem, rows: Mapping[str, int]) -> str:
     """What the numbers depend on: the network and its data, all designs, the price."""
     every = blake2b("".join(rows).encode(), digest_size=8).hexdigest()
-    return f"{problem.context} {every} {problem.model!r} {problem.target.name} {problem.clock_mhz}"
+    where = problem.where
+    return f"{problem.context} {every} {where.model!r} {where.target.name} {clock_of(problem)}"
 
 
 def _kept(file: Path, name: str) -> list[tuple[float, ...]]:

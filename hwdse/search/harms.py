@@ -150,7 +150,8 @@ def _read(problem: Problem, trial: FrozenTrial) -> float:
         return _harm(problem, problem.evaluation(design, "search").accuracy("search"))
     seen = decode(Accuracy, str(trial.user_attrs[BEGINNING]))
     told = dict(zip((o.metric for o in problem.objectives), trial.values, strict=True))
-    least = replace(seen, loss=told.get("loss", seen.loss), sqnr_db=told.get("sqnr", seen.sqnr_db))
+    loss = float(np.log(told["perplexity"])) if "perplexity" in told else told.get("loss", seen.loss)
+    least = replace(seen, loss=loss, sqnr_db=told.get("sqnr", seen.sqnr_db))
     return _harm(problem, least)
 
 

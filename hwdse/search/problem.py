@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from hwdse.claims import Claims
-from hwdse.cost import FpgaCost
-from hwdse.cost_model import CostModel
+from hwdse.cost import Cost
 from hwdse.design import Design
 from hwdse.evaluation import Accuracy, Evaluation
 from hwdse.metrics import metric
@@ -20,7 +19,7 @@ from hwdse.search.desk import DesignError as DesignError
 from hwdse.search.desk import Desk, Found
 from hwdse.space import Space
 from hwdse.store import Store
-from hwdse.target import FpgaTarget
+from hwdse.where import Where
 from hwdse.workers import Evaluator as Evaluator
 from hwdse.workers import Executor, Job, Outcome
 from hwdse.workers.in_process import InProcess
@@ -40,9 +39,7 @@ class Problem:
     space: Space
     objectives: tuple[Objective, ...]
     constraints: tuple[Constraint, ...]
-    model: CostModel
-    target: FpgaTarget
-    clock_mhz: float
+    where: Where
     evaluator: Evaluator
     store: Store
     hands: Executor | None = None  # who evaluates; None is `evaluator`, here
@@ -112,13 +109,13 @@ class Problem:
         read = ((c, metric(c.metric).read(evaluation, "search")) for c in self.constraints)
         return {f"{i}.{c.metric}": c.violation(value) for i, (c, value) in enumerate(read)}
 
-    def price(self, design: Design) -> FpgaCost:
-        """What `design` costs, which is folded; ValueError where it has no price."""
-        return self.model.cost(self.space.charged(design), design, self.target, self.clock_mhz)
+    def price(self, design: Design) -> Cost:
+        """What `design` costs, folded where it has to be; ValueError where it has no price."""
+        return self.where.cost(self.space.charged(design), design)
 
-    def combine(self, design: Design, cost: FpgaCost, accuracies: tuple[Accuracy, ...]) -> Evaluation:
+    def combine(self, design: Design, cost: Cost, accuracies: tuple[Accuracy, ...]) -> Evaluation:
         """The evaluation of `design`, with what was measured of it."""
-        measured = self.store.measurements(design.digest, self.context, self.target.name)
+        measured = self.store.measurements(design.digest, self.context, self.where.target.name)
         return Evaluation(design, accuracies, cost, measured, self._weight_bits(design))
 
     def known(self, job: Job) -> Accuracy | DesignError | None:
@@ -133,7 +130,7 @@ class Problem:
         """Writes an outcome into the store, unless it says nothing about the design."""
         digest = outcome.job.design.digest
         if outcome.accuracy is not None:
-            if outcome.job.race is None or outcome.accuracy.count == len(outcome.job.race.rival):
+            if outcome.job.race is None or outcome.accuracy.samples == len(outcome.job.race.rival):
                 self.store.put_accuracy(digest, self.context, outcome.accuracy)
             return outcome.accuracy
         assert outcome.failure is not None

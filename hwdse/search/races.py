@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hwdse.cost import FpgaCost
+from hwdse.cost import Cost
 from hwdse.design import Design
 from hwdse.metrics import metric
 from hwdse.racing import RACED, Race
@@ -34,7 +34,7 @@ class Races:
     problem: Problem
     confidence: float
 
-    def of(self, design: Design, cost: FpgaCost, known: Sequence[FrozenTrial]) -> Against | None:
+    def of(self, design: Design, cost: Cost, known: Sequence[FrozenTrial]) -> Against | None:
         """The race of `design`, which costs `cost`; None where no trial of `known` costs as little in everything.
 
         The rival is the most accurate of those that do: only a design that beats it joins the front.
@@ -59,7 +59,7 @@ class Races:
         worse = max(values[raced], against.value, key=self.problem.objectives[raced].loss)
         return (*values[:raced], worse, *values[raced + 1 :])
 
-    def _costs(self, design: Design, cost: FpgaCost) -> tuple[float | None, ...]:
+    def _costs(self, design: Design, cost: Cost) -> tuple[float | None, ...]:
         """The losses of the objectives that are costs; None is the one that is raced."""
         evaluation = self.problem.combine(design, cost, ())
         raced = raced_objective(self.problem.objectives)

@@ -10,16 +10,19 @@ from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, NonNegativeInt, ValidationError, model_validator
 
 from hwdse import placement
 from hwdse.design import Quantizer
+from hwdse.gemm import GROUPS
 from hwdse.metrics import ACCURACIES
 from hwdse.racing import RACED
-from hwdse.result import Constraint, Objective
+from hwdse.result import FOR_GPUS, Constraint, Objective
 from hwdse.study.messages import sentence, worst
+from hwdse.study.rules import TEXT, applied, check_metric
+from hwdse.study.section import Section
 from hwdse.study.sections import (
     Budget,
     Choice,
@@ -29,15 +32,14 @@ from hwdse.study.sections import (
     Model,
     ObjectiveSection,
     Search,
-    Section,
-    Target,
     Techniques,
 )
+from hwdse.study.targets import FpgaSection, GpuSection, Target, Targets, labels
 from hwdse.study.toml import frozen, write
 from hwdse.target import devices
 
 # What a run may be continued with another value of, beside its words and its budget: no trial depends on it.
-FREE = (("choice", "max_loss"), ("search", "sensitivity"))
+FREE = (("choice", "max_loss"), ("choice", "max_perplexity_ratio"), ("search", "sensitivity"))
 PATHS = (("model", "checkpoint"), ("data", "path"), ("data", "calibration_path"))  # keys that name files
 
 
@@ -51,7 +53,7 @@ class Study(Section):
     data: Data
     formats: Formats
     techniques: Techniques = Techniques()
-    target: Target
+    targets: Targets
     objectives: Annotated[tuple[ObjectiveSection, ...], Field(min_length=1)]
     constraints: tuple[ConstraintSection, ...] = ()
     search: Search
@@ -60,26 +62,62 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _valid(self) -> Self:
+        if len(self.model.name) > 1 and self.model.checkpoint is not None:
+            raise ValueError("model.checkpoint: the weights of one network, but model.name has several")
+        self._check_targets()
+        self._check_baseline()
+        self._check_budget()
+        for part in self.by_target:
+            part._check_objectives(several=len(self.targets) > 1)
+            part._check_energy()
+            part._check_clock()
+            part._check_racing()
+            part._check_sampler()
+        return self
+
+    def _check_targets(self) -> None:
+        names = self.labels
+        if len(set(names)) < len(names):
+            raise ValueError(f"target: every target is there once, not {', '.join(names)}")
+        for target in self.targets:
+            self._check_target(target)
+        text = self.data.name == TEXT
+        for key, sections in (("objectives", self.objectives), ("constraints", self.constraints)):
+            for section in sections:
+                check_metric(key, section, self.targets, text=text, data=self.data.name)
+
+    def _check_target(self, target: Target) -> None:
+        groups = [text for text in self.formats.granularity if text.startswith("group")]
+        if isinstance(target, FpgaSection) and groups:
+            rule = "groups that share a scale have no price on an FPGA yet"
+            raise ValueError(f"formats.granularity: {rule}, so {groups[0]!r} is refused")
+        if isinstance(target, FpgaSection) and self.formats.halves:
+            rule = f"activations in {self.formats.halves[0].name} are for GPUs"
+            raise ValueError(f"formats.activations: {rule}, and target.device {target.device!r} is an FPGA")
+        taken = [f"group{size}" for size in GROUPS]
+        for group in groups:
+            if group not in taken:
+                raise ValueError(f"formats.granularity: a GPU takes {', '.join(taken)}, not {group!r}")
+        if isinstance(target, GpuSection) and target.tokens == "one" and self.data.name != TEXT:
+            rule = f"'one' is of a text, one token after the other, not of data {self.data.name!r}"
+            raise ValueError(f"target.tokens: {rule}; known: all")
+
+    def _check_objectives(self, *, several: bool) -> None:
         metrics = [objective.metric for objective in self.objectives]
         if len(set(metrics)) < len(metrics):
             raise ValueError(f"objectives: every metric is there once, not {', '.join(metrics)}")
-        if len(self.model.name) > 1 and self.model.checkpoint is not None:
-            raise ValueError("model.checkpoint: the weights of one network, but model.name has several")
-        self._check_baseline()
-        self._check_budget()
-        self._check_energy()
-        self._check_clock()
-        self._check_racing()
-        self._check_sampler()
-        return self
+        if several and len(metrics) < 2:
+            left = f"only {metrics[0]}" if metrics else "none"
+            raise ValueError(f"objectives: each target weighs two or more, and {self.target.device!r} has {left}")
 
     def _check_baseline(self) -> None:
         if self.baseline not in self.formats.uniform:
-            known = dict.fromkeys(w.format.name for w, a in self.formats.uniform if w.format == a.format)
+            pairs = [(w.format.name, a.format.name) for w, a in self.formats.uniform]
+            known = dict.fromkeys([w for w, a in pairs if w == a] or [f"{w} with {a}" for w, a in pairs])
             raise ValueError(f"choice.baseline: it is one of the uniform designs; known: {', '.join(known)}")
 
     def _check_energy(self) -> None:
-        if "energy" in self.metrics and self.target.model.stated(self.target.fpga) is None:
+        if "energy" in self.metrics and self.on_fpga.model.stated(self.on_fpga.fpga) is None:
             raise ValueError(f"metric 'energy' needs a cost model that states one, unlike {self.target.cost_model!r}")
 
     def _check_clock(self) -> None:
@@ -110,6 +148,22 @@ class Study(Section):
             raise ValueError(
                 f"budget.trials: at least the {len(self.uniform)} uniform designs, not {self.budget.trials}"
             )
+
+    @property
+    def target(self) -> Target:
+        """The one target; ValueError where there are several, each in a part of its own."""
+        if len(self.targets) > 1:
+            raise ValueError(f"study {self.name!r} has {len(self.targets)} targets, each in a part of its own")
+        return self.targets[0]
+
+    @property
+    def on_fpga(self) -> FpgaSection:
+        """The one target, an FPGA; ValueError, which names what there is instead, where it is a GPU."""
+        if not isinstance(self.target, FpgaSection):
+            raise ValueError(
+                f"study {self.name!r} is of {self.target.device}, a GPU, and this is for FPGAs; {FOR_GPUS}"
+            )
+        return self.target
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -145,16 +199,50 @@ class Study(Section):
 
     @property
     def parts(self) -> tuple["Study", ...]:
-        """One study per network."""
+        """One study per network and target."""
+        return tuple(part for network in self.by_network for part in network.by_target)
+
+    @property
+    def by_network(self) -> tuple["Study", ...]:
+        """One study per network, with all targets."""
         if len(self.model.name) == 1:
             return (self,)
         models = (self.model.model_copy(update={"name": (name,)}) for name in self.model.name)
         return tuple(self.model_copy(update={"name": f"{self.name}-{m.folder}", "model": m}) for m in models)
 
     @property
+    def by_target(self) -> tuple["Study", ...]:
+        """One study per target, with the objectives and constraints that are for it, as if it had been written so."""
+        if len(self.targets) == 1:
+            return (self,)
+        return tuple(
+            self.model_copy(
+                update={
+                    "name": f"{self.name}-{label}",
+                    "targets": (target,),
+                    "objectives": applied(self.objectives, target),
+                    "constraints": applied(self.constraints, target),
+                }
+            )
+            for label, target in zip(self.labels, self.targets, strict=True)
+        )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the targets, as those of folders."""
+        return labels(self.targets)
+
+    @property
     def text(self) -> str:
         """The study as TOML, defaults and absolute paths written out."""
-        return write(self.model_dump(exclude_none=True))
+        return write(self._content())
+
+    def _content(self, *left_out: str) -> dict[str, Any]:
+        """The keys as a file has them, a single target as a table."""
+        content = self.model_dump(exclude_none=True, by_alias=True, exclude=set(left_out))
+        if len(self.targets) == 1:
+            (content["target"],) = content["target"]
+        return content
 
     @property
     def digest(self) -> str:
@@ -163,7 +251,7 @@ class Study(Section):
         That is everything but the words, the budget, what is `FREE` (a run may be continued with
         others) and the paths (weights and data have digests of their own).
         """
-        content = self.model_dump(exclude_none=True, exclude={"name", "question", "budget"})
+        content = self._content("name", "question", "budget")
         for section, key in (*PATHS, *FREE):
             content[section].pop(key, None)
         return blake2b(write(content).encode(), digest_size=8).hexdigest()

@@ -1,10 +1,12 @@
 """What pydantic finds wrong with a study file, as one sentence with the key, the rule and the known names."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import get_args
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
+
+from hwdse.metrics import KINDS
 
 RULES = {  # pydantic's name of a rule -> the rule in words
     "string_type": "is a text",
@@ -31,7 +33,7 @@ def worst(errors: Sequence[ErrorDetails]) -> ErrorDetails:
 def sentence(error: ErrorDetails, model: type[BaseModel]) -> str:
     """What is wrong, of a `model` that was read from a file."""
     path = tuple(part for part in error["loc"] if isinstance(part, str))
-    key, context = ".".join(path), error.get("ctx", {})
+    key, context = ".".join(part for part in path if part not in KINDS), error.get("ctx", {})
     if error["type"] == "missing":
         return f"key {key!r} is missing"
     if error["type"] == "extra_forbidden":
@@ -44,16 +46,22 @@ def sentence(error: ErrorDetails, model: type[BaseModel]) -> str:
 
 def _known(path: Sequence[str], model: type[BaseModel]) -> tuple[str, ...]:
     """The keys of the section at `path`."""
+    inside: tuple[type[BaseModel], ...] = (model,)
     for name in path:
-        model = _section(model.model_fields[name].annotation) or model
-    return tuple(model.model_fields)
+        if name in KINDS:
+            inside = tuple(one for one in inside if getattr(one, "kind", None) == name)
+        else:
+            fields = {field.alias or own: field for own, field in inside[0].model_fields.items()}
+            inside = tuple(_sections(fields[name].annotation)) or inside
+    return tuple(field.alias or own for own, field in inside[0].model_fields.items())
 
 
-def _section(annotation: object) -> type[BaseModel] | None:
-    """The section inside `X`, `tuple[X, ...]` or `X | None`."""
+def _sections(annotation: object) -> Iterator[type[BaseModel]]:
+    """The sections inside `X`, `tuple[X, ...]`, `X | Y` or `X | None`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _section(part))), None)
+        yield annotation
+    for part in get_args(annotation):
+        yield from _sections(part)
 
 
 def _shown(value: object) -> str:

@@ -18,7 +18,7 @@ PAIRS: Mapping[str, Callable[[Format, Format], bool]] = {  # which (weight, acti
 def expand(pattern: str) -> tuple[Format, ...]:
     """The formats that a study writes as `pattern`, without their unsigned twins.
 
-    A name (`int4`, `e4m3fn`) is one format. `int3..8` is every integer of these widths, and
+    A name (`int4`, `e4m3fn`, `float16` for activations) is one format. `int3..8` is every integer of these widths, and
     `minifloat3..8` every all-finite minifloat, `e1mK` and `eKm0` included. A name with `*`, `?` or
     `[...]` is every integer and all-finite minifloat that it matches, as file names do: `e*m[1-6]`.
     """

@@ -6,9 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     NonNegativeInt,
     PositiveFloat,
@@ -16,22 +14,13 @@ from pydantic import (
     model_validator,
 )
 
-from hwdse import cost_model, plugins
-from hwdse.cost_model import CostModel
+from hwdse import plugins
 from hwdse.design import Quantizer, Step
-from hwdse.formats import Format
+from hwdse.formats import Format, HalfFormat, check_weights
 from hwdse.metrics import metric
-from hwdse.result import Constraint, Objective
+from hwdse.result import MAX_PERPLEXITY_RATIO, Constraint, Objective
 from hwdse.study.patterns import PAIRS, expand, expand_all
-from hwdse.target import FpgaTarget, fpga
-
-Setting = int | float | str | bool
-
-
-class Section(BaseModel):
-    """A table of a study file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+from hwdse.study.section import Section
 
 
 class Both(Section):
@@ -54,14 +43,16 @@ def _pattern(text: str) -> str:
     return text
 
 
+def _pattern_of_weights(text: str) -> str:
+    for fmt in expand(text):
+        check_weights(fmt)
+    return text
+
+
 def _format(text: str) -> str:
     if len(expand(text)) != 1:
         raise ValueError(f"one format stands here, not {text!r}")
     return text
-
-
-def _device(name: str) -> str:
-    return fpga(name).name
 
 
 def _metric(name: str) -> str:
@@ -76,20 +67,9 @@ def _step(text: str) -> str:
     return text
 
 
-def _granularity(text: str) -> str:
-    if text.startswith("group"):
-        raise ValueError(f"groups that share a scale have no price on an FPGA yet, so {text!r} is refused")
-    return text
-
-
-def _setting(value: object) -> object:
-    if not isinstance(value, int | float | str):
-        raise ValueError(f"a setting is a number, text or bool, not {value!r}")
-    return value
-
-
 def _formats_of(both: Both) -> Both:
     _format(both.weights), _format(both.activations)
+    _pattern_of_weights(both.weights)
     return both
 
 
@@ -97,8 +77,8 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)
 Patterns = Annotated[
     tuple[Annotated[str, AfterValidator(_pattern)], ...], BeforeValidator(_listed), Field(min_length=1)
 ]
-Granularities = Annotated[
-    tuple[Annotated[str, AfterValidator(_granularity)], ...], BeforeValidator(_listed), Field(min_length=1)
+PatternsOfWeights = Annotated[
+    tuple[Annotated[str, AfterValidator(_pattern_of_weights)], ...], BeforeValidator(_listed), Field(min_length=1)
 ]
 Texts = Annotated[Both, BeforeValidator(_doubled)]
 FormatPair = Annotated[Both, BeforeValidator(_doubled), AfterValidator(_formats_of)]
@@ -126,7 +106,7 @@ class Model(Section):
 
 
 class Data(Section):
-    """The images and their splits; see `data.DataSpec`, which has the same fields and checks them together."""
+    """The images or the text, and the splits; `data.DataSpec` has the same fields and checks them together."""
 
     name: str
     path: str | None = None
@@ -139,15 +119,16 @@ class Data(Section):
     resize: PositiveInt | None = None
     crop: PositiveInt | None = None
     seed: NonNegativeInt = 0
+    context: PositiveInt | None = None  # of a text; None is `data.DataSpec`'s, and leaves older digests as they were
 
 
 class Formats(Section):
     """The formats to try and how they are scaled. `first` and `last` are all that the outer layers may choose."""
 
-    weights: Patterns
+    weights: PatternsOfWeights
     activations: Patterns | None = None  # None: as the weights
     pairs: Rules = ("same",)  # which formats make uniform designs: all these rules hold
-    granularity: Granularities = ("channel",)  # of the weights; activations have one scale per tensor
+    granularity: Names = ("channel",)  # of the weights; activations have one scale per tensor
     scale: Texts = Both(weights="float", activations="float")
     calibration: Texts = Both(weights="absmax", activations="absmax")
     narrow: bool = True  # integers without their lone -2**(b-1)
@@ -182,11 +163,20 @@ class Formats(Section):
         (weights,), (activations,) = expand(both.weights), expand(both.activations)
         return self._of_weights(weights)[0], self._of_activations(activations)
 
+    @property
+    def halves(self) -> tuple[Format, ...]:
+        """The floats of 16 bits that some activations may be in."""
+        outer = (expand(both.activations)[0] for both in (*self.first, *self.last))
+        every = (*expand_all(self.activations or ()), *outer)
+        return tuple(dict.fromkeys(fmt for fmt in every if isinstance(fmt, HalfFormat)))
+
     def _of_weights(self, fmt: Format) -> tuple[Quantizer, ...]:
         options = self.scale.weights, self.calibration.weights, self._narrow(fmt)
         return tuple(Quantizer(fmt, granularity, *options) for granularity in self.granularity)
 
     def _of_activations(self, fmt: Format) -> Quantizer:
+        if isinstance(fmt, HalfFormat):  # a cast, which no option is of
+            return Quantizer(fmt)
         return Quantizer(fmt, "tensor", self.scale.activations, self.calibration.activations, self._narrow(fmt))
 
     def _narrow(self, fmt: Format) -> bool:
@@ -218,46 +208,15 @@ class Techniques(Section):
         return tuple(tuple(map(Step.parse, recipe)) for recipe in self.recipes or (self.recipe,))
 
 
-class Target(Section):
-    """The device, its clock, the frame rate that sets the folding, and the cost model that prices designs."""
-
-    device: Annotated[str, AfterValidator(_device)]
-    clock_mhz: PositiveFloat
-    frames_per_second: PositiveFloat
-    folding: Literal["greedy", "optimal"] = "greedy"  # fewest lanes, for all designs; or `hwdse.foldings`, for each
-    cost_model: str = "dataflow"
-    cost_settings: dict[str, Annotated[Setting, BeforeValidator(_setting)]] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _valid(self) -> Self:
-        model, target = self.model, self.fpga
-        if not model.claims(target):
-            raise ValueError(f"cost model {model.name!r} does not price device {target.name!r}")
-        if self.folding == "optimal" and self.cost_model != "dataflow":
-            raise ValueError(f"folding 'optimal' is among what 'dataflow' offers, not cost model {self.cost_model!r}")
-        return self
-
-    @property
-    def cycles_per_frame(self) -> int:
-        """At most, at the clock and the rate."""
-        return int(self.clock_mhz * 1e6 / self.frames_per_second)
-
-    @property
-    def fpga(self) -> FpgaTarget:
-        """The device as a value."""
-        return fpga(self.device)
-
-    @property
-    def model(self) -> CostModel:
-        """The cost model with its settings; ValueError for a setting that it does not have."""
-        return cost_model.named(self.cost_model, self.cost_settings)
-
-
 class ObjectiveSection(Section):
-    """A metric to optimise; its own better direction where none is written."""
+    """A metric to optimise; its own better direction where none is written.
+
+    Of several targets it is for those that have the metric, or for those on `device`.
+    """
 
     metric: MetricName
     direction: Literal["maximize", "minimize"] | None = None
+    device: str | None = None
 
     @property
     def value(self) -> Objective:
@@ -266,11 +225,12 @@ class ObjectiveSection(Section):
 
 
 class ConstraintSection(Section):
-    """A metric that must stay within bounds, ends included."""
+    """A metric that must stay within bounds, ends included; of several targets, as an objective."""
 
     metric: MetricName
     low: float | None = None
     high: float | None = None
+    device: str | None = None
 
     @model_validator(mode="after")
     def _valid(self) -> Self:
@@ -308,5 +268,6 @@ class Budget(Section):
 class Choice(Section):
     """What `best` means, and what savings are counted against."""
 
-    max_loss: Annotated[float, Field(ge=0, le=1)] = 0.01  # of top-1, against the float network
+    max_loss: Annotated[float, Field(ge=0, le=1)] = 0.01  # of top-1, against the float network, of images
+    max_perplexity_ratio: Annotated[float, Field(ge=1)] = MAX_PERPLEXITY_RATIO  # to the float network's, of text
     baseline: FormatPair = Both(weights="int8", activations="int8")

@@ -7,18 +7,19 @@ from pathlib import Path
 import pytest
 
 from hwdse.cost import FpgaCost, LayerCost
-from hwdse.cost_model import CostModel
+from hwdse.cost_model import CostModel, FpgaCostModel, GpuCostModel, Run, for_fpgas, for_gpus
 from hwdse.design import Design, Quantizer
 from hwdse.folding import fold
 from hwdse.formats import Format, known_formats
 from hwdse.memory import utilization
 from hwdse.plugins import load, named
-from hwdse.target import FpgaTarget, devices, fpga
+from hwdse.target import FpgaTarget, GpuTarget, devices, fpga, gpu, gpus
 from hwdse.workload import OUTSIDE, Kind, Layer, Workload
 from tests.cost_models.workloads import ALL_KINDS, CONV, LAYERS, LINEAR, SITES, design
 
 FOLDER = Path(__file__).parents[2] / "cost_models"
-MODELS = load("hwdse.cost_models", CostModel)  # type: ignore[type-abstract]
+EVERY = load("hwdse.cost_models", CostModel)  # type: ignore[type-abstract]
+MODELS = {name: model for name, model in EVERY.items() if issubclass(model, FpgaCostModel)}
 FOLDING = fold(ALL_KINDS, 20_000)
 
 # Settings with which a format one bit wider never uses less of a device, where the default has exceptions that its
@@ -26,20 +27,21 @@ FOLDING = fold(ALL_KINDS, 20_000)
 MONOTONE = {"dataflow": {"multiplier": "lut"}}
 UNEVEN = {"finn", "finn-corrected"}  # models of which one bit more may use less, whatever the settings: they say so
 # What a model has no price for, in whole or in part: it names the layer.
-OF_FINN = ("grouped", "gelu", "matmul", "norm", "softmax", "rotation", "low_rank")
+OF_FINN = ("grouped", "gelu", "matmul", "norm", "softmax", "rotation", "embedding", "other", "low_rank")
 REFUSED = {"finn": OF_FINN, "finn-corrected": OF_FINN}
 INTEGER_ACTIVATIONS = {"finn", "finn-corrected"}  # models that price no minifloats between layers
 
+each_of_all = pytest.mark.parametrize("name", EVERY)
 each = pytest.mark.parametrize("name", MODELS)
 each_even = pytest.mark.parametrize("name", [name for name in MODELS if name not in UNEVEN])
 
 
-def model(name: str) -> CostModel:
+def model(name: str) -> FpgaCostModel:
     """The model with its default settings."""
     return MODELS[name]()
 
 
-def monotone(name: str) -> CostModel:
+def monotone(name: str) -> FpgaCostModel:
     """The model with the settings that `MONOTONE` has for it."""
     return MODELS[name](**MONOTONE.get(name, {}))
 
@@ -65,22 +67,22 @@ def activations(name: str, fmt: str) -> str:
     return "int8" if name in INTEGER_ACTIVATIONS and not re.fullmatch(r"u?int\d", fmt) else fmt
 
 
-@each
+@each_of_all
 def test_it_is_found_by_its_file_name(name: str) -> None:
     assert (FOLDER / f"{name.replace('-', '_')}.py").exists()
-    assert named("hwdse.cost_models", CostModel, name) is MODELS[name]  # type: ignore[type-abstract]
+    assert named("hwdse.cost_models", CostModel, name) is EVERY[name]  # type: ignore[type-abstract]
 
 
-@each
+@each_of_all
 def test_it_is_a_frozen_dataclass(name: str) -> None:
-    assert is_dataclass(MODELS[name])
-    assert MODELS[name].__dataclass_params__.frozen  # type: ignore[attr-defined]
-    assert model(name) == model(name)
+    assert is_dataclass(EVERY[name])
+    assert EVERY[name].__dataclass_params__.frozen  # type: ignore[attr-defined]
+    assert EVERY[name]() == EVERY[name]()
 
 
-@each
+@each_of_all
 def test_it_has_the_name_that_it_is_found_by(name: str) -> None:
-    assert model(name).name.split("(")[0] == name
+    assert EVERY[name]().name.split("(")[0] == name
 
 
 @each
@@ -194,7 +196,11 @@ def use(name: str, layer: Layer, formats: list[str], target: FpgaTarget) -> floa
 @each
 def test_it_lists_what_it_leaves_out(name: str) -> None:
     assert len(SITES) == 7
-    outside = [layer for layer in ("norm", "softmax", "rotation", "low_rank") if layer not in REFUSED.get(name, ())]
+    outside = [
+        layer
+        for layer in ("norm", "softmax", "rotation", "embedding", "other", "low_rank")
+        if layer not in REFUSED.get(name, ())
+    ]
     for target in claimed(name):
         found = cost(name, design("int4", "int4", FOLDING), target)
         assert found.label == ("without " * bool(outside) + ", ".join(outside))
@@ -216,5 +222,58 @@ def test_minifloats_between_layers_are_refused(name: str) -> None:
 
 
 def test_an_unknown_one_lists_the_known() -> None:
-    with pytest.raises(ValueError, match=f"^no cost model 'magic'; known: {', '.join(MODELS)}$"):
+    with pytest.raises(ValueError, match=f"^no cost model 'magic'; known: {', '.join(EVERY)}$"):
         named("hwdse.cost_models", CostModel, "magic")  # type: ignore[type-abstract]
+    with pytest.raises(ValueError, match=f"^no cost model 'magic'; known: {', '.join(EVERY)}$"):
+        for_fpgas("magic", {})
+
+
+# ---- of GPUs -------------------------------------------------------------------------------------
+
+GPU_MODELS = {name: model for name, model in EVERY.items() if issubclass(model, GpuCostModel)}
+each_gpu_model = pytest.mark.parametrize("name", GPU_MODELS)
+
+
+def claimed_gpus(name: str) -> list[GpuTarget]:
+    """The GPUs that the model prices."""
+    return [target for target in map(gpu, gpus()) if GPU_MODELS[name]().claims(target)]
+
+
+def test_a_model_is_of_one_kind() -> None:
+    assert {*MODELS, *GPU_MODELS} == {*EVERY}
+    assert GPU_MODELS
+
+
+@each_gpu_model
+def test_it_claims_a_gpu_and_says_how_far_to_trust_it(name: str) -> None:
+    assert claimed_gpus(name)
+    assert all(target.name in for_gpus(name, {}).calibration(target) for target in claimed_gpus(name))
+
+
+@each_gpu_model
+@pytest.mark.parametrize("activations", ["int8", "e4m3fn", "uint4"])
+@pytest.mark.parametrize("fmt", known_formats(bits=range(3, 9)), ids=lambda fmt: fmt.name)
+def test_it_prices_every_format_on_every_gpu(name: str, fmt: Format, activations: str) -> None:
+    how = design(f"{fmt.name}:channel", activations, {})
+    for target in claimed_gpus(name):
+        found = GPU_MODELS[name]().cost(ALL_KINDS, how, target, Run(batch=4))
+        assert found.seconds > 0
+        assert found.weight_bytes >= sum(layer.n * layer.k for layer in found.layers) * fmt.bits / 8
+        assert found == GPU_MODELS[name]().cost(ALL_KINDS, how, target, Run(batch=4))
+
+
+@each_gpu_model
+def test_every_layer_is_priced_or_listed(name: str) -> None:
+    for target in claimed_gpus(name):
+        found = GPU_MODELS[name]().cost(ALL_KINDS, design("int4:channel", "int8", {}), target, Run())
+        inside = [layer.layer for layer in found.layers]
+        assert sorted([*inside, *found.outside]) == sorted(layer.name for layer in ALL_KINDS.layers)
+        assert inside
+
+
+@each_gpu_model
+def test_a_larger_batch_is_never_faster(name: str) -> None:
+    how = design("int4:channel", "int8", {})
+    for target in claimed_gpus(name):
+        times = [GPU_MODELS[name]().cost(ALL_KINDS, how, target, Run(batch)).seconds for batch in (1, 16, 256)]
+        assert times == sorted(times)

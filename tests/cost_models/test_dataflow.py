@@ -20,7 +20,7 @@ from hwdse.alternatives import DEEPEST_IN_LUTS, FEW_LEVELS, RELIABLE, Multiplier
 from hwdse.arithmetic import DSP_PORTS
 from hwdse.calibrated import Fits
 from hwdse.cost import LayerCost, Resources
-from hwdse.cost_model import CostModel
+from hwdse.cost_model import FpgaCostModel
 from hwdse.cost_models import dataflow
 from hwdse.cost_models.dataflow import (
     PIPELINE_STAGES,
@@ -79,7 +79,9 @@ def names(cost: LayerCost) -> set[str]:
     return set(found)
 
 
-def price(layer: Layer, how: Design = INT4, target: FpgaTarget = TARGET, model: CostModel | None = None) -> LayerCost:
+def price(
+    layer: Layer, how: Design = INT4, target: FpgaTarget = TARGET, model: FpgaCostModel | None = None
+) -> LayerCost:
     """The cost of one layer."""
     return (model or Dataflow()).layer(layer, how, target)
 
@@ -114,7 +116,7 @@ def test_a_network_fits_or_not_in_whole_numbers(name: str) -> None:
     cost = Dataflow().cost(ALL_KINDS, INT4, fpga(name), clock_mhz=100)
     assert cost.interval_cycles == max(cycles(layer, FOLDING[layer.name]) for layer in LAYERS if layer.inputs)
     assert cost.interval_cycles <= CYCLES
-    assert cost.label == "without norm, softmax, rotation, low_rank"
+    assert cost.label == "without norm, softmax, rotation, embedding, other, low_rank"
     assert cost.area.luts > 0 < cost.area.ffs
     assert cost.area.urams == 0
     assert LUT.cost(ALL_KINDS, INT4, fpga(name), clock_mhz=100).area.dsps == 0

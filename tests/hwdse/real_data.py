@@ -14,3 +14,11 @@ def cifar() -> Path:
     if not folder.is_dir():
         pytest.skip("no folder cifar10-jpeg in HWDSE_DATA or in ../shared/data")
     return folder
+
+
+def shakespeare() -> Path:
+    """The file of tiny Shakespeare, or the test that asks is skipped."""
+    file = Path(os.environ.get("HWDSE_DATA", ROOT.parent / "shared" / "data")) / "text" / "shakespeare.txt"
+    if not file.is_file():
+        pytest.skip("no text/shakespeare.txt in HWDSE_DATA or in ../shared/data")
+    return file

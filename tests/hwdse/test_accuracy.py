@@ -1,6 +1,7 @@
 """Accuracy counts what the Brevitas model predicts."""
 
 import random
+from math import log
 
 import pytest
 import torch
@@ -40,7 +41,9 @@ def test_counts_the_predictions_of_the_brevitas_model(recipe: tuple[Step, ...]) 
         logits, reference = on.quantize(design)(images).double(), on.traced.graph(images).double()
     assert got.right.tolist() == (logits.argmax(1) == labels).tolist()
     assert abs(got.loss - float(F.cross_entropy(logits, labels))) <= loss_bound(logits)
-    assert got.sqnr_db == float(10 * torch.log10((reference**2).sum() / ((logits - reference) ** 2).sum()))
+    sqnr = float(10 * torch.log10((reference**2).sum() / ((logits - reference) ** 2).sum()))
+    # Two sums of squares, each in two orders: 4 n roundings of 2^-53 of their ratio, and ten for the logarithms.
+    assert got.sqnr_db == pytest.approx(sqnr, rel=0, abs=10 / log(10) * (4 * logits.numel() + 10) * 2.0**-53)
 
 
 def test_the_float_network_has_no_sqnr() -> None:
@@ -159,7 +162,8 @@ def test_notes_say_what_memory_held_and_let_go() -> None:
             evaluator.accuracy(uniform(on, "int4:channel", name), "search")
     assert small.traces.evicted > 0
     assert (
-        f"let go for lack of room: {small.traces.evicted:,} tensors, 0 weights, 0 networks, 0 logits" in small.notes()
+        f"let go for lack of room: {small.traces.evicted:,} tensors, 0 weights, 0 networks, 0 predictions"
+        in small.notes()
     )
     batches, kept = -(-len(split("search")) // roomy.batch), sum(step.kept for step in on.program.steps)
     # Three different designs, equal in nothing downstream of the first activations; one of them comes twice.

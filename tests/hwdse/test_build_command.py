@@ -224,7 +224,7 @@ def test_hardware_that_is_not_the_model(
 def test_a_design_without_a_clock(
     finished: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    area = load(finished).trial(1).evaluation.predicted.area
+    area = load(finished).trial(1).evaluation.fpga.area
     monkeypatch.setattr("hwdse.flows.bitstream.Bitstream.read", lambda *of: Measured(area, None, "placed", ()))
     monkeypatch.setattr(build_command, "beside", tools(tmp_path))
     monkeypatch.setattr(build_command, "prove", found())
@@ -274,7 +274,7 @@ def test_a_vitis_project(finished: Path, tmp_path: Path, capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--flow", "magic"), "no flow 'magic' builds; known: open, vitis, finn"),
+        (("--flow", "magic"), "no flow 'magic' builds; known: open, vitis, finn, triton"),
         (("--images", "3"), "a build simulates at least 8 images, not 3"),
         (("--images", "451"), "a build simulates at most the 450 images of the test split, not 451"),
         (
@@ -285,6 +285,11 @@ def test_a_vitis_project(finished: Path, tmp_path: Path, capsys: pytest.CaptureF
         (
             ("--board", "icebreaker", "--device", "ecp5_85f"),
             "board 'icebreaker' carries device 'ice40_up5k', not 'ecp5_85f'",
+        ),
+        (("--device", "h200"), r"'h200' is a GPU, for which the flow 'open' does not build: say --flow triton"),
+        (
+            ("--device", "h200", "--flow", "vitis"),
+            r"'h200' is a GPU, for which the flow 'vitis' does not build: say --flow triton",
         ),
         (("--device", "u250"), r"no board is known for device 'u250'; known for: \w+(, \w+)+"),
         (

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hwdse.cli import main
+from hwdse.target import devices, gpus
 from tests.hwdse.finn.fakes import real_environment
 
 STUDY = """
@@ -143,8 +144,8 @@ def test_lists_are_tables_and_json(command: str, capsys: pytest.CaptureFixture[s
     assert str(next(iter(rows[0]))) in capsys.readouterr().out
 
 
-MODELS = "cifar-resnet20, digits-cnn, digits-mlp, digits-resnet, digits-vit, finn-cnv, finn-tfc"
-DEVICES = "ecp5_25f, ecp5_85f, gw1nr9, ice40_hx8k, ice40_up5k, lifcl40, u250, vck190, xc7z020, xczu3eg, xczu7ev"
+MODELS = "cifar-resnet20, digits-cnn, digits-mlp, digits-resnet, digits-vit, finn-cnv, finn-tfc, text-lm"
+DEVICES = ", ".join((*devices(), *gpus()))
 COST = ("cost", "digits-mlp", "--device", "ecp5_25f")
 REFUSED = {
     "command": (("fly",), "No such command 'fly'."),
@@ -167,7 +168,7 @@ REFUSED = {
     ),
     "no format": (
         (*COST, "--weights", "bf16"),
-        "no format 'bf16'; write e.g. 'int4', 'uint8', 'e2m1', 'ue2m2', 'e4m3fn' or 'e5m2ieee'",
+        "no format 'bf16'; write e.g. 'int4', 'uint8', 'e2m1', 'ue2m2', 'e4m3fn', 'e5m2ieee' or 'float16'",
     ),
     "group": (
         (*COST, "--weights", "int4:group32"),
@@ -177,7 +178,10 @@ REFUSED = {
     "rate": ((*COST, "--fps", "0"), "a rate is positive and finite, not 0 frames per second"),
     "clock": ((*COST, "--clock", "nan"), "a rate is positive and finite, not nan MHz"),
     "run": (("show", "nowhere"), "nowhere is no run folder: it has no study.toml"),
-    "cost model": ((*COST, "--cost-model", "guess"), "no cost model 'guess'; known: dataflow, finn, finn-corrected"),
+    "cost model": (
+        (*COST, "--cost-model", "guess"),
+        "no cost model 'guess'; known: dataflow, finn, finn-corrected, gpu",
+    ),
     "accumulator": ((*COST, "--accumulator", "wide"), "accumulator is tight or paper, not 'wide'"),
     "shape": (
         ("cost", "torch.nn:Identity", "--device", "ecp5_25f"),
@@ -186,11 +190,11 @@ REFUSED = {
     "width": (("formats", "--bits", "9"), "a format has 2 to 8 bits, not 9"),
     "network": (
         ("train", "digits-rnn"),
-        "no network 'digits-rnn' to train; known: digits-cnn, digits-mlp, digits-resnet, digits-vit",
+        "no network 'digits-rnn' to train; known: digits-cnn, digits-mlp, digits-resnet, digits-vit, text-lm",
     ),
     "model": (
         ("cost", "digits-rnn", "--device", "ecp5_25f"),
-        f"no model 'digits-rnn'; known: {MODELS}, torchvision:NAME, package.module:callable",
+        f"no model 'digits-rnn'; known: {MODELS}, torchvision:NAME, huggingface:NAME, package.module:callable",
     ),
 }
 
@@ -247,7 +251,7 @@ def test_bad_studies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert sentence("clock_mhz = 100", 'clock_mhz = "fast"') == f"{file}: 'target.clock_mhz' is a number, not 'fast'"
     assert sentence("ecp5_25f", "ecp6") == f"{file}: target.device: no device 'ecp6'; known: {DEVICES}"
     assert sentence('"int4"', '"int9"') == f"{file}: formats.weights: an integer format has 2 to 8 bits, not 9"
-    networks = f"{MODELS}, torchvision:NAME, package.module:callable"
+    networks = f"{MODELS}, torchvision:NAME, huggingface:NAME, package.module:callable"
     assert sentence('"digits-mlp"', '"digits-rnn"') == f"no model 'digits-rnn'; known: {networks}"
     missing = '"digits-mlp"\ncheckpoint = "w.safetensors"'
     assert sentence('"digits-mlp"', missing) == f"no checkpoint {tmp_path / 'w.safetensors'}"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pytest
 
 from hwdse.codec import decode, encode
-from hwdse.cost import FpgaCost, LayerCost, Resources, Term
+from hwdse.cost import Cost, FpgaCost, GpuCost, KernelCost, LayerCost, Resources, Term
+from hwdse.cost_model import Run
 from hwdse.design import Design, Folding, Quantizer, Step
 from hwdse.evaluation import Accuracy, Evaluation
 from hwdse.workload import Kind, Layer, Site, Workload
@@ -99,3 +100,54 @@ def test_fixed_tuples_and_options() -> None:
 def test_what_is_something_else(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         decode(Pair, text)
+
+
+# ---- on FPGAs and on GPUs ------------------------------------------------------------------------
+
+KERNEL = KernelCost("fc", "a16 128x16:w16:s3:k4:t4", 1 / 3, "memory", 4000, 9000, 8, 16, 32, None, None)
+ON_GPU = GpuCost((KERNEL,), 64, "h200", "gpu", "uncalibrated", ("softmax",))
+
+
+@pytest.mark.parametrize("cost", [COST, ON_GPU], ids=["FPGA", "GPU"])
+def test_a_cost_is_of_the_kind_that_it_was(cost: Cost) -> None:
+    evaluation = Evaluation(DESIGN, (ACCURACY,), cost, (), 36)
+    assert decode(Evaluation, encode(evaluation)) == evaluation
+
+
+def test_a_cost_of_an_fpga_that_was_kept_before_it_had_an_energy() -> None:
+    fields = json.loads(encode(Evaluation(DESIGN, (), COST, (), 36)))
+    del fields["predicted"]["stated"]
+    for layer in fields["predicted"]["layers"]:
+        del layer["clock"], layer["energy"]
+    assert decode(Evaluation, json.dumps(fields)).predicted == COST
+
+
+def test_a_cost_of_a_gpu_that_was_kept_before_it_knew_its_padding() -> None:
+    fields = json.loads(encode(Evaluation(DESIGN, (), ON_GPU, (), 36)))
+    for layer in fields["predicted"]["layers"]:
+        del layer["padding_bytes"]
+    assert decode(Evaluation, json.dumps(fields)).predicted == ON_GPU
+
+
+def test_a_cost_of_a_gpu_that_was_kept_before_it_had_bytes_outside() -> None:
+    fields = json.loads(encode(Evaluation(DESIGN, (), ON_GPU, (), 36)))
+    del fields["predicted"]["outside_bytes"]
+    assert decode(Evaluation, json.dumps(fields)).predicted == ON_GPU
+
+
+def test_a_cost_of_neither_kind() -> None:
+    fields = json.loads(encode(Evaluation(DESIGN, (), ON_GPU, (), 36)))
+    del fields["predicted"]["batch"]
+    known = "layers, device, model, calibration, outside, outside_bytes"
+    message = f"no Evaluation in this JSON: no FpgaCost or GpuCost has {known}"
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        decode(Evaluation, json.dumps(fields))
+    fields["predicted"] = 3
+    with pytest.raises(ValueError, match=r"^no Evaluation in this JSON: 3 is no dict$"):
+        decode(Evaluation, json.dumps(fields))
+
+
+def test_one_of_some_texts() -> None:
+    assert decode(Run, encode(Run(4, "one"))) == Run(4, "one")
+    with pytest.raises(ValueError, match=r"^no Run in this JSON: 'two' is none of 'all', 'one'$"):
+        decode(Run, '{"batch": 1, "tokens": "two"}')

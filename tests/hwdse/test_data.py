@@ -169,7 +169,7 @@ def test_a_digest_names_images_labels_and_shape_but_no_split() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        (lambda: DataSpec("mnist"), "no data 'mnist'; known: digits, archive, folder"),
+        (lambda: DataSpec("mnist"), "no data 'mnist'; known: digits, archive, folder, text"),
         (lambda: DataSpec("digits", calibration=0), "the calibration split has at least 1 image, not 0"),
         (lambda: DataSpec("archive", search=9), "the data archive needs 'path'"),
         (lambda: DataSpec("folder", Path("x")), "the data folder needs 'search'"),

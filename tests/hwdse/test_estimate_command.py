@@ -44,7 +44,7 @@ def test_finn_stands_beside_the_prediction(finished: Path, capsys: pytest.Captur
     assert [row["layer"] for row in rows] == [name for name in (*LAYERS, "total") for _ in range(3)]
     assert [row["by"] for row in rows] == ["dataflow", "finn-plus 1.6.1", "finn-corrected"] * 4
     trial = load(finished).trial(load(finished).best)
-    predicted, (own, corrected) = trial.evaluation.predicted, trial.evaluation.estimates
+    predicted, (own, corrected) = trial.evaluation.fpga, trial.evaluation.estimates
     units = {layer.layer: layer for layer in own.layers}
     for layer in predicted.layers:  # one accelerator: matrix-vector units of FINN take MW / SIMD x MH / PE cycles
         (unit,) = (term for term in units[layer.layer].terms if term.name == "unit")

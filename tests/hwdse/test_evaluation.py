@@ -2,15 +2,27 @@
 
 import math
 import re
+from collections.abc import Callable
 from statistics import NormalDist
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hwdse.codec import decode, encode
 from hwdse.cost import LayerCost, dataflow
 from hwdse.design import Design
-from hwdse.evaluation import Z95, Accuracy, Evaluation, Interval, pack, paired
+from hwdse.evaluation import (
+    Z95,
+    Accuracy,
+    Difference,
+    Evaluation,
+    Interval,
+    pack,
+    paired,
+    paired_loss,
+    perplexity_ratio,
+)
 
 COST = dataflow([LayerCost("fc", (), 10, 1)], clock_mhz=100.0, device="d", model="m", calibration="none")
 
@@ -175,3 +187,102 @@ def test_evaluation_finds_its_splits() -> None:
     message = re.escape(f"design {Design().digest} was not evaluated on the calibration split")
     with pytest.raises(ValueError, match=f"^{message}$"):
         evaluation.accuracy("calibration")
+
+
+# ---- text ------------------------------------------------------------------------------------
+
+
+def text(losses: NDArray[np.float64], right: NDArray[np.bool_] | None = None, split: str = "test") -> Accuracy:
+    """Of sequences of 8 tokens with these losses; all tokens right unless `right` (n x 8) says otherwise."""
+    hits = np.ones((len(losses), 8), bool) if right is None else right
+    return Accuracy(split, hits.size, pack(hits), float(losses.mean()), 20.0, tuple(losses.tolist()))
+
+
+def test_what_was_kept_before_there_was_text_is_of_images() -> None:
+    old = encode(of_counts(90, 100)).replace(',"sequence_losses":[]', "")
+    assert "sequence" not in old
+    assert decode(Accuracy, old) == of_counts(90, 100)
+    new = text(np.array([1.0, 2.0, 1 / 3]))
+    assert decode(Accuracy, encode(new)) == new
+    assert (new.of_text, new.samples, new.count, new.goodness) == (True, 3, 24, -new.loss)
+    assert (of_counts(90, 100).samples, of_counts(90, 100).goodness) == (100, 0.9)
+
+
+def test_perplexity() -> None:
+    assert text(np.full(3, math.log(7.5))).perplexity == pytest.approx(7.5, rel=1e-15)
+    assert text(np.full(3, 1e6)).perplexity == math.inf
+
+
+def test_sequences_have_one_length() -> None:
+    with pytest.raises(ValueError, match=r"^sequences have one length, but 3 do not share 16$"):
+        Accuracy("test", 16, "ffff", 1.0, None, (1.0, 1.0, 1.0))
+
+
+# Quantiles of Student's t as tables print them (NIST/SEMATECH e-Handbook, 1.3.6.7.2, 0.975).
+@pytest.mark.parametrize(("freedom", "t"), [(9, 2.262), (19, 2.093), (29, 2.045), (99, 1.984)])
+def test_the_interval_of_a_mean_is_students(freedom: int, t: float) -> None:
+    sample = np.random.default_rng(0).normal(size=freedom + 1)
+    low, high = Interval.of_mean(sample)
+    half = (high - low) / 2 / (sample.std(ddof=1) / math.sqrt(freedom + 1))
+    assert half == pytest.approx(t, rel=1.5e-3)  # of Wallace's approximation 1e-3, and of the digits of the table 3e-4
+    assert (low + high) / 2 == pytest.approx(sample.mean(), abs=1e-12)
+
+
+def test_one_sequence_has_no_interval() -> None:
+    with pytest.raises(ValueError, match=r"^the interval of a mean needs 2 or more sequences, not 1$"):
+        paired_loss(text(np.ones(1)), text(np.ones(1)))
+
+
+def test_losses_are_paired_by_the_sequence() -> None:
+    random = np.random.default_rng(1)
+    hard = random.gamma(4, 0.4, 200)  # sequences differ much more than models do
+    a, b = text(hard + 0.03 + 0.02 * random.normal(size=200)), text(hard)
+    found = paired_loss(a, b)
+    assert found.value == pytest.approx(a.loss - b.loss, abs=1e-12)
+    assert found.interval.excludes_zero
+    assert found.interval.high - found.interval.low < 0.01 < np.std(hard) / math.sqrt(200)
+    swapped = paired_loss(b, a)
+    assert swapped == Difference(-found.value, Interval(-found.interval.high, -found.interval.low))
+    ratio = perplexity_ratio(a, b)
+    assert ratio.value == pytest.approx(a.perplexity / b.perplexity, rel=1e-12)
+    assert ratio.interval == Interval(*map(math.exp, found.interval))
+    assert ratio.excludes_one
+    assert not perplexity_ratio(a, a).excludes_one
+
+
+def test_what_differs_in_one_sequence_alone_shows_nothing() -> None:
+    """The tokens of one sequence depend on each other: 8 right ones more are one observation."""
+    right = np.zeros((40, 8), bool)
+    other = right.copy()
+    other[0] = True
+    a, b = text(np.ones(40), other), text(np.ones(40), right)
+    assert not paired(a, b).interval.excludes_zero
+    assert paired(a, b).value == 8 / 320
+    as_if_alone = paired(accuracy(other.ravel()), accuracy(right.ravel()))
+    assert as_if_alone.interval.excludes_zero
+    assert a.interval.high - a.interval.low > accuracy(other.ravel()).interval.high
+
+
+@pytest.mark.parametrize("count", [10, 400])
+def test_intervals_of_text_cover_the_truth(count: int) -> None:
+    """95 % of 2,000, give or take 3 standard deviations of 0.5 %: of few normal differences, of many skewed ones."""
+    random = np.random.default_rng(count)
+    hits, true = 0, 0.1
+    for _ in range(2000):
+        losses = true + (random.normal(size=count) if count < 100 else random.gamma(2, 0.1, count) - 0.2)
+        found = paired_loss(text(losses + 1), text(np.ones(count)))
+        hits += found.interval.low <= true <= found.interval.high
+    assert hits / 2000 == pytest.approx(0.95, abs=0.015)
+
+
+@pytest.mark.parametrize("compare", [paired, paired_loss])
+def test_pairs_need_the_same_sequences(compare: Callable[[Accuracy, Accuracy], Difference]) -> None:
+    a, b = text(np.ones(4)), text(np.ones(2))
+    with pytest.raises(ValueError, match=r"^a paired difference needs the same sequences, not test/32 and test/16$"):
+        compare(a, b)
+
+
+def test_images_have_no_losses_of_their_own() -> None:
+    message = "losses are compared sequence by sequence: images have no losses of their own"
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        paired_loss(of_counts(9, 10), of_counts(9, 10))

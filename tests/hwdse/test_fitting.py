@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from hwdse.cost import FpgaCost, LayerCost, Resources, Term, dataflow
-from hwdse.cost_model import CostModel
+from hwdse.cost_model import FpgaCostModel
 from hwdse.design import Design, Quantizer
 from hwdse.evaluation import Accuracy, pack
 from hwdse.fitting import Fitting
 from hwdse.result import Result, Trial
-from hwdse.target import FpgaTarget, fpga
+from hwdse.target import Device, FpgaTarget, fpga
 from hwdse.workload import Layer, Workload
 from tests.hwdse.test_result import RESULT
 
@@ -29,7 +29,7 @@ FORMATS = tuple(AREAS)
 
 
 @dataclass(frozen=True)
-class Known(CostModel):
+class Known(FpgaCostModel):
     """Areas by the format of the one layer."""
 
     @property
@@ -37,7 +37,7 @@ class Known(CostModel):
         """Of this test."""
         return "known"
 
-    def claims(self, target: FpgaTarget) -> bool:
+    def claims(self, device: Device) -> bool:
         """All."""
         return True
 

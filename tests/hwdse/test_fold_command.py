@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hwdse.cli import main
-from hwdse.cost_model import CostModel
+from hwdse.cost_model import FpgaCostModel
 from hwdse.design import Quantizer
 from hwdse.fold_command import Wish, cycles_of, fold
 from hwdse.foldings.limits import Limits
@@ -140,7 +140,7 @@ def test_what_fits_nowhere_says_what_is_overfull(capsys: pytest.CaptureFixture[s
     assert " is within the limits on ice40_up5k: the least overfull takes " in small
 
 
-class Other(CostModel):
+class Other(FpgaCostModel):
     """A model whose parts nobody can choose."""
 
     name = "other"

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hwdse.cost import Clock, LayerCost, Resources, Term, dataflow
+from hwdse.cost import Clock, GpuCost, KernelCost, LayerCost, Resources, Term, dataflow
 from hwdse.design import Design
 from hwdse.energy import Energy, Stated
 from hwdse.evaluation import Accuracy, Evaluation, pack
-from hwdse.metrics import METRICS, metric
+from hwdse.metrics import METRICS, in_bytes, metric, metrics_of
 
 AREA = Resources(luts=1234, ffs=567, dsps=8, brams=9, lutrams=11)
 CLOCK = Clock(87.5, 80.0, 95.0)
@@ -26,6 +26,14 @@ COST = dataflow(
 SEARCH = Accuracy("search", 4, pack(np.array([True, True, True, False])), 0.25, 20.5)
 TEST = Accuracy("test", 4, pack(np.array([True, False, False, False])), 1.5, None)
 EVALUATION = Evaluation(Design(), (SEARCH, TEST), COST, (), 4321)
+KERNELS = tuple(KernelCost(f"fc{i}", "a16", i * 1e-6, "memory", i * 1000, 9000, 8, 16, 32) for i in (1, 2))
+ON_GPU = Evaluation(
+    Design(),
+    (SEARCH, TEST),
+    GpuCost((*KERNELS[:1], replace(KERNELS[1], weight_bytes=4678)), 8, "h200", "m", "none"),
+    (),
+    4321,
+)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +42,7 @@ EVALUATION = Evaluation(Design(), (SEARCH, TEST), COST, (), 4321)
         ("top1", "maximize", 0.75, "75.00 %"),
         ("loss", "minimize", 0.25, "0.25 nat"),
         ("sqnr", "maximize", 20.5, "20.5 dB"),
+        ("perplexity", "minimize", math.exp(0.25), "1.284"),
         ("lut", "minimize", 1234, "1,234"),
         ("ff", "minimize", 567, "567"),
         ("dsp", "minimize", 8, "8"),
@@ -43,14 +52,48 @@ EVALUATION = Evaluation(Design(), (SEARCH, TEST), COST, (), 4321)
         ("throughput", "maximize", 1e5, "100,000 frame/s"),
         ("mhz", "maximize", 87.5, "87.5 MHz"),
         ("energy", "minimize", 15e-6, "15 uJ"),  # 10 uJ of switching, and 0.5 W for 10 us
+        ("weight_bytes", "minimize", 5678, "5.678 kB"),
         ("weight_bits", "minimize", 4321, "4,321 bit"),
     ],
 )
 def test_every_metric(name: str, better: str, value: float, shown: str) -> None:
     one = metric(name)
     assert (one.name, one.better) == (name, better)
-    assert one.read(EVALUATION, "search") == value
+    assert one.read(ON_GPU if name == "weight_bytes" else EVALUATION, "search") == value
     assert one.show(value) == shown
+
+
+def test_a_gpu_takes_the_time_of_a_batch() -> None:
+    assert metric("latency").read(ON_GPU, "search") == 3e-6
+    assert metric("throughput").read(ON_GPU, "search") == pytest.approx(8 / 3e-6)
+    assert metric("weight_bits").read(ON_GPU, "search") == 4321
+
+
+@pytest.mark.parametrize("name", [name for name in METRICS if METRICS[name].kinds == ("FPGA",)])
+def test_what_an_fpga_has_is_not_read_off_a_gpu(name: str) -> None:
+    message = f"^design {Design().digest} is priced on h200, which is no FPGA$"
+    with pytest.raises(ValueError, match=message):
+        metric(name).read(ON_GPU, "search")
+
+
+def test_what_a_gpu_has_is_not_read_off_an_fpga() -> None:
+    with pytest.raises(ValueError, match=f"^design {Design().digest} is priced on xc7z020, which is no GPU$"):
+        metric("weight_bytes").read(EVALUATION, "search")
+
+
+def test_metrics_by_kind_of_device() -> None:
+    shared = {"top1", "loss", "sqnr", "latency", "throughput", "weight_bits"}
+    assert set(metrics_of("FPGA")) & set(metrics_of("GPU")) == shared
+    assert set(metrics_of("GPU")) - shared == {"weight_bytes"}
+    assert set(metrics_of("GPU", text=True)) - set(metrics_of("GPU")) == {"perplexity"}
+    assert set(metrics_of("FPGA", text=True)) | set(metrics_of("GPU")) == set(METRICS)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (1.2345e6, "1.234 MB"), (141e9, "141 GB")]
+)
+def test_bytes(value: float, shown: str) -> None:
+    assert in_bytes(value) == shown
 
 
 def test_all_metrics_are_tested() -> None:
@@ -110,6 +153,9 @@ def test_a_missing_split_is_an_error() -> None:
 
 
 def test_unknown_metrics_list_the_known() -> None:
-    known = "top1, loss, sqnr, lut, ff, dsp, bram, utilization, latency, throughput, mhz, energy, weight_bits"
+    known = (
+        "top1, loss, sqnr, perplexity, lut, ff, dsp, bram, utilization, latency, throughput, mhz, energy, "
+        "weight_bytes, weight_bits"
+    )
     with pytest.raises(ValueError, match=f"^no metric 'luts'; known: {known}$"):
         metric("luts")

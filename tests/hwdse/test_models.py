@@ -57,18 +57,18 @@ def message_of(spec: ModelSpec) -> str:
 
 def test_known() -> None:
     digits = ("digits-cnn", "digits-mlp", "digits-resnet", "digits-vit")
-    assert known_models() == ("cifar-resnet20", *digits, "finn-cnv", "finn-tfc")
+    assert known_models() == ("cifar-resnet20", *digits, "finn-cnv", "finn-tfc", "text-lm")
 
 
 def test_unknown_lists_known() -> None:
-    known = f"{', '.join(known_models())}, torchvision:NAME, package.module:callable"
+    known = f"{', '.join(known_models())}, torchvision:NAME, huggingface:NAME, package.module:callable"
     with pytest.raises(ValueError, match=f"^no model 'digits'; known: {known}$"):
         ModelSpec("digits")
     with pytest.raises(ValueError, match=f"^no built-in network 'digits'; known: {', '.join(known_models())}$"):
         zoo.build("digits")
 
 
-@pytest.mark.parametrize("name", known_models())
+@pytest.mark.parametrize("name", INPUTS)
 def test_every_network_is_traced_with_each_module_used_once(name: str) -> None:
     torch.manual_seed(0)
     model = zoo.build(name).eval()
@@ -91,6 +91,7 @@ def test_every_network_is_traced_with_each_module_used_once(name: str) -> None:
         ("digits-vit", 39_514),
         ("cifar-resnet20", 269_722),
         ("finn-cnv", 1_542_848 + 2 * 1_920),  # weights without those of batch norms: 1.54 M in FINN's CNV
+        ("text-lm", 875_520),
         ("finn-tfc", 59_008 + 2 * 192),  # 59,008 in FINN's TFC
     ],
 )

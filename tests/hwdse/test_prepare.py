@@ -50,13 +50,13 @@ REFUSED: dict[str, tuple[Callable[[Net, Tensor], Tensor], str]] = {
     ),
     "a product of tensors": (
         lambda net, x: pooled(net, (y := net.conv(x)) * y),
-        "no layer kind for mul at 'mul'; known: add, avg_pool, conv, linear, matmul, max_pool, norm, rotation, "
-        "softmax, table",
+        "no layer kind for mul at 'mul'; known: add, avg_pool, conv, embedding, linear, matmul, max_pool, "
+        "norm, rotation, softmax, table",
     ),
     "a reciprocal": (
         lambda net, x: pooled(net, 1 / (torch.relu(net.conv(x)) + 1)),
-        "no layer kind for truediv at 'truediv'; known: add, avg_pool, conv, linear, matmul, max_pool, norm, rotation, "
-        "softmax, table",
+        "no layer kind for truediv at 'truediv'; known: add, avg_pool, conv, embedding, linear, matmul, max_pool, "
+        "norm, rotation, softmax, table",
     ),
     "a weighted sum": (
         lambda net, x: pooled(net, torch.add(y := net.conv(x), net.same(y), alpha=3)),

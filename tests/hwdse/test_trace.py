@@ -99,7 +99,7 @@ class Odd(nn.Module):
         return y
 
 
-KINDS = "add, avg_pool, conv, linear, matmul, max_pool, norm, rotation, softmax, table"
+KINDS = "add, avg_pool, conv, embedding, linear, matmul, max_pool, norm, rotation, softmax, table"
 
 
 def test_a_layer_without_a_kind_is_named() -> None:

@@ -1,16 +1,19 @@
 """A study's result made by hand: plausible, deterministic, without a network or a search."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
-from hwdse.cost import LayerCost, Resources, Term, dataflow
+from hwdse.cost import GpuCost, KernelCost, LayerCost, Resources, Term, dataflow
+from hwdse.cost_model import Run
 from hwdse.design import Design, Folding, Quantizer, Step
 from hwdse.evaluation import Accuracy, Evaluation, pack
 from hwdse.formats import parse
 from hwdse.result import Constraint, Objective, Result, Sensitivity, Trial
-from hwdse.target import FpgaTarget
+from hwdse.sides import Joined, Price, Sides
+from hwdse.target import FpgaTarget, gpu
 from hwdse.workload import Kind, Layer, Site, Workload
 
 TARGET = FpgaTarget(
@@ -147,7 +150,7 @@ def trials() -> tuple[Trial, ...]:
 def trial(number: int, formats: tuple[str, ...]) -> Trial:
     """An evaluated design; it is feasible from `FLOOR` on."""
     one = evaluation(design(formats), wrong_images(formats) + number % 3, number + 1)
-    values = (one.accuracy("search").top1, float(one.predicted.area.luts))
+    values = (one.accuracy("search").top1, float(one.fpga.area.luts))
     origin = "baseline" if number == 0 else "uniform" if number < len(UNIFORM) else "tpe"
     return Trial(number, origin, one, values, values[0] >= FLOOR)
 
@@ -232,7 +235,7 @@ def recipes(result: Result) -> Result:
         right[np.flatnonzero(~right)[:better]] = True
         treated = replace(search, hits=pack(right))
         evaluation = replace(plain, design=replace(plain.design, recipe=BOTH), accuracies=(treated,))
-        more.append(Trial(number, "tpe", evaluation, (treated.top1, float(plain.predicted.area.luts)), True))
+        more.append(Trial(number, "tpe", evaluation, (treated.top1, float(plain.fpga.area.luts)), True))
     return replace(result, trials=(*result.trials, *more))
 
 
@@ -256,3 +259,92 @@ def sensitivities(result: Result) -> tuple[Sensitivity, ...]:
 def sensitive(result: Result) -> Result:
     """The study with sensitivities."""
     return replace(result, sensitivities=sensitivities(result))
+
+
+BATCH = 16
+UNMEASURED = "uncalibrated: nothing was measured on h200. Not counted: what is between kernels"
+
+
+def gpu_cost(design: Design) -> GpuCost:
+    """A plausible cost: bytes of weights at 1 GB/s, and never less than a launch."""
+    return GpuCost(
+        tuple(map(partial(kernel, design), WORKLOAD.weighted)), BATCH, "h200", "gpu", UNMEASURED, ("softmax",)
+    )
+
+
+def kernel(design: Design, layer: Layer) -> KernelCost:
+    """Of one layer."""
+    moved = layer.weights * dict(design.weights)[layer.name].format.bits // 8
+    seconds, bound = max((2e-6, "launch"), (moved * 1e-9, "memory"))
+    sizes = BATCH * layer.positions, layer.rows, layer.dot
+    return KernelCost(
+        layer.name,
+        f"a16 64x16:w16:s4:k1:t4 {layer.name}",
+        seconds,
+        bound,
+        moved,
+        4 * moved,
+        *sizes,
+        padding_bytes=moved // 5,
+    )
+
+
+@pytest.fixture(scope="session")
+def on_gpu(result: Result) -> Result:
+    """The same designs on a GPU, with its own prices and front."""
+    made = tuple(_on_gpu(trial) for trial in result.trials)
+    front = front_of(made)
+    made = tuple(tested(trial) if trial.number in (*front, 0) else trial for trial in made)
+    accurate = [number for number in front if made_top1(made, number) >= 0.975 - 0.02]
+    return replace(
+        result,
+        target=gpu("h200"),
+        clock_mhz=None,
+        run=Run(BATCH),
+        objectives=tuple(Objective(*pair) for pair in GPU_OBJECTIVES),
+        trials=made,
+        front=front,
+        best=accurate[0],
+        knee=accurate[-1],
+        reference_point=(-0.1, 1e-3, 1e6),
+    )
+
+
+GPU_OBJECTIVES = (("top1", "maximize"), ("latency", "minimize"), ("weight_bytes", "minimize"))
+
+
+def made_top1(made: tuple[Trial, ...], number: int) -> float:
+    """Of a trial, on the search split."""
+    return next(trial.values[0] for trial in made if trial.number == number)
+
+
+def _on_gpu(trial: Trial) -> Trial:
+    """The trial without what the test split shows, priced on the GPU."""
+    design = replace(trial.evaluation.design, folding=())
+    cost = gpu_cost(design)
+    search = trial.evaluation.accuracy("search")
+    evaluation = Evaluation(design, (search,), cost, (), trial.evaluation.weight_bits)
+    return replace(trial, evaluation=evaluation, values=(search.top1, cost.seconds, float(cost.weight_bytes)))
+
+
+@pytest.fixture(scope="session")
+def sides(result: Result, on_gpu: Result) -> Sides:
+    """Both side by side; the first design has no price on the FPGA."""
+    fronts = [{_unfolded(r.trial(n)): n for n in r.front} for r in (result, on_gpu)]
+    known = [{_unfolded(trial): trial.evaluation for trial in r.trials} for r in (result, on_gpu)]
+    joined = []
+    for design in dict.fromkeys((*fronts[0], *fronts[1])):
+        prices = tuple(
+            Price(priced[design].predicted, "", front.get(design)) for front, priced in zip(fronts, known, strict=True)
+        )
+        own = next(priced[design] for front, priced in zip(fronts, known, strict=True) if design in front)
+        joined.append(Joined(design, own.accuracies, own.weight_bits, prices))
+    joined.sort(key=lambda one: -one.evaluation.accuracy("search").top1)
+    free = next(at for at, one in enumerate(joined) if one.prices[0].trial is None)
+    absent = Price(None, "layer 'fc' has no price", None)
+    joined[free] = replace(joined[free], prices=(absent, joined[free].prices[1]))
+    return Sides("toy", "Which formats where?", ("small7", "h200"), tuple(joined))
+
+
+def _unfolded(trial: Trial) -> Design:
+    return replace(trial.evaluation.design, folding=())

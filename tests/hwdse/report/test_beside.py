@@ -25,7 +25,7 @@ def estimate(of: FpgaCost) -> FpgaCost:
 
 def with_estimate(result: Result) -> Result:
     trial = result.trial(TRIAL)
-    found = estimate(trial.evaluation.predicted)
+    found = estimate(trial.evaluation.fpga)
     own = replace(trial, evaluation=replace(trial.evaluation, estimates=(found,)))
     return replace(result, trials=tuple(own if one.number == TRIAL else one for one in result.trials))
 
@@ -37,7 +37,7 @@ def test_only_what_was_estimated_is_shown(result: Result) -> None:
 
 def test_layer_by_layer(result: Result) -> None:
     (block,) = beside(with_estimate(result))
-    predicted = result.trial(TRIAL).evaluation.predicted
+    predicted = result.trial(TRIAL).evaluation.fpga
     assert (block.trial, [(one.how, one.name) for one in block.sources]) == (
         TRIAL,
         [("predicted", predicted.model), ("estimated", "finn-plus 1.6.1")],
@@ -55,7 +55,7 @@ def test_layer_by_layer(result: Result) -> None:
 
 def test_a_difference_is_explained_part_by_part(result: Result) -> None:
     """As of a network whose thresholds FINN stores in LUTs: the other parts do not hide it."""
-    of = result.trial(TRIAL).evaluation.predicted
+    of = result.trial(TRIAL).evaluation.fpga
     stored = Term("thresholds", Resources(luts=9, brams=7), variant="searched, block RAM")
     window = Term("window", Resources(luts=100), variant="LUTs")
     products = Term("multipliers", Resources(luts=50, dsps=2), variant="DSPs")
@@ -80,7 +80,7 @@ def test_a_difference_is_explained_part_by_part(result: Result) -> None:
 
 def test_a_build_that_is_known_layer_by_layer_is_shown_with_its_device(result: Result) -> None:
     trial = result.trial(TRIAL)
-    predicted = trial.evaluation.predicted
+    predicted = trial.evaluation.fpga
     there = replace(predicted, device="xc7z020", model="finn-plus 1.6.1")
     whole = replace(there, layers=(LayerCost("whole", (Term("placed", Resources(luts=3000)),), 2304, 0),))
     for measured, shown in ((there, 1), (whole, 0)):
@@ -107,7 +107,7 @@ def test_a_measured_cost_and_ultra_rams_are_shown_too(result: Result) -> None:
     changed = with_estimate(result)
     trial = changed.trial(TRIAL)
     large = LayerCost("whole", (Term("placed", Resources(luts=3000, brams=2, urams=3)),), 2304, 0)
-    measured = replace(trial.evaluation.predicted, layers=(large,), model="a flow")
+    measured = replace(trial.evaluation.fpga, layers=(large,), model="a flow")
     own = replace(trial, evaluation=replace(trial.evaluation, measured=(measured,)))
     (block,) = beside(replace(changed, trials=(own,)))
     assert block.sources[-1].how == "measured"

@@ -12,8 +12,10 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from hwdse.report import write
-from hwdse.report.table import rows
+from hwdse.report.rows import rows
+from hwdse.report.sides import write as write_sides
 from hwdse.result import Result
+from hwdse.sides import Sides
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 DRAWN_SECONDS = 30  # in which all plots must be drawn, on a busy machine
@@ -71,7 +73,7 @@ def crowded(result: Result, tmp_path_factory: pytest.TempPathFactory) -> str:
     name = "encoder.layers.encoder_layer_11.self_attention.out_projection.quantised_activation"
     changed = replace(result, study=name, question=name, failures=((30, name * 3),), manifest=((name, name * 3),))
     workload = replace(result.workload, name=name)
-    target = replace(result.target, name=name, part=name, source=name * 3)
+    target = replace(result.fpga, name=name, part=name, source=name * 3)
     return write(replace(changed, workload=workload, target=target), tmp_path_factory.mktemp("crowded")).as_uri()
 
 
@@ -219,3 +221,56 @@ def test_the_map_follows_the_theme(chromium: webdriver.Chrome, everything: tuple
     script = "return document.getElementById('plot-sensitivity').data[0].colorscale[0][1]"
     found = [show(chromium, everything[1], 1280, scheme).execute_script(script) for scheme in ("light", "dark")]
     assert found == ["#e4e8ed", "#2d3743"]
+
+
+# ---- GPUs ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def on_a_gpu(on_gpu: Result, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of a study of a GPU, as a file."""
+    return write(on_gpu, tmp_path_factory.mktemp("gpu")).as_uri()
+
+
+@pytest.fixture(scope="module")
+def side_by_side(sides: Sides, result: Result, on_gpu: Result, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of both devices, as a file."""
+    return write_sides(sides, (result, on_gpu), tmp_path_factory.mktemp("sides")).as_uri()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_pages_of_gpus_open_without_errors_requests_or_overflow(
+    chromium: webdriver.Chrome, on_a_gpu: str, side_by_side: str, width: int, scheme: str, tmp_path: Path
+) -> None:
+    for name, page in (("gpu", on_a_gpu), ("sides", side_by_side)):
+        show(chromium, page, width, scheme)
+        shoot(chromium, tmp_path / f"{name}-{width}-{scheme}.png")
+        assert logged(chromium) == []
+        assert chromium.execute_script("return performance.getEntriesByType('resource').map((e) => e.name)") == []
+        assert chromium.execute_script("return document.documentElement.scrollWidth") == width
+
+
+def test_the_tables_of_a_wide_page_are_not_cut(chromium: webdriver.Chrome, on_a_gpu: str, side_by_side: str) -> None:
+    hidden = "return [...document.querySelectorAll(arguments[0])].map((e) => e.scrollWidth - e.clientWidth)"
+    for page, tables in ((on_a_gpu, (".choices", ".breakdown")), (side_by_side, (".sides",))):
+        show(chromium, page, 1280)
+        for table in tables:
+            assert chromium.execute_script(hidden, f".scroll:has({table})") == [0], table
+
+
+def test_both_fronts_have_one_axis(chromium: webdriver.Chrome, side_by_side: str) -> None:
+    show(chromium, side_by_side, 1280)
+    ranges = "return [...document.querySelectorAll('.plot')].map((plot) => plot.layout.yaxis.range.join())"
+    found = chromium.execute_script(ranges)
+    assert len(found) == 3
+    assert len(set(found)) == 1
+
+
+def test_every_kernel_has_a_bar(chromium: webdriver.Chrome, on_a_gpu: str, on_gpu: Result) -> None:
+    show(chromium, on_a_gpu, 1280)
+    layers = on_gpu.trial(on_gpu.best).evaluation.gpu.layers
+    assert len(find(chromium, ".breakdown tbody .stack span")) == len(layers)
+    widths = [bar.size["width"] for bar in find(chromium, ".breakdown tbody .stack span")]
+    slowest = max(range(len(layers)), key=lambda number: layers[number].seconds)
+    assert widths[slowest] == max(widths) > 0

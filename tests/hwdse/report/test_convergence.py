@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from hwdse.report.claim import Claim
 from hwdse.report.convergence import convergence, elapsed, facts, hypervolume
-from hwdse.report.words import Claim
 from hwdse.result import Result
 
 

@@ -7,11 +7,14 @@ import pytest
 from hwdse.cost import Clock
 from hwdse.design import Design, Quantizer
 from hwdse.report.describe import (
+    FAMILY_RULE,
+    HALVES_RULE,
     activation_quantizers,
     brief,
     clock_in_words,
     consumers_in_words,
     family_of,
+    family_rule,
     formats_in_words,
     most_accurate,
     roles,
@@ -52,6 +55,23 @@ def test_only_an_8_bit_integer_at_the_edge_does_not_count(result: Result) -> Non
     assert family_of(changed(result, weights, activations | {"act4": "uint4"}), result.workload) == "mixed"
     assert family_of(changed(result, weights | {"conv3": "int8"}, activations), result.workload) == "mixed"
     assert family_of(changed(result, weights | {"fc": "e4m3"}, activations), result.workload) == "minifloat"
+
+
+def test_activations_that_are_not_quantised_do_not_count(result: Result) -> None:
+    halves = {f"act{i}": "float16" for i in range(1, 5)}
+    assert family_of(changed(result, {}, halves), result.workload) == "integer"
+    weights, _ = all_inner("e2m1", "ue2m2")
+    assert family_of(changed(result, weights, halves), result.workload) == "minifloat"
+    assert family_of(changed(result, {"conv3": "e2m1"}, halves), result.workload) == "mixed"
+
+
+def test_16_bits_are_in_the_rule_where_a_design_has_them(result: Result) -> None:
+    assert family_rule(result) == FAMILY_RULE
+    trial = result.trials[5]
+    half = replace(trial.evaluation, design=changed(result, {}, {"act2": "bfloat16"}))
+    trials = (*result.trials[:5], replace(trial, evaluation=half), *result.trials[6:])
+    with_half = replace(result, trials=trials)
+    assert family_rule(with_half) == family_rule(result, with_half) == f"{FAMILY_RULE} {HALVES_RULE}"
 
 
 def test_a_network_of_edges_counts_all_of_them(result: Result) -> None:
@@ -110,7 +130,7 @@ def test_roles(result: Result) -> None:
 def test_the_clock_is_assumed_and_perhaps_predicted(
     result: Result, clocks: tuple[float | None, ...], text: str
 ) -> None:
-    cost = result.trial(2).evaluation.predicted
+    cost = result.trial(2).evaluation.fpga
     layers = tuple(
         replace(layer, clock=None if mhz is None else Clock(mhz, 0.8 * mhz, 1.2 * mhz))
         for layer, mhz in zip(cost.layers, clocks, strict=False)

@@ -94,7 +94,7 @@ def test_one_plot_per_cost(result: Result) -> None:
 
 def test_an_axis_of_energies(result: Result) -> None:
     def spending(trial: Trial) -> Trial:
-        cost = trial.evaluation.predicted
+        cost = trial.evaluation.fpga
         layers = tuple(replace(layer, energy=Energy(products_pj=2e3)) for layer in cost.layers)
         stated = replace(cost, layers=layers, stated=Stated("a guess"))
         return replace(trial, evaluation=replace(trial.evaluation, predicted=stated))
@@ -131,9 +131,9 @@ def test_costs_over_decades_are_logarithmic(result: Result) -> None:
     assert not against(result, result.objectives[1]).log_x
     assert not against(result, Objective("dsp", "minimize")).log_x  # all zero
     first, *others = result.trials
-    layer = first.evaluation.predicted.layers[0]
+    layer = first.evaluation.fpga.layers[0]
     layer = replace(layer, terms=layer.terms * 100)
-    large = replace(first.evaluation, predicted=replace(first.evaluation.predicted, layers=(layer,)))
+    large = replace(first.evaluation, predicted=replace(first.evaluation.fpga, layers=(layer,)))
     changed = replace(result, trials=(replace(first, evaluation=large), *others))
     assert against(changed, result.objectives[1]).log_x
 

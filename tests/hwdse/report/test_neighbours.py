@@ -29,14 +29,14 @@ def test_one_row_for_each_design_of_the_front(result: Result) -> None:
     )  # fmt: skip
     assert all(reason.changed and reason.more.startswith("+") for reason in others)
     (best,) = (reason for reason in found if reason.trial == result.best)
-    assert (best.roles, best.cost, best.top1) == ("best", "2,880", "95.50 %")
+    assert (best.roles, best.cost, best.quality) == ("best", "2,880", "95.50 %")
     assert cost_label(result) == "LUT"
 
 
 def test_what_a_row_says(result: Result) -> None:
     before, row = reasons(result)[-2:]
     assert (before.trial, row.trial) == (result.front[-2], 0)
-    old, new = (result.trial(number).evaluation.predicted.area.luts for number in result.front[-2:])
+    old, new = (result.trial(number).evaluation.fpga.area.luts for number in result.front[-2:])
     assert row.more == f"+{new - old:,} ({100 * (new / old - 1):+.1f} %)"
     assert row.roles == "most accurate, baseline"
     points = 100 * (result.trial(0).values[0] - result.trial(before.trial).values[0])

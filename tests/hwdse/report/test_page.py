@@ -9,17 +9,18 @@ from pathlib import Path
 import pytest
 
 from hwdse.cost import Clock, LayerCost, Resources, Term
+from hwdse.design import Quantizer
 from hwdse.evaluation import Built
 from hwdse.report import write
 from hwdse.report.breakdown import breakdown, made_of
 from hwdse.report.built import blocks, in_words, lines
+from hwdse.report.claim import Claim
 from hwdse.report.convergence import hypervolume
 from hwdse.report.figures import plots
 from hwdse.report.interactive import library
 from hwdse.report.page import caption, checks, choices, constraints, render
+from hwdse.report.rows import rows
 from hwdse.report.strip import Swatch, strip
-from hwdse.report.table import rows
-from hwdse.report.words import Claim
 from hwdse.result import Constraint, Objective, Result
 
 OUTSIDE = tuple(f"encoder.layers.encoder_layer_{i}.self_attention.softmax" for i in range(9))
@@ -68,6 +69,20 @@ def test_files(result: Result, tmp_path: Path) -> None:
     lines = (path.parent / "pareto.csv").read_text().splitlines()
     assert [int(line.split(",")[0]) for line in lines[1:]] == list(result.front)
     assert len((path.parent / "trials.csv").read_text().splitlines()) == 1 + len(result.trials)
+
+
+def test_grey_is_explained_where_it_is_seen(result: Result, page: str) -> None:
+    grey = "Grey is a float of 16 bits, which nothing quantises."
+    assert not strip(result).floats
+    assert grey not in page
+    assert "float16" not in words(page)
+    best = result.trial(result.best)
+    design = best.evaluation.design
+    sites = dict(design.activations) | {"act2": Quantizer.parse("float16")}
+    half = replace(design, activations=tuple(sorted(sites.items())))
+    changed = result.having(replace(best, evaluation=replace(best.evaluation, design=half)))
+    assert strip(changed).floats
+    assert f"the stronger the colour. {grey}" in words(rendered(changed))
 
 
 def test_the_same_bytes(result: Result, page: str) -> None:
@@ -124,7 +139,7 @@ def test_choices(result: Result) -> None:
     assert [choice.roles for choice in found] == ["best", "knee", "most accurate, baseline", "float model"]
     assert found[0].loss == Claim("loses 2.20 points", "95 % interval -3.24 to -1.15")
     assert found[2].loss == Claim("no difference shown", "-0.50 points, 95 % interval -1.18 to +0.18")
-    assert (found[3].test, found[3].luts) == ("97.50 %", "")
+    assert (found[3].test, found[3].costs) == ("97.50 %", ("", "", ""))
     (untested, *_) = choices(replace(result, best=5, front=(), baseline=None))
     assert (untested.test, untested.loss) == ("", Claim("not tested", ""))
 
@@ -180,7 +195,7 @@ def test_captions(result: Result) -> None:
 def test_measured_costs_stand_beside_the_predicted(result: Result) -> None:
     trial = result.trial(2)
     built = LayerCost("all", (Term("placed", Resources(luts=3000, ffs=520)),), 2304, 0)
-    measured = replace(trial.evaluation.predicted, layers=(built,), model="a flow")
+    measured = replace(trial.evaluation.fpga, layers=(built,), model="a flow")
     trial = replace(trial, evaluation=replace(trial.evaluation, measured=(measured,)))
     changed = replace(result, trials=tuple(trial if t.number == 2 else t for t in result.trials))
     assert [(c.resource, c.predicted, c.measured, c.error) for c in checks(changed)] == [
@@ -192,15 +207,15 @@ def test_measured_costs_stand_beside_the_predicted(result: Result) -> None:
 
 
 def test_labels_are_those_of_the_device(result: Result) -> None:
-    trial, target = result.trial(2), replace(result.target, bram_kib=4)
-    trial = replace(trial, evaluation=replace(trial.evaluation, measured=(trial.evaluation.predicted,)))
+    trial, target = result.trial(2), replace(result.fpga, bram_kib=4)
+    trial = replace(trial, evaluation=replace(trial.evaluation, measured=(trial.evaluation.fpga,)))
     changed = replace(result, target=target, trials=tuple(trial if t.number == 2 else t for t in result.trials))
     assert [check.resource for check in checks(changed)] == ["LUT", "FF", "BRAM4"]
 
 
 def on_board(result: Result, luts: int, mhz: float, board_mhz: float) -> Built:
     """Trial 2 as it might be built for a board with other block RAMs than the device of the study."""
-    predicted = replace(result.trial(2).evaluation.predicted, device="ice40_hx8k")
+    predicted = replace(result.trial(2).evaluation.fpga, device="ice40_hx8k")
     area = Resources(luts=luts, ffs=650, brams=8)
     layer = LayerCost("whole", (Term("placed", area),), 2304, 0)
     measured = replace(predicted, layers=(layer,), clock_mhz=mhz, interval_cycles=2304)
@@ -288,7 +303,7 @@ def test_a_clock_that_is_missed_and_was_not_predicted(result: Result) -> None:
 
 def test_many_layers_outside_are_counted_and_listed(result: Result) -> None:
     trial = result.trial(2)
-    cost = replace(trial.evaluation.predicted, outside=OUTSIDE)
+    cost = replace(trial.evaluation.fpga, outside=OUTSIDE)
     trial = replace(trial, evaluation=replace(trial.evaluation, predicted=cost))
     text = words(rendered(replace(result, trials=tuple(trial if t.number == 2 else t for t in result.trials))))
     listed = f"The layers outside, by name {', '.join(OUTSIDE)}"
@@ -313,7 +328,7 @@ def test_strip(result: Result) -> None:
 
 
 def test_breakdown_adds_up(result: Result) -> None:
-    cost = result.trial(2).evaluation.predicted
+    cost = result.trial(2).evaluation.fpga
     found = breakdown(cost)
     assert sum(part.luts for bar in found.bars for part in bar.parts) == cost.area.luts == found.total.luts
     assert [part.name for part in found.legend] == ["thresholds", "weights", "multipliers", "window", "adder tree"]
@@ -323,7 +338,7 @@ def test_breakdown_adds_up(result: Result) -> None:
 
 
 def test_many_parts_end_in_other(result: Result) -> None:
-    cost = result.trial(2).evaluation.predicted
+    cost = result.trial(2).evaluation.fpga
     terms = tuple(Term(f"part {i}", Resources(luts=100 - i)) for i in range(10))
     layer = LayerCost("add", terms, 10, 1)
     found = breakdown(replace(cost, layers=(layer,)))
@@ -360,7 +375,7 @@ def test_the_breakdown_shows_what_layers_are_made_of_and_their_clocks(result: Re
     assert "cycles MHz made of conv1" in text
     assert footnote not in text
     trial = result.trial(2)
-    cost = trial.evaluation.predicted
+    cost = trial.evaluation.fpga
     terms = (Term("multipliers", LUT, variant="DSPs"), Term("weights", LUT, variant="LUTs"), Term("placement", LUT))
     first = replace(cost.layers[0], terms=terms, clock=Clock(71.6, 60.0, 80.0))
     changed = replace(cost, layers=(first, *cost.layers[1:]))
@@ -381,7 +396,7 @@ def test_the_reasons_stand_below_the_plots_of_the_front(result: Result, page: st
     assert head in text
     assert text.index(head) < text.index("Search convergence")
     first = result.front[0]
-    assert f"{first} {result.trial(first).evaluation.predicted.area.luts:,}" in text
+    assert f"{first} {result.trial(first).evaluation.fpga.area.luts:,}" in text
     assert "the cheapest of the front" in text
 
 

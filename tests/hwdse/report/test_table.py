@@ -8,7 +8,8 @@ import pytest
 
 from hwdse.cost import Clock
 from hwdse.energy import Energy, Stated
-from hwdse.report.table import COLUMNS, columns, csv, rows
+from hwdse.report.rows import csv, rows
+from hwdse.report.table import COLUMNS, columns
 from hwdse.result import Result
 
 
@@ -53,7 +54,7 @@ def test_energy_where_the_cost_has_one(result: Result) -> None:
     trial = result.trials[5]
     (silent,) = rows(replace(result, trials=(trial,), front=()))
     assert (silent.energy_joules, silent.energy_label) == (None, "")
-    cost = trial.evaluation.predicted
+    cost = trial.evaluation.fpga
     layers = tuple(replace(layer, energy=Energy(sums_pj=2e3)) for layer in cost.layers)
     cost = replace(cost, layers=layers, stated=Stated("a guess"))
     trial = replace(trial, evaluation=replace(trial.evaluation, predicted=cost))
@@ -67,7 +68,7 @@ def test_energy_where_the_cost_has_one(result: Result) -> None:
 
 def test_the_predicted_clock_where_the_cost_has_one(result: Result) -> None:
     trial = result.trials[5]
-    cost = trial.evaluation.predicted
+    cost = trial.evaluation.fpga
     clocks = [Clock(mhz, 0.8 * mhz, 1.2 * mhz) for mhz in (120.0, 71.6, 90.0, 90.0, 90.0)]
     layers = tuple(replace(layer, clock=clock) for layer, clock in zip(cost.layers, clocks, strict=True))
     timed = replace(trial, evaluation=replace(trial.evaluation, predicted=replace(cost, layers=layers)))
@@ -88,6 +89,12 @@ def test_what_the_page_shows(result: Result) -> None:
     ]
     assert [column.cell(untested).text for column in COLUMNS[3:7]] == ["", "95.75 %", "", ""]
     assert [column.cell(untested).key for column in COLUMNS[3:7]] == ["", "0.9575", "", ""]
+
+
+def test_a_latency_of_an_fpga_is_of_one_frame(result: Result) -> None:
+    meanings = {column.title: column.meaning for column in columns(result)}
+    assert meanings["latency"] == "of one frame, predicted"
+    assert not any("GPU" in meaning for meaning in meanings.values())
 
 
 def test_images_and_recipes_are_columns_where_trials_differ_in_them(

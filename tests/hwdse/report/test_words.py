@@ -8,9 +8,10 @@ import pytest
 from hwdse.cost import Clock, FpgaCost, Resources, Term
 from hwdse.energy import Energy, Stated
 from hwdse.evaluation import Accuracy, pack, paired
+from hwdse.report.claim import Claim
 from hwdse.report.describe import energy_in_words
 from hwdse.report.quantities import number, seconds
-from hwdse.report.words import Claim, answer, change, fit, loss, saving, speed, trust
+from hwdse.report.words import answer, change, fit, loss, saving, speed, trust
 from hwdse.result import Constraint, Result, Trial
 
 COUNT = 1000  # test images
@@ -44,7 +45,7 @@ def loss_with(result: Result, test: Accuracy | None) -> Claim:
 
 def best_cost(result: Result) -> FpgaCost:
     """The predicted cost of the chosen design."""
-    return result.trial(result.best).evaluation.predicted
+    return result.trial(result.best).evaluation.fpga
 
 
 def test_a_loss_within_what_is_allowed(result: Result) -> None:
@@ -195,11 +196,11 @@ def test_change(new: int, old: int, head: str, text: str) -> None:
 
 def test_fit(result: Result) -> None:
     cost = best_cost(result)
-    assert fit(result.target, cost) == Claim(
+    assert fit(result.fpga, cost) == Claim(
         "fits",
         "On small7 (xc7small-1) it takes 14.4 % of the LUT, 1.3 % of the FF, 0.0 % of the DSP, 4.0 % of the BRAM18.",
     )
-    small = replace(result.target, luts=1000, brams=0)
+    small = replace(result.fpga, luts=1000, brams=0)
     assert fit(small, cost) == Claim(
         "does not fit", "small7 (xc7small-1) is too small: it needs 288.0 % of the LUT, BRAM18, of which it has none."
     )
@@ -207,18 +208,18 @@ def test_fit(result: Result) -> None:
 
 
 def test_urams_count_only_where_there_are_some(result: Result) -> None:
-    target = replace(result.target, urams=8)
-    assert "URAM" not in fit(result.target, best_cost(result)).text
+    target = replace(result.fpga, urams=8)
+    assert "URAM" not in fit(result.fpga, best_cost(result)).text
     assert fit(target, best_cost(result)).text.endswith("0.0 % of the URAM.")
     layer = best_cost(result).layers[0]
     layer = replace(layer, terms=(*layer.terms, Term("weights", Resources(urams=2))))
     cost = replace(best_cost(result), layers=(layer, *best_cost(result).layers[1:]))
     assert fit(target, cost).text.endswith("25.0 % of the URAM.")
-    assert fit(result.target, cost).text.endswith("it needs URAM, of which it has none.")
+    assert fit(result.fpga, cost).text.endswith("it needs URAM, of which it has none.")
 
 
 def test_a_device_without_a_resource_that_is_not_needed_fits(result: Result) -> None:
-    found = fit(replace(result.target, dsps=0), best_cost(result))
+    found = fit(replace(result.fpga, dsps=0), best_cost(result))
     assert found.head == "fits"
     assert "DSP" not in found.text
 

@@ -53,18 +53,16 @@ def test_larger_layers_are_priced_and_their_weights_counted(plain: Result, tmp_p
     assert before.weight_bits == 8 * (64 * 64 + 64 * 64 + 10 * 64)
     assert after.weight_bits == 8 * (80 * 64 + 80 * 80 + 10 * 80)
     assert sum(layer.macs for layer in larger.workload.layers) > sum(layer.macs for layer in plain.workload.layers)
-    assert after.predicted.interval_cycles * after.predicted.area.luts > (
-        before.predicted.interval_cycles * before.predicted.area.luts
-    )
+    assert after.fpga.interval_cycles * after.fpga.area.luts > (before.fpga.interval_cycles * before.fpga.area.luts)
 
 
 def test_a_float_branch_is_named_and_its_weights_counted(plain: Result, tmp_path: Path) -> None:
     branched = result(tmp_path, "svd_quant(rank=4)")
     before, after = plain.trials[0].evaluation, branched.trials[0].evaluation
     ways = ("down", "up")
-    assert after.predicted.outside == tuple(f"fc{i}.low_rank_{way}" for i in (1, 2, 3) for way in ways)
-    assert after.predicted.label.startswith("without fc1.low_rank_down, ")
-    assert after.predicted.area == before.predicted.area, "the accelerator itself is the same"
+    assert after.fpga.outside == tuple(f"fc{i}.low_rank_{way}" for i in (1, 2, 3) for way in ways)
+    assert after.fpga.label.startswith("without fc1.low_rank_down, ")
+    assert after.fpga.area == before.fpga.area, "the accelerator itself is the same"
     assert after.weight_bits - before.weight_bits == 32 * 4 * ((64 + 64) + (64 + 64) + (64 + 10))
     assert after.accuracy("test").loss != before.accuracy("test").loss
 

@@ -34,7 +34,7 @@ def test_a_run_is_labelled(folder: Path) -> None:
     result = load(folder)
     assert load_study(folder / "study.toml").target.model == FinnCorrected()
     for trial in result.trials:
-        cost = trial.evaluation.predicted
+        cost = trial.evaluation.fpga
         assert cost == FinnCorrected().cost(result.workload, trial.evaluation.design, fpga("xczu3eg"), 100)
         assert cost.model == "finn-corrected"
         assert cost.area.ffs > 0
@@ -43,7 +43,7 @@ def test_a_run_is_labelled(folder: Path) -> None:
 def test_the_report_says_that_these_are_no_estimates_of_finn(folder: Path) -> None:
     report = (folder / "report.html").read_text(encoding="utf-8").replace("\u00a0", " ")
     assert "No estimates of FINN's own for xczu3eg" in report.replace("&#39;", "'")
-    assert pick(load(folder), "best").evaluation.predicted.calibration == FinnCorrected().calibration(fpga("xczu3eg"))
+    assert pick(load(folder), "best").evaluation.fpga.calibration == FinnCorrected().calibration(fpga("xczu3eg"))
 
 
 def test_a_price_says_which_terms_are_corrected(capsys: pytest.CaptureFixture[str]) -> None:

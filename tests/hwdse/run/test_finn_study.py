@@ -37,13 +37,13 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
 def costs(result: Result) -> Mapping[str, FpgaCost]:
     """The price of each design by the format of its weights; their activations are int8."""
     designs = {trial.evaluation.design.weights[0][1].format.name: trial for trial in result.trials}
-    return {name: trial.evaluation.predicted for name, trial in designs.items()}
+    return {name: trial.evaluation.fpga for name, trial in designs.items()}
 
 
 def test_designs_have_the_prices_of_finn(done: tuple[Path, Result]) -> None:
     _, result = done
     for trial in result.trials:
-        cost, design = trial.evaluation.predicted, trial.evaluation.design
+        cost, design = trial.evaluation.fpga, trial.evaluation.design
         assert cost == Finn().cost(result.workload, design, fpga("xczu3eg"), 100)
         assert (cost.model, cost.area.ffs) == ("finn", 0)
 
@@ -66,7 +66,7 @@ def test_the_run_says_whose_numbers_they_are(done: tuple[Path, Result]) -> None:
     report = (folder / "report.html").read_text(encoding="utf-8").replace("\u00a0", " ")
     assert "Estimates of FINN+ 1.6.1 for xczu3eg" in report
     assert load_study(folder / "study.toml").target.model == Finn()
-    assert pick(result, "best").evaluation.predicted.calibration == Finn().calibration(fpga("xczu3eg"))
+    assert pick(result, "best").evaluation.fpga.calibration == Finn().calibration(fpga("xczu3eg"))
 
 
 def test_a_price_of_one_design(capsys: pytest.CaptureFixture[str]) -> None:

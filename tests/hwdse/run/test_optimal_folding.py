@@ -78,7 +78,7 @@ def test_no_design_is_smaller_with_another_folding(done: tuple[Path, Result]) ->
     assert any(mine[0] < other[0] for mine, other in zip(own, others, strict=True))
     assert [trial.values[1] for trial in result.trials] == [share for share, _ in own]
     assert len({design.folding for design in designs(result)}) > 1
-    assert {trial.evaluation.predicted.interval_cycles <= CYCLES for trial in result.trials} == {True}
+    assert {trial.evaluation.fpga.interval_cycles <= CYCLES for trial in result.trials} == {True}
 
 
 def test_the_best_of_all_foldings_of_two_layers(done: tuple[Path, Result]) -> None:
@@ -96,7 +96,7 @@ def test_the_best_of_all_foldings_of_two_layers(done: tuple[Path, Result]) -> No
 def test_designs_that_are_too_large_are_told_as_any(done: tuple[Path, Result]) -> None:
     _, result = done
     assert result.failures == ()
-    fits = [trial.evaluation.predicted for trial in result.trials]
+    fits = [trial.evaluation.fpga for trial in result.trials]
     assert [trial.feasible for trial in result.trials] == [utilization(cost.area, TARGET) <= 0.3 for cost in fits]
     assert {trial.feasible for trial in result.trials} == {True, False}
 
@@ -160,7 +160,7 @@ def test_the_folding_reaches_files_and_commands(
         name: folding.name for name, folding in best.evaluation.design.folding
     }
     rows = told(capsys, "synth", str(folder), "best", "--unit", "fc2", "--cache", str(tmp_path))
-    (own,) = (layer for layer in best.evaluation.predicted.layers if layer.layer == "fc2")
+    (own,) = (layer for layer in best.evaluation.fpga.layers if layer.layer == "fc2")
     assert sum(row["LUT"] for row in rows[:-1]) == sum(t.area.luts for t in own.terms if t.name != PLACEMENT)
 
 

@@ -70,6 +70,6 @@ def test_a_run_that_goes_on_has_the_same_races(done: tuple[Path, Result, Result]
 def test_a_race_is_on_one_accuracy(old: str, new: str, shown: str, tmp_path: Path) -> None:
     file = tmp_path / "wrong.toml"
     file.write_text(STUDY.replace(old, new))
-    rule = rf"^{file}: search.racing: a race is on one objective of top1, loss, sqnr, not on {shown}$"
+    rule = rf"^{file}: search.racing: a race is on one objective of top1, loss, sqnr, perplexity, not on {shown}$"
     with pytest.raises(ValueError, match=rule):
         load(file)

@@ -65,7 +65,7 @@ def test_the_result(done: tuple[Path, Result]) -> None:
     assert [a.split for a in result.float_accuracies] == ["search", "test"]
     assert (result.baseline, result.failures) == (0, ())
     for trial in result.trials:
-        shown = trial.evaluation.accuracy("search").top1, float(trial.evaluation.predicted.area.luts)
+        shown = trial.evaluation.accuracy("search").top1, float(trial.evaluation.fpga.area.luts)
         assert trial.values == shown
         bits = {layer: q.format.bits for layer, q in trial.evaluation.design.weights}
         assert trial.evaluation.weight_bits == sum(x.weights * bits[x.name] for x in result.workload.weighted)
@@ -124,7 +124,7 @@ def test_the_manifest(done: tuple[Path, Result]) -> None:
     assert manifest["optuna"].startswith("5.")
     assert re.fullmatch(
         r"[\d,]+ accuracies in [\d.]+ s; \d+ % of tensors taken from memory, which held at most"
-        r" [\d.]+ of 1,074 MB; let go for lack of room: 0 tensors, 0 weights, 0 networks, 0 logits;"
+        r" [\d.]+ of 1,074 MB; let go for lack of room: 0 tensors, 0 weights, 0 networks, 0 predictions;"
         r" activations quantised by (one compiled kernel|Brevitas, because there is no g\+\+)",
         manifest["evaluator of this process"],
     )
@@ -200,7 +200,7 @@ def test_studies_share_evaluations(done: tuple[Path, Result], study: Path, tmp_p
     assert "search" not in calls
     for ours, theirs in zip(shared.trials, result.trials[:6], strict=True):
         assert ours.evaluation.accuracies[0] == theirs.evaluation.accuracies[0]
-        assert ours.evaluation.predicted != theirs.evaluation.predicted
+        assert ours.evaluation.fpga != theirs.evaluation.fpga
 
 
 def test_a_storage_by_url(done: tuple[Path, Result], study: Path, tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_parts(study: Path) -> None:
         ("small-digits-mlp", "out/digits-mlp"),
         ("small-digits-cnn", "out/digits-cnn"),
     ]
-    with pytest.raises(ValueError, match=r"^study 'small' has 2 networks; run its parts one by one$"):
+    with pytest.raises(ValueError, match=r"^study 'small' has 2 parts, a network on a target each; run them$"):
         run(two, "out")
 
 
@@ -330,7 +330,7 @@ def test_a_folder_in_use(done: tuple[Path, Result], study: Path) -> None:
     [
         (["model.name=digits-mlpp"], r"^no model 'digits-mlpp'; known: .*, package.module:callable$"),
         (["model.checkpoint=/nowhere.safetensors"], r"^.*/nowhere.safetensors.*$"),
-        (["data.name=digitz"], r"^no data 'digitz'; known: digits, archive, folder$"),
+        (["data.name=digitz"], r"^no data 'digitz'; known: digits, archive, folder, text$"),
         (["target.frames_per_second=1e9"], r"^layer 'fc1' needs at least 1 cycles per frame, more than 0$"),
         (['techniques.recipe=["bias_correction @ fc9"]'], r"^no layer 'fc9'; known: fc1, fc2, fc3$"),
     ],

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hwdse import pareto
 from hwdse.cost import LayerCost, Resources, Term
-from hwdse.cost_model import CostModel
+from hwdse.cost_model import FpgaCostModel
 from hwdse.design import Design, Quantizer
 from hwdse.evaluation import Accuracy, pack
 from hwdse.result import Constraint, Objective
@@ -24,7 +24,8 @@ from hwdse.search.history import trials
 from hwdse.search.problem import Problem
 from hwdse.space import Space
 from hwdse.store import Store
-from hwdse.target import FpgaTarget
+from hwdse.target import Device, FpgaTarget
+from hwdse.where import OnFpga
 from hwdse.workload import Kind, Layer, Site, Workload
 
 FORMATS = ("int8", "int6", "int5", "int4")
@@ -65,14 +66,14 @@ class Formula:
 
 
 @dataclass(frozen=True)
-class Free(CostModel):
+class Free(FpgaCostModel):
     """A LUT a layer: what counts here is memory."""
 
     @property
     def name(self) -> str:
         return "free"
 
-    def claims(self, target: FpgaTarget) -> bool:
+    def claims(self, device: Device) -> bool:
         return True
 
     def calibration(self, target: FpgaTarget) -> str:
@@ -94,7 +95,7 @@ def space(formats: tuple[str, ...] = FORMATS, layers: tuple[str, ...] = LAYERS) 
 @contextmanager
 def problem(folder: Path, harm: Harm, *constraints: Constraint, of: Space | None = None) -> Iterator[Problem]:
     with Store(folder / "store.sqlite") as store:
-        yield Problem(of or space(), OBJECTIVES, constraints, Free(), DEVICE, 100.0, Formula(harm), store)
+        yield Problem(of or space(), OBJECTIVES, constraints, OnFpga(Free(), DEVICE, 100.0), Formula(harm), store)
 
 
 def searched(task: Problem, count: int | None, sampler: str = "allocate", seed: int = 0) -> list[FrozenTrial]:
@@ -197,6 +198,7 @@ def test_a_hybrid_hands_over(tmp_path: Path) -> None:
     ("metrics", "shown"), [(("top1", "loss", "lut"), "top1 and loss and lut"), (("loss",), "loss"), (("lut",), "lut")]
 )
 def test_objectives_that_it_cannot_weigh(tmp_path: Path, metrics: tuple[str, ...], shown: str) -> None:
-    message = rf"^sampler 'allocate' weighs one accuracy \(top1, loss, sqnr\) against one or more costs, not {shown}$"
+    known = "top1, loss, sqnr, perplexity"
+    message = rf"^sampler 'allocate' weighs one accuracy \({known}\) against one or more costs, not {shown}$"
     with problem(tmp_path, additive) as task, pytest.raises(ValueError, match=message):
         Allocation(replace(task, objectives=tuple(Objective(name, "minimize") for name in metrics)), 0, 4)

@@ -26,7 +26,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 import hwdse.search as searches
 from hwdse.claims import Claims
 from hwdse.cost import LayerCost, Resources, Term
-from hwdse.cost_model import CostModel
+from hwdse.cost_model import FpgaCostModel
 from hwdse.design import Design, Folding, Quantizer
 from hwdse.evaluation import Accuracy, Evaluation, pack
 from hwdse.formats import magnitude, quantise
@@ -38,7 +38,8 @@ from hwdse.search.sampler import SAMPLERS
 from hwdse.search.sensitivity import sensitivities
 from hwdse.space import Space
 from hwdse.store import Store
-from hwdse.target import FpgaTarget
+from hwdse.target import Device, FpgaTarget
+from hwdse.where import OnFpga
 from hwdse.workers import Job, Outcome, evaluate
 from hwdse.workload import Kind, Layer, Site, Workload
 from tests.hwdse.postgresql import PostgreSql
@@ -115,14 +116,14 @@ class Mlp:
 
 
 @dataclass(frozen=True)
-class BitProducts(CostModel):
+class BitProducts(FpgaCostModel):
     """One LUT per bit of weight and activation that meet."""
 
     @property
     def name(self) -> str:
         return "bit_products"
 
-    def claims(self, target: FpgaTarget) -> bool:
+    def claims(self, device: Device) -> bool:
         return True
 
     def calibration(self, target: FpgaTarget) -> str:
@@ -137,7 +138,7 @@ class BitProducts(CostModel):
 def problem(folder: Path, evaluator: Mlp, *constraints: Constraint, of: Space | None = None) -> Iterator[Problem]:
     objectives = Objective("top1", "maximize"), Objective("lut", "minimize")
     with Store(folder / "evaluations.sqlite") as store:
-        yield Problem(of or space(), objectives, constraints, BitProducts(), DEVICE, 100.0, evaluator, store)
+        yield Problem(of or space(), objectives, constraints, OnFpga(BitProducts(), DEVICE, 100.0), evaluator, store)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from hwdse.search.problem import Problem
 from hwdse.search.sensitivity import Change, changes, sensitivities
 from hwdse.space import Space
 from hwdse.store import Store
+from hwdse.where import OnFpga
 from hwdse.workers import in_process
 from tests.hwdse.networks import bench, split
 from tests.hwdse.search.test_search import DEVICE, BitProducts, Mlp, problem, space
@@ -96,7 +97,7 @@ def test_a_late_change_pays_for_the_rest_alone(tmp_path: Path, monkeypatch: pyte
     menu = tuple(map(Quantizer.parse, ("int8", "int4", "e2m1")))
     whole = Space(on.workload, menu, menu, tuple((q, q) for q in menu), on.nonnegative, ())
     with Store(tmp_path / "evaluations.sqlite") as store:
-        task = Problem(whole, (), (), BitProducts(), DEVICE, 100.0, evaluator, store)
+        task = Problem(whole, (), (), OnFpga(BitProducts(), DEVICE, 100.0), evaluator, store)
         sensitivities(task, uniform(whole, "int8"), quiet)
         shells = [on.shell(change.design) for change in changes(task, uniform(whole, "int8"))]
     batches = -(-len(split("search")) // evaluator.batch)

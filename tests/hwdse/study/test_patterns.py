@@ -1,5 +1,7 @@
 """How a study writes formats."""
 
+import re
+
 import pytest
 
 from hwdse.formats import known_formats, parse
@@ -10,7 +12,7 @@ def names(*patterns: str) -> list[str]:
     return [fmt.name for fmt in expand_all(patterns)]
 
 
-@pytest.mark.parametrize("name", ["int4", "e2m1", "e4m3fn", "e5m2ieee"])
+@pytest.mark.parametrize("name", ["int4", "e2m1", "e4m3fn", "e5m2ieee", "float16", "bfloat16"])
 def test_a_name_is_itself(name: str) -> None:
     assert expand(name) == (parse(name),)
 
@@ -29,6 +31,13 @@ def test_names_with_wildcards() -> None:
     assert names("int*") == names("int2..8")
 
 
+def test_floats_of_16_bits_are_written_by_name_alone() -> None:
+    assert not set(names("int*", "e*", "minifloat3..8")) & {"float16", "bfloat16"}
+    for pattern in ("float*", "*float16"):
+        with pytest.raises(ValueError, match=rf"^no format matches '{re.escape(pattern)}'; known: int2, .*, e7m0$"):
+            expand(pattern)
+
+
 def test_each_format_once_in_the_order_written() -> None:
     assert names("e2m1", "int4", "minifloat4..4") == ["e2m1", "int4", "e1m2", "e3m0"]
 
@@ -37,7 +46,7 @@ def test_each_format_once_in_the_order_written() -> None:
     ("pattern", "message"),
     [
         ("int9", r"^an integer format has 2 to 8 bits, not 9$"),
-        ("fp8", r"^no format 'fp8'; write e.g. 'int4', 'uint8', 'e2m1', 'ue2m2', 'e4m3fn' or 'e5m2ieee'$"),
+        ("fp8", r"^no format 'fp8'; write e.g. 'int4', 'uint8', 'e2m1', 'ue2m2', 'e4m3fn', 'e5m2ieee' or 'float16'$"),
         ("uint8", r"^formats are written signed and lose the sign where no value is negative, not 'uint8'$"),
         ("int3..9", r"^a range of formats lies within int2..8, not 'int3..9'$"),
         ("int8..3", r"^a range of formats lies within int2..8, not 'int8..3'$"),
@@ -57,6 +66,11 @@ def test_what_is_no_pattern(pattern: str, message: str) -> None:
 def test_pairs(rule: str, count: int) -> None:
     formats = expand_all(("int3..8", "e*m[1-6]"))
     assert sum(PAIRS[rule](w, a) for w in formats for a in formats) == count
+
+
+@pytest.mark.parametrize("rule", ["all", "activations_at_least_weights"])
+def test_every_weight_format_is_a_pair_with_16_bits(rule: str) -> None:
+    assert all(PAIRS[rule](fmt, parse(half)) for fmt in known_formats() for half in ("float16", "bfloat16"))
 
 
 def test_pairs_of_the_root_paper() -> None:

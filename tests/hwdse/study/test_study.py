@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 
 from hwdse import plugins
-from hwdse.cost_model import CostModel
+from hwdse.cost_model import FpgaCostModel
 from hwdse.cost_models.dataflow import Dataflow
 from hwdse.design import Step
 from hwdse.metrics import METRICS as KNOWN_METRICS
 from hwdse.result import Constraint, Objective
 from hwdse.study import Study, load, shipped
-from hwdse.target import devices
+from hwdse.study.patterns import expand_all
+from hwdse.study.sections import Both, Formats
+from hwdse.target import devices, gpus
 
 TEXT = """
 question = "Which formats?"
@@ -41,7 +43,7 @@ sampler = "tpe"
 [budget]
 trials = 20
 """
-DEVICES = ", ".join(devices())
+DEVICES = ", ".join((*devices(), *gpus()))
 SECTIONS = (
     "name, question, seed, model, data, formats, techniques, target, objectives, constraints, search, budget, choice"
 )
@@ -69,7 +71,7 @@ def test_what_a_file_says(tmp_path: Path) -> None:
     assert study.objective_values == (Objective("top1", "maximize"), Objective("lut", "minimize"))
     assert study.constraint_values == (Constraint("bram", None, 10.0),)
     assert study.techniques.steps == (Step("bias_correction"),)
-    assert (study.target.fpga.name, study.target.model) == ("ecp5_85f", Dataflow())
+    assert (study.on_fpga.fpga.name, study.target.model) == ("ecp5_85f", Dataflow())
     assert [w.name for w in study.formats.weight_quantizers] == ["int4:channel", "int8:channel", "e2m1:channel"]
     assert [a.name for a in study.formats.activation_quantizers] == ["int4", "int8", "e2m1"]
 
@@ -114,6 +116,23 @@ def test_first_and_last(tmp_path: Path) -> None:
     ]
 
 
+def test_weights_alone() -> None:
+    """No option of the section is one of a cast."""
+    formats = Formats(
+        weights=("int3..8", "minifloat3..8"),
+        activations=("float16", "int8"),
+        pairs=("activations_at_least_weights",),
+        scale=Both(weights="float", activations="po2"),
+        calibration=Both(weights="mse", activations="percentile99.9"),
+        narrow=False,
+        last=(Both(weights="int8", activations="bfloat16"),),
+    )
+    assert [a.name for a in formats.activation_quantizers] == ["float16", "int8:po2:percentile99.9:full"]
+    assert {w.format for w, a in formats.uniform if a.name == "float16"} == set(expand_all(formats.weights))
+    assert [q.name for q in formats.pair(formats.last[0])] == ["int8:channel:mse:full", "bfloat16"]
+    assert [fmt.name for fmt in formats.halves] == ["float16", "bfloat16"]
+
+
 def test_settings_of_the_cost_model(tmp_path: Path) -> None:
     settings = 'cost_settings = { accumulator = "paper", multiplier = "dsp" }\n[[objectives]]'
     assert read(tmp_path, ("[[objectives]]", settings)).target.model == Dataflow("paper", "dsp")
@@ -123,8 +142,8 @@ def test_the_best_folding_needs_a_cost_model_that_offers_a_choice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folding = "frames_per_second = 1000", 'frames_per_second = 1000\nfolding = "optimal"'
-    assert read(tmp_path).target.folding == "greedy"
-    assert read(tmp_path, folding).target.folding == "optimal"
+    assert read(tmp_path).on_fpga.folding == "greedy"
+    assert read(tmp_path, folding).on_fpga.folding == "optimal"
     assert read(tmp_path, folding).digest != read(tmp_path).digest
     monkeypatch.setattr(plugins, "named", lambda *where: Dataflow)
     message = "target: folding 'optimal' is among what 'dataflow' offers, not cost model 'other'"
@@ -135,7 +154,7 @@ def test_the_best_folding_needs_a_cost_model_that_offers_a_choice(
 def test_energy_needs_a_cost_model_that_states_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     objective, constraint = ('metric = "lut"', 'metric = "energy"'), ('metric = "bram"', 'metric = "energy"')
     assert read(tmp_path, objective).objective_values[1] == Objective("energy", "minimize")
-    monkeypatch.setattr(Dataflow, "stated", CostModel.stated)
+    monkeypatch.setattr(Dataflow, "stated", FpgaCostModel.stated)
     for change in (objective, constraint):
         message = "metric 'energy' needs a cost model that states one, unlike 'dataflow'"
         with pytest.raises(ValueError, match=f"^{re.escape(str(tmp_path / 'x.toml'))}: {message}$"):
@@ -220,7 +239,7 @@ def test_a_study_of_several_networks_has_parts(tmp_path: Path) -> None:
 
 
 def test_shipped_studies_are_found_by_name() -> None:
-    assert shipped() == ("digits", "paper", "resnet20")
+    assert shipped() == ("digits", "paper", "resnet20", "side-by-side", "text-lm")
     assert load("digits").name == "digits"
     assert len(load("digits").uniform) == 33
     assert len(load("paper").uniform) == 2 * (266 + 21)  # two granularities, the pairs of the root paper
@@ -235,7 +254,7 @@ BAD = [  # what is replaced, by what, and the sentence
     ('sampler = "tpe"', "uniform = true", "key 'search.sampler' is missing"),
     ('sampler = "tpe"', 'sampelr = "tpe"', "no key 'search.sampelr'; known: " + SEARCH),
     ('sampler = "tpe"', 'sampler = "tpe"\nsampelr = 3', "no key 'search.sampelr'; known: " + SEARCH),
-    ('metric = "lut"', 'metric = "lut"\nweight = 3', "no key 'objectives.weight'; known: metric, direction"),
+    ('metric = "lut"', 'metric = "lut"\nweight = 3', "no key 'objectives.weight'; known: metric, direction, device"),
     ("seed = 3", 'seed = "3"', "'seed' is a whole number, not '3'"),
     ("seed = 3", "seed = true", "'seed' is a whole number, not true"),
     ("seed = 3", "seed = -1", "'seed' is at least 0, not -1"),
@@ -252,7 +271,7 @@ BAD = [  # what is replaced, by what, and the sentence
      "'search.sampler' is one of 'grid', 'random', 'tpe', 'nsga2', 'allocate' or 'hybrid', not 'gp'"),
     ('"lut"\n[[constraints]]\nmetric = "bram"\nhigh = 10\n[search]\nsampler = "tpe"',
      '"loss"\n[search]\nsampler = "hybrid"',
-     "search.sampler: 'hybrid' weighs one accuracy (top1, loss, sqnr) against costs, not top1 and loss"),
+     "search.sampler: 'hybrid' weighs one accuracy (top1, loss, sqnr, perplexity) against costs, not top1 and loss"),
     ('"ecp5_85f"', '"ecp6"', f"target.device: no device 'ecp6'; known: {DEVICES}"),
     ('metric = "lut"', 'metric = "luts"', f"objectives.metric: no metric 'luts'; known: {METRICS}"),
     ('metric = "bram"', 'metric = "brams"', f"constraints.metric: no metric 'brams'; known: {METRICS}"),
@@ -262,7 +281,8 @@ BAD = [  # what is replaced, by what, and the sentence
      "'objectives.direction' is one of 'maximize' or 'minimize', not 'down'"),
     ('"int4"', '"int9"', "formats.weights: an integer format has 2 to 8 bits, not 9"),
     ('"int4"', '"fp4"',
-     "formats.weights: no format 'fp4'; write e.g. 'int4', 'uint8', 'e2m1', 'ue2m2', 'e4m3fn' or 'e5m2ieee'"),
+     "formats.weights: no format 'fp4'; "
+     "write e.g. 'int4', 'uint8', 'e2m1', 'ue2m2', 'e4m3fn', 'e5m2ieee' or 'float16'"),
     ("[techniques]", 'granularity = "group32"\n[techniques]',
      "formats.granularity: groups that share a scale have no price on an FPGA yet, so 'group32' is refused"),
     ("[techniques]", 'granularity = "row"\n[techniques]',
@@ -271,6 +291,13 @@ BAD = [  # what is replaced, by what, and the sentence
      "formats: a quantizer's calibration is absmax, mse or percentile<p>, not 'max'"),
     ("[techniques]", 'calibration = { weights = "mse" }\n[techniques]',
      "key 'formats.calibration.activations' is missing"),
+    ('"int4"', '"float16"', "formats.weights: float16 is a format of activations, not of weights"),
+    ("[techniques]", 'last = "bfloat16"\n[techniques]',
+     "formats.last: bfloat16 is a format of activations, not of weights"),
+    ("[techniques]", 'activations = ["int8", "float16"]\npairs = "all"\n[techniques]',
+     "formats.activations: activations in float16 are for GPUs, and target.device 'ecp5_85f' is an FPGA"),
+    ("[techniques]", 'first = { weights = "int8", activations = "bfloat16" }\n[techniques]',
+     "formats.activations: activations in bfloat16 are for GPUs, and target.device 'ecp5_85f' is an FPGA"),
     ("[techniques]", 'first = "int3..8"\n[techniques]', "formats.first: one format stands here, not 'int3..8'"),
     ("[techniques]", 'pairs = "some"\n[techniques]', "'formats.pairs' is one of 'same', 'equal_bits', "
      "'activations_at_least_weights', 'same_kind' or 'all', not 'some'"),
@@ -320,6 +347,37 @@ def test_a_file_that_is_no_toml(tmp_path: Path) -> None:
 
 
 def test_a_study_that_is_not_there() -> None:
-    message = r"^no study 'nothing.toml'; give the path of a TOML file or one of digits, paper, resnet20$"
+    known = "digits, paper, resnet20, side-by-side, text-lm"
+    message = rf"^no study 'nothing.toml'; give the path of a TOML file or one of {known}$"
     with pytest.raises(ValueError, match=message):
         load("nothing.toml")
+
+
+ON_A_GPU = (
+    ('device = "ecp5_85f"\nclock_mhz = 100\nframes_per_second = 1000', 'device = "h200"'),
+    ('metric = "lut"\n[[constraints]]\nmetric = "bram"\nhigh = 10', 'metric = "weight_bits"'),
+)
+WEIGHTS_ALONE = (
+    (
+        'weights = ["int4", "int8", "e2m1"]',
+        'weights = ["int3..8", "minifloat3..8"]\nactivations = "float16"\npairs = "all"',
+    ),
+    ("[search]", '[choice]\nbaseline = { weights = "int8", activations = "float16" }\n[search]'),
+    ("trials = 20", "trials = 40"),
+)
+
+
+def test_a_gpu_takes_weights_alone(tmp_path: Path) -> None:
+    study = read(tmp_path, *ON_A_GPU, *WEIGHTS_ALONE)
+    assert {a.name for _, a in study.uniform} == {"float16"}
+    assert len(study.uniform) == 6 + 27
+    assert study.baseline[0].name == "int8:channel"
+    (tmp_path / "again.toml").write_text(study.text)
+    assert load(tmp_path / "again.toml") == study
+
+
+def test_a_baseline_of_weights_alone_is_one_of_the_pairs(tmp_path: Path) -> None:
+    rule = "choice.baseline: it is one of the uniform designs; known: int4 with bfloat16, e2m1 with bfloat16"
+    formats = 'weights = ["int4", "e2m1"]\nactivations = "bfloat16"\npairs = "all"'
+    with pytest.raises(ValueError, match=f"^{re.escape(str(tmp_path / 'x.toml'))}: {re.escape(rule)}$"):
+        read(tmp_path, *ON_A_GPU, ('weights = ["int4", "int8", "e2m1"]', formats))

@@ -1,0 +1,60 @@
+"""What the command line shows of a design on a GPU: one kernel for each layer that multiplies."""
+
+from hwdse import tables
+from hwdse.cost import GpuCost
+from hwdse.design import Design
+from hwdse.metrics import in_bytes
+from hwdse.report.gpu_words import bounds_in_words, padding_in_words
+from hwdse.report.kernels import formats
+from hwdse.target import gpu
+from hwdse.workload import Workload
+
+
+def layers_of(cost: GpuCost, design: Design, workload: Workload, unit: str = "frame") -> tables.Table:
+    """One row per layer that multiplies and one for the total; a batch has so many of a unit."""
+    columns: list[str | tables.Column] = ["layer", "weights", "inputs", "kernel", "m", "n", "k"]
+    columns += [tables.Column("seconds", "us", _microseconds), "bound by"]
+    columns += ["weight_bytes", "moved_bytes"]
+    rows: list[tuple[tables.Cell, ...]] = []
+    for one in cost.layers:
+        sizes = one.m, one.n, one.k, one.seconds, one.bound, one.weight_bytes, one.moved_bytes
+        rows.append((one.layer, *formats(design, workload, one.layer), one.kernel, *sizes))
+    moved = sum(one.moved_bytes for one in cost.layers)
+    rows.append(("total", None, None, None, None, None, None, cost.seconds, None, cost.weight_bytes, moved))
+    title = f"{workload.name} as design {design.digest}"
+    return tables.of(title, columns, rows, summary_of(cost, unit), facts_of(cost))
+
+
+def _microseconds(cell: tables.Cell) -> str:
+    assert isinstance(cell, int | float)
+    return f"{1e6 * cell:,.4g}"
+
+
+def summary_of(cost: GpuCost, unit: str = "frame") -> str:
+    """What a price says, in words."""
+    rate = f"{1e6 * cost.seconds:,.4g} us of products, {cost.frames_per_second:,.0f} {unit}s/s"
+    taken = f"{in_bytes(cost.weight_bytes)} of the {gpu(cost.device).memory_gb:g} GB"
+    weights = f"{taken} for weights ({padding_in_words(cost)})"
+    kept = (
+        f"; their weights, {in_bytes(cost.outside_bytes)}, are in the memory all the same" if cost.outside_bytes else ""
+    )
+    outside = f"The total is {cost.label}{kept}.\n" if cost.outside else ""
+    return (
+        f"{cost.device} with batches of {cost.batch}: {rate}; {weights}; {bounds_in_words(cost)}.\n"
+        f"{outside}Predicted, {cost.calibration}"
+    )
+
+
+def facts_of(cost: GpuCost) -> tuple[tuple[str, tables.Cell], ...]:
+    """What it says, for programs."""
+    return (
+        ("device", cost.device),
+        ("batch", cost.batch),
+        ("seconds", cost.seconds),
+        ("frames_per_second", cost.frames_per_second),
+        ("weight_bytes", cost.weight_bytes),
+        ("padding", cost.padding),
+        ("fits", cost.weight_bytes <= 1e9 * gpu(cost.device).memory_gb),
+        ("outside", cost.label),
+        ("calibration", cost.calibration),
+    )
