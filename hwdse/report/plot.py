@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from hwdse.report.palette import LIGHT
 
-PAD = 0.04  # of the range, free on every side
+PAD = 0.07  # of the range, free on every side: half of the largest mark of a small plot
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,18 +36,18 @@ def test_tick_label(value: float, label: str) -> None:
 
 def test_ranges_hold_every_point() -> None:
     x, y = plot(DOTS).everything
-    assert x == pytest.approx((0.92, 3.08))  # 4 % of 2 on both sides
-    assert y == pytest.approx((4, 31))
+    assert x == pytest.approx((0.86, 3.14))  # 7 % of 2 on both sides
+    assert y == pytest.approx((3.25, 31.75))
     (low, high), _ = plot(DOTS, log_x=True).everything
-    assert low == pytest.approx(3**-0.04)  # 4 % of log 3
-    assert high == pytest.approx(3**1.04)
+    assert low == pytest.approx(3**-0.07)  # 7 % of log 3
+    assert high == pytest.approx(3**1.07)
 
 
 def test_points_below_are_out_of_sight_at_first() -> None:
     level = Series("level", (Mark(-100, 40), Mark(100, 40)), "ink", dash="dash")
     x, y = plot(DOTS, level, low=8).first
-    assert x == pytest.approx((0.92, 3.08))  # a line without points follows the axis
-    assert y == pytest.approx((8.8, 41.2))
+    assert x == pytest.approx((0.86, 3.14))  # a line without points follows the axis
+    assert y == pytest.approx((7.9, 42.1))
     assert plot(DOTS, low=20).first[0][0] > 2
     assert plot(DOTS, low=20).everything == plot(DOTS).first
 

@@ -29,8 +29,8 @@ def test_words(result: Result) -> None:
     svg = draw(plots(result)[0])
     texts = ["".join(text.itertext()) for text in ElementTree.fromstring(svg).iter(f"{NAMESPACE}text")]
     assert texts == [
-        *("2.5k", "3k", "3.5k", "4k", "4.5k", "LUT on small7", "top-1 accuracy (%), search split"),
-        *("88", "90", "92", "94", "96"),
+        *("2k", "2.5k", "3k", "3.5k", "4k", "4.5k", "LUT on small7", "top-1 accuracy (%), search split"),
+        *("88", "90", "92", "94", "96", "98"),
         *("mixed", "integer", "minifloat", "front", "FP32"),
         *("best (trial 2)", "knee (trial 23)", "most accurate (trial 0)", "baseline (trial 0)"),
         "8 trials lie outside the axes",
