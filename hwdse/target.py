@@ -4,7 +4,7 @@ Every number of a device comes from the data sheet its file cites.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 
@@ -30,14 +30,9 @@ class FpgaTarget:
     source: str  # document, table and revision
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value: object = getattr(self, field.name)
-            if field.type is str and not isinstance(value, str):
-                raise ValueError(f"a device's {field.name!r} is a text, not {value!r}")
-            if field.type is int and (isinstance(value, bool) or not isinstance(value, int)):
-                raise ValueError(f"a device's {field.name!r} is a whole number, not {value!r}")
-            if isinstance(value, int) and value < 0:
-                raise ValueError(f"a device's {field.name!r} is not negative, unlike {value}")
+        for name, value in _numbers(self, "a device"):
+            if value < 0:
+                raise ValueError(f"a device's {name!r} is not negative, unlike {value}")
         if self.lut_inputs not in (4, 6):
             raise ValueError(f"a device's 'lut_inputs' is 4 or 6, not {self.lut_inputs}")
 
@@ -61,19 +56,26 @@ class GpuTarget:
     source: str  # document, table and revision
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value: object = getattr(self, field.name)
-            if field.type is str and not isinstance(value, str):
-                raise ValueError(f"a GPU's {field.name!r} is a text, not {value!r}")
-            if field.type is int and (isinstance(value, bool) or not isinstance(value, int)):
-                raise ValueError(f"a GPU's {field.name!r} is a whole number, not {value!r}")
-            if field.type is float and (isinstance(value, bool) or not isinstance(value, int | float)):
-                raise ValueError(f"a GPU's {field.name!r} is a number, not {value!r}")
-            if isinstance(value, int | float) and (value < 0 or (value == 0 and field.name != "fp8_tflops")):
-                raise ValueError(f"a GPU's {field.name!r} is positive, unlike {value}")
+        for name, value in _numbers(self, "a GPU"):
+            if value < 0 or (value == 0 and name != "fp8_tflops"):
+                raise ValueError(f"a GPU's {name!r} is positive, unlike {value}")
 
 
 Device = FpgaTarget | GpuTarget
+
+
+def _numbers(device: Device, what: str) -> Iterator[tuple[str, int | float]]:
+    """The fields that are numbers; ValueError where a file has something of another type."""
+    for field in fields(device):
+        value: object = getattr(device, field.name)
+        if field.type is str and not isinstance(value, str):
+            raise ValueError(f"{what}'s {field.name!r} is a text, not {value!r}")
+        if field.type is int and (isinstance(value, bool) or not isinstance(value, int)):
+            raise ValueError(f"{what}'s {field.name!r} is a whole number, not {value!r}")
+        if field.type is float and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise ValueError(f"{what}'s {field.name!r} is a number, not {value!r}")
+        if isinstance(value, int | float):
+            yield field.name, value
 
 
 def kind(target: Device) -> str:
