@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
+from hwdse.csv_rows import rows_of
 from hwdse.formats import Format, parse
 from hwdse.gemm import FLOATS, Gemm
 
@@ -77,14 +78,7 @@ def result_key(timing: Timing) -> tuple[str, str, Point]:
 
 def read(file: Path) -> tuple[Timing, ...]:
     """The rows of a table; ValueError names a row that is none."""
-    try:
-        with file.open(newline="", encoding="utf-8") as lines:
-            rows = list(csv.reader(lines))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{file} is no table of GPU timings: {error}") from None
-    if not rows or tuple(rows[0]) != COLUMNS:
-        raise ValueError(f"a table of GPU timings begins with {','.join(COLUMNS)}, unlike {file}")
-    return tuple(_parsed(file, number, row) for number, row in enumerate(rows[1:], 2))
+    return tuple(_parsed(file, number, row) for number, row in rows_of(file, COLUMNS, "GPU timings"))
 
 
 def append(file: Path, timings: Iterable[Timing]) -> None:

@@ -11,6 +11,7 @@ from io import StringIO
 from pathlib import Path
 
 from hwdse.cost import Resources
+from hwdse.csv_rows import rows_of
 
 _AREA = tuple(field.name for field in fields(Resources))
 COLUMNS = ("device", "counted", "module", "parameters", *_AREA, "mhz", "rtl")
@@ -36,14 +37,7 @@ class Measurement:
 
 def read(file: Path) -> tuple[Measurement, ...]:
     """The rows of a table; ValueError names a row that is none."""
-    try:
-        with file.open(newline="", encoding="utf-8") as lines:
-            rows = list(csv.reader(lines))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{file} is no table of measurements: {error}") from None
-    if not rows or tuple(rows[0]) != COLUMNS:
-        raise ValueError(f"a table of measurements begins with {','.join(COLUMNS)}, unlike {file}")
-    return tuple(_parsed(file, number, row) for number, row in enumerate(rows[1:], 2))
+    return tuple(_parsed(file, number, row) for number, row in rows_of(file, COLUMNS, "measurements"))
 
 
 def text(measurements: Iterable[Measurement]) -> str:

@@ -9,6 +9,7 @@ be most of the time.
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -105,13 +106,12 @@ def compiled(points: Sequence[Point], measure: Measure, workers: int, seconds: f
 def _drain(queue: "SimpleQueue[Point]", measure: Measure, until: float) -> int:
     worker, count = Worker(measure), 0
     try:
-        while (left := until - time.monotonic()) > 0:
-            answer = worker.ask(queue.get_nowait(), left, compile_only=True)
-            count += 1
-            if answer.lost:
-                worker = Worker(measure)
-    except Empty:
-        pass
+        with suppress(Empty):  # nothing is left
+            while (left := until - time.monotonic()) > 0:
+                answer = worker.ask(queue.get_nowait(), left, compile_only=True)
+                count += 1
+                if answer.lost:
+                    worker = Worker(measure)
     finally:
         worker.end()
     return count
