@@ -6,7 +6,7 @@ decoding takes from a word at once are neighbours, and a field decodes to a cont
 inputs: no gather, no word read twice. Rows and inputs are padded with the code of zero.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from hwdse import arrangement
 from hwdse.arrangement import Field
 
-LANES = (2, 4)
-WORDS = (8, 16, 32, 64)
+# Of a row of a plane, by lanes. A tensor core takes 32 inputs of 8 bits, or 16 of 16 bits: those of a field, or where
+# 16-bit arithmetic has 4 words, of two fields, which `kernels/a16.py` joins.
+WORDS = {2: (4, 8, 16, 32, 64), 4: (8, 16, 32, 64)}
 ROWS = (16, 32, 64, 128, 256)
 
 
@@ -33,12 +34,9 @@ class Layout:
     def __post_init__(self) -> None:
         if not 2 <= self.bits <= 8:
             raise ValueError(f"packed codes have 2 to 8 bits, not {self.bits}")
-        for name, known in (("lanes", LANES), ("rows", ROWS), ("words", WORDS)):
-            value = getattr(self, name)
-            if value not in known:
-                near = min(known, key=lambda size: (abs(size - value), size))
-                listed = ", ".join(map(str, known))
-                raise ValueError(f"a layout has {listed} {name}, not {value}; the nearest is {near}")
+        _one_of("lanes", self.lanes, tuple(WORDS))
+        _one_of("rows", self.rows, ROWS)
+        _one_of("words", self.words, WORDS[self.lanes])
         if self.target and (len(self.target) != self.bits or max(self.target) + self.room >= self.width):
             raise ValueError(
                 f"{self.bits} bits have as many places in a lane of {self.width}, not {self.target} and {self.room} up"
@@ -89,17 +87,18 @@ class Layout:
     def require(self, group: int | None) -> None:
         """ValueError where a sub-tile has inputs of two groups, so that it has no one scale."""
         if group is not None and (self.inputs > group or group % self.inputs):
-            near = max(words for words in WORDS if self.lanes * words <= group)
+            near = max(words for words in WORDS[self.lanes] if self.lanes * words <= group)
             raise ValueError(
                 f"the {self.lanes} * {self.words} inputs of a sub-tile divide a group, not one of {group};"
                 f" the nearest has {near} words"
             )
 
 
-def narrowed(layout: Layout, group: int | None) -> Layout:
-    """`layout` with as many words as `group` allows."""
-    words = [words for words in WORDS if words <= layout.words and (group is None or layout.lanes * words <= group)]
-    return replace(layout, words=max(words))
+def _one_of(name: str, value: int, known: tuple[int, ...]) -> None:
+    if value not in known:
+        near = min(known, key=lambda size: (abs(size - value), size))
+        listed = ", ".join(map(str, known))
+        raise ValueError(f"a layout has {listed} {name}, not {value}; the nearest is {near}")
 
 
 def pack(layout: Layout, codes: NDArray[np.uint8], zero: int = 0) -> NDArray[np.int32]:

@@ -17,10 +17,10 @@ from hwdse.kernels import _sums
 from hwdse.kernels._decode16 import decoded, loaded, pairs
 from hwdse.kernels._fields import count
 from hwdse.kernels._packed import Packed, launch
-from hwdse.kernels._split import summed
+from hwdse.kernels._split import summed, tile_pair
 from hwdse.kernels._sums import Workspace, takes, wide, workspace
 
-TOGETHER = 8  # tiles of weights whose programs are neighbours, so that the cache holds the activations they share
+DEPTH = tl.constexpr(64)  # inputs of a product, of 128 bytes: a row of activations is then as wide as shared memory
 ALIGNED = 16  # inputs: whole loads of 16 bytes
 
 
@@ -37,16 +37,6 @@ def reference(x: Tensor, packed: Packed, bias: Tensor | None = None) -> Tensor:
 
 
 @triton.jit
-def _place(tiles, m_tiles, together: tl.constexpr):
-    """Which tile of weights and which of activations this program has: activations change first, among neighbours."""
-    index = tl.program_id(0)
-    first = index // (together * m_tiles) * together
-    height = tl.minimum(tiles - first, together)
-    within = index % (together * m_tiles)
-    return first + within % height, within // height
-
-
-@triton.jit
 def _stored(y, sums, scales, bias, n, m, row, column, factor: tl.constexpr, grouped: tl.constexpr):
     """Scales `rows x columns` sums, by all that is not yet in them, and writes them to the `m x n` of `y`."""
     scale = tl.full(row.shape, 1.0, tl.float32) if grouped else tl.load(scales + row)
@@ -58,22 +48,52 @@ def _stored(y, sums, scales, bias, n, m, row, column, factor: tl.constexpr, grou
 
 
 @triton.jit
-def _together(partial, arrived, sums, place, places, rows: tl.constexpr, columns: tl.constexpr, split: tl.constexpr):
-    """The sums over all inputs, and whether this program is the one that has them."""
-    if split == 1:
-        return sums, True
+def _inputs(at, start, inputs, k, whole: tl.constexpr):
+    """The activations of some sub-tiles; 0 beyond `k`, which `whole` blocks do not reach."""
+    if whole:
+        return tl.load(at + start, eviction_policy="evict_last")
     else:
-        within = tl.arange(0, rows)[:, None] * columns + tl.arange(0, columns)[None, :]
-        return summed(partial, arrived, sums, place, places, within, rows * columns, split)
+        return tl.load(at + start, mask=(start + inputs < k)[:, None], other=0.0, eviction_policy="evict_last")
 
 
 @triton.jit
-def _inputs(at, start, inputs, there, k, whole: tl.constexpr):
-    """The activations of a sub-tile; 0 where there is no vector, and beyond `k`, which `whole` blocks do not reach."""
-    here = there
-    if not whole:
-        here = here & (start + inputs < k)[:, None]
-    return tl.load(at + start, mask=here, other=0.0, eviction_policy="evict_last")
+def _of_groups(at, stride, groups: tl.constexpr):
+    """A number of each row for each group of a block, a tuple: asked for before the products, and there after them."""
+    found = ()
+    for index in tl.static_range(groups):
+        found += (tl.load(at + index * stride),)  # type: ignore[assignment]
+    return found
+
+
+@triton.jit
+def _beside(left, right):
+    """`rows x 2 * inputs` of two of `rows x inputs`: a tensor core has them in two sets of registers, so none moves."""
+    return tl.join(left, right).permute(0, 2, 1).reshape(left.shape[0], 2 * left.shape[1])
+
+
+@triton.jit
+def _decoded(
+    held,
+    fields: tl.constexpr,
+    first: tl.constexpr,
+    some: tl.constexpr,
+    code: tl.constexpr,
+    zero,
+    floats: tl.constexpr,
+    upcast: tl.constexpr,
+):
+    """`some` fields, a power of two, side by side: one product, which is waited for once."""
+    parts = ()
+    for index in tl.static_range(some):
+        part = decoded(held, fields, first + index, code, zero, floats, upcast)
+        parts += (part,)  # type: ignore[assignment]
+    for level in tl.static_range(some):
+        if some >> level > 1:
+            wider = ()
+            for index in tl.static_range(0, some >> level, 2):
+                wider += (_beside(parts[index], parts[index + 1]),)  # type: ignore[assignment]
+            parts = wider
+    return parts[0]  # type: ignore[misc]
 
 
 @triton.jit(do_not_specialize=("m", "blocks", "tiles"))
@@ -107,45 +127,45 @@ def kernel(
     whole: tl.constexpr,
     split: tl.constexpr,
     stages: tl.constexpr,
-    together: tl.constexpr,
     upcast: tl.constexpr,
 ):
     """One program: `rows` outputs of `columns` vectors, over its share of the blocks."""
     m_tiles = (m + columns - 1) // columns
-    tile, m_tile = _place(tiles, m_tiles, together)
+    tile, m_tile = tile_pair(tiles, m_tiles)
     row = tile * rows + tl.arange(0, rows)
     column = m_tile * columns + tl.arange(0, columns)
-    inputs = tl.arange(0, 2 * width)
+    some: tl.constexpr = min(steps, max(1, DEPTH // (2 * width)))
+    inputs = tl.arange(0, some * 2 * width)
     share = (blocks + split - 1) // split
     first = tl.program_id(1) * share
-    own_x = x + column.to(tl.int64)[None, :] * x_stride + inputs[:, None]
-    there = (column < m)[None, :] & (inputs >= 0)[:, None]
+    there = tl.minimum(column, m - 1)  # for a vector that there is not one that there is, which is not written
+    own_x = x + there.to(tl.int64)[None, :] * x_stride + inputs[:, None]
     own_tiles = tile.to(tl.int64) * blocks
     grouped: tl.constexpr = group > 0
     sums = tl.full((rows, columns), 0.0, tl.float32)
     for block in tl.range(first, tl.minimum(first + share, blocks), num_stages=stages):
         held = loaded(words + (own_tiles + block) * (planes * rows * width), planes, rows, width)
         part = sums
-        for field in tl.static_range(count(fields)):
+        of_group = (block * (2 * width * count(fields)) // group if grouped else 0) * scale_stride + row
+        own_scales = _of_groups(scales + of_group, scale_stride, count(fields) // steps if grouped else 0)
+        for field in tl.static_range(0, count(fields), some):
             start = block * (2 * width * count(fields)) + field * (2 * width)
             if field % steps == 0:
-                of_group = (start // group if grouped else 0) * scale_stride + row
                 zero = None
                 if zeros is not None:
-                    zero = pairs(zeros, zeros_again, of_group, floats)
+                    zero = pairs(zeros, zeros_again, of_group + field // steps * scale_stride, floats)
                 if grouped:
-                    scale = tl.load(scales + of_group)
                     part = tl.full((rows, columns), 0.0, tl.float32)
-            a = decoded(held, fields, field, code, zero, floats, upcast)
-            b = _inputs(own_x, start, inputs, there, k, whole)
+            a = _decoded(held, fields, field, some, code, zero, floats, upcast)
+            b = _inputs(own_x, start, inputs, k, whole)
             part = tl.dot(a, b.to(a.dtype), part)
-            if grouped and field % steps == steps - 1:
-                sums += part * scale.to(tl.float32)[:, None]
+            if grouped and (field + some) % steps == 0:
+                sums += part * own_scales[field // steps].to(tl.float32)[:, None]
         if not grouped:
             sums = part
 
-    place, places = tile * m_tiles + m_tile, tiles * m_tiles
-    sums, done = _together(partial, arrived, sums, place, places, rows, columns, split)
+    place, within = tile * m_tiles + m_tile, tl.arange(0, rows)[:, None] * columns + tl.arange(0, columns)[None, :]
+    sums, done = summed(partial, arrived, sums, place, tiles * m_tiles, within, rows * columns, split)
     if done:
         _stored(y, sums, scales, bias, n, m, row, column, factor, grouped)
 
@@ -183,7 +203,6 @@ def arguments(x: Tensor, packed: Packed, tile: Tile, bias: Tensor | None, y: Ten
         "whole": x.shape[1] % layout.block == 0,
         "split": tile.split,
         "stages": tile.stages,
-        "together": TOGETHER,
     }
 
 

@@ -91,12 +91,8 @@ def kernel(
                 products = products * tl.load(scales + of_group).to(tl.float32)[:, None]
             places += products
     sums = tl.reduce(places, 1, tl.standard._sum_combine)  # `tl.sum`, which the interpreter cannot call
-    done = True
-    if split > 1:
-        own_place = tile + vector * tiles
-        sums, done = summed(
-            partial, arrived, sums, own_place, tiles * tl.num_programs(2), tl.arange(0, rows), rows, split
-        )
+    place, all_places = tile + vector * tiles, tiles * tl.num_programs(2)
+    sums, done = summed(partial, arrived, sums, place, all_places, tl.arange(0, rows), rows, split)
     if done:
         scale = tl.full((rows,), 1.0, tl.float32) if group > 0 else tl.load(scales + row)
         sums = sums * (scale * factor)

@@ -60,6 +60,12 @@ PRODUCTS = [
     Product("e3m2", 2, 18, 130, replace(SMALL, words=16), BF16, 32),
     Product("int8", 2, 18, 200, SMALL, group=128, zeros=True),
     Product("uint5", 2, 18, 300, SMALL, zeros=True),
+    # fields side by side: as many as a product takes, a group or a block has
+    Product("int5", 5, 16, 257, replace(SMALL, words=4, columns=32, split=2), out=HALF),
+    Product("uint3", 2, 18, 400, replace(SMALL, words=4), group=32, zeros=True),
+    Product("e2m2", 3, 18, 300, replace(SMALL, words=4), BF16, 128),
+    Product("int8", 3, 18, 65, replace(SMALL, words=4), group=32),
+    Product("int4", 3, 18, 300, replace(SMALL, words=64)),
 ]
 LARGE = [  # of a size that a GPU takes at once and the interpreter does not
     Product("int3", 1, 4096, 4096, Tile(64, 16, 16, 4, 4), out=HALF),
