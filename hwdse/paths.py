@@ -73,6 +73,15 @@ class Path:
         """A sum of the tensor core times 2**`exponent` is one of values."""
         return self.weights.exponent + self.activations.exponent
 
+    @property
+    def plain(self) -> bool:
+        """Whether a library has all of the sums of 8-bit products.
+
+        No sum of activations corrects them, as weights that are stored less 128 need it; and cuBLAS multiplies no two
+        numbers of E5M2 (torch 2.11, `torch._scaled_mm`).
+        """
+        return not self.weights.offset and not self.weights.operand == self.activations.operand == "e5m2ieee"
+
     def most_inputs(self, zero_points: bool = False) -> int | None:
         """Terms up to which an int32 sum is exact, weights being shifted up to 8 bits; None: a float, which rounds."""
         if self.arithmetic != "int8":

@@ -36,6 +36,11 @@ class Stored:
     signed: bool = False  # whether the last of `places` is a sign that its rule looks at
     lsb: int = 0  # the lowest place of a significand, by the rule `binades`
 
+    @property
+    def ready(self) -> bool:
+        """Whether what is stored is the byte of the operand, so that nothing decodes it."""
+        return self.rule == "bits" and self.places == tuple(range(LANE))
+
 
 @cache
 def stored(fmt: Format, operand: str) -> Stored | None:

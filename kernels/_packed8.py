@@ -9,22 +9,23 @@ import torch
 from torch import Tensor
 
 from hwdse import packing
+from hwdse.decode_steps import OPERANDS
 from hwdse.formats import Format, encode
 from hwdse.packing import Layout
 from hwdse.paths import Path, paths
 from hwdse.stored import Stored, store, stored
 
 ROWS, WORDS = 128, 32
-EIGHT_BITS = ("int8", "fp8")  # the paths of 8 bits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Packed8:
     """`n x k` weights for activations of one format: `scale * (value of the code - zero point)`.
 
-    `words`: int32, of `layout.shape(n, k)`. `scales`: float32, or float16 where they are those of groups; `zeros`:
-    int8, in numbers of the operand; `offsets`: int32, 128 times the sum of the weights, for activations that are
-    stored less 128. Each is `groups x rows`, where a channel is one group and rows are `n` rounded up to whole tiles.
+    `words`: int32, of `layout.shape(n, k)`, as `ordered` has them. `scales`: float32, or float16 where they are those
+    of groups; `zeros`: int8, in numbers of the operand; `offsets`: int32, 128 times the sum of the weights, for
+    activations that are stored less 128. Each of these is `groups x rows`, where a channel is one group and rows are
+    `n` rounded up to whole tiles.
     """
 
     words: Tensor
@@ -52,9 +53,25 @@ class Packed8:
         return int(self.words.shape[1]) * self.layout.block
 
     @property
+    def operands(self) -> Tensor:
+        """Of weights that are `ready` the `rows x inputs` bytes (int8): the words themselves, not a copy."""
+        by_output = self.words.permute(0, 3, 1, 2, 4)
+        if not (self.own.ready and by_output.is_contiguous()):
+            raise ValueError("operands are words of 8-bit numbers that lie output by output, as `ordered` has them")
+        return by_output.view(-1, self.inputs // 4).view(torch.int8)
+
+    @property
     def factor(self) -> float:
         """By which sums of the tensor core are still to be multiplied, besides the scales."""
         return ldexp(1.0, self.own.exponent + self.path.activations.exponent)
+
+    def check_sums(self) -> None:
+        """ValueError where an int32 may not hold a sum of products."""
+        most = self.path.most_inputs(self.zeros is not None)
+        if most is not None and self.group is None and self.k > most:
+            raise ValueError(
+                f"an int32 sums up to {most} products of these formats, not {self.k}; take groups of inputs"
+            )
 
     def to(self, device: torch.device | str) -> "Packed8":
         """The same on `device`."""
@@ -85,6 +102,7 @@ def pack(
     fmt: Format,
     activations: Format,
     *,
+    arithmetic: str | None = None,
     group: int | None = None,
     zeros: Tensor | None = None,
     rows: int = ROWS,
@@ -93,19 +111,20 @@ def pack(
     """`codes` (uint8, `n x k`, of `fmt`) packed for products with `activations`.
 
     `scales`: float32 (`n`), or with a `group` of inputs float32 or float16 (`n x groups`, of which the last may have
-    fewer inputs). `zeros`: whole numbers of the same shape, in units of an integer format's steps.
+    fewer inputs). `zeros`: whole numbers of the same shape, in units of an integer format's steps. `arithmetic`: that
+    of the products, int8 or fp8; by default int8 where both multiply exactly.
     """
     n, k = codes.shape
-    path = exact(fmt, activations)
+    path = exact(fmt, activations, arithmetic)
     own = stored(fmt, path.weights.operand)
     assert own is not None  # of every embedding of 8 bits
     if zeros is not None and path.arithmetic != "int8":
-        raise ValueError(f"zero points take int8 activations, not {activations.name}, whose sums round")
+        raise ValueError(f"zero points take sums of int8, which are exact, not those of {activations.name} on fp8")
     layout = Layout(fmt.bits, 4, rows, words, own.places)
     layout.require(group)
     _whole_groups(layout, group)
     kept = store(fmt, own, codes.cpu().numpy())
-    tiled = torch.from_numpy(packing.pack(layout, kept, own.codes[int(encode(fmt, 0.0))]))
+    tiled = ordered(torch.from_numpy(packing.pack(layout, kept, own.codes[int(encode(fmt, 0.0))])), own)
     groups = 1 if group is None else -(-tiled.shape[1] * layout.block // group)
     shape = (groups, tiled.shape[0] * rows)
     corrections = _zeros(zeros, scales, own), _offsets(kept, fmt, own, path, group)
@@ -113,15 +132,26 @@ def pack(
     return Packed8(tiled, _tiled(scales, shape, n), fmt, activations, layout, path, own, n, k, group, left, sums)
 
 
-def exact(fmt: Format, activations: Format) -> Path:
-    """The path of 8 bits of the pair; ValueError where it has none."""
-    first = paths(fmt, activations)[0]
-    if first.arithmetic not in EIGHT_BITS:
-        raise ValueError(
-            f"{fmt.name} weights and {activations.name} activations have no exact product of 8 bits;"
-            f" they have one of {first.arithmetic}"
-        )
-    return first
+def ordered(words: Tensor, own: Stored) -> Tensor:
+    """`words`, of `layout.shape`, as they lie in memory: tile by tile, or where they are `ready` output by output.
+
+    So these are the dense matrix that a library multiplies, too. The shape is the same, but not the strides.
+    """
+    if not own.ready:
+        return words.contiguous()
+    return words.permute(0, 3, 1, 2, 4).contiguous().permute(0, 2, 3, 1, 4)
+
+
+def exact(fmt: Format, activations: Format, arithmetic: str | None = None) -> Path:
+    """The path of the pair on `arithmetic`, int8 or fp8, or on the first of them; ValueError where it has none."""
+    asked = tuple(OPERANDS) if arithmetic is None else (arithmetic,)
+    found = paths(fmt, activations)
+    if own := next((one for one in found if one.arithmetic in asked), None):
+        return own
+    raise ValueError(
+        f"{fmt.name} weights and {activations.name} activations have no exact product of {arithmetic or '8 bits'};"
+        f" they have one of {found[0].arithmetic}"
+    )
 
 
 def _whole_groups(layout: Layout, group: int | None) -> None:

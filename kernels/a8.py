@@ -2,11 +2,18 @@
 
 A tensor core multiplies 8-bit operands twice as fast as 16-bit ones, and activations of 8 bits are half as many bytes.
 `hwdse/paths.py` says which formats it multiplies exactly. Sums of int8 products are exact in int32, whatever their
-order. Those of 8-bit floats are rounded: a Hopper GPU adds them with about 14 bits (DeepSeek-V3, arXiv:2412.19437,
-section 3.3.2), so after `IMPRECISE` inputs, or those of a field where it has fewer, a sum goes on in float32. Weights
-are the left operand: decoded in registers, they are multiplied from there.
+order. Those of 8-bit floats are cut off: Ada and Hopper keep 13 bits after the point of the largest (SageAttention2,
+arXiv:2411.10958; MMA-Sim, arXiv:2511.10909, which has 25 bits for Blackwell). So a sum goes on in float32: on Hopper
+after `IMPRECISE` inputs, or those of a field where it has fewer, which Triton sees to for `wgmma`; on Ada, for which it
+does nothing, after `IMPRECISE` inputs, those of a block where it has fewer, or of a field where it has more (256).
+
+Weights are the left operand: decoded in registers, they are multiplied from there. Those that are stored as operands go
+from memory to shared memory, and tensor cores read them there. (Of one field in registers, Triton would make two
+products of half as many inputs, none of which reaches `IMPRECISE`, and no sum would go on in float32.) A `wgmma` takes
+64 rows and four warps: where a tile has fewer, Hopper multiplies 8-bit floats as float16, which are as exact.
 """
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -20,12 +27,13 @@ from hwdse.kernels._decode8 import decoded, lanes
 from hwdse.kernels._decode16 import loaded
 from hwdse.kernels._fields import count, text
 from hwdse.kernels._packed8 import Packed8
-from hwdse.kernels._split import summed
+from hwdse.kernels._split import summed, tile_pair
 from hwdse.kernels._sums import Workspace, takes, wide, workspace
-from hwdse.kernels.a16 import TOGETHER, _place
 from hwdse.kernels.quantise import Quantised
+from hwdse.packing import Layout
 
-IMPRECISE = tl.constexpr(128)  # inputs: four instructions of 32
+IMPRECISE = tl.constexpr(128)  # inputs, four instructions of 32: DeepSeek-V3, arXiv:2412.19437, section 3.3.2
+FROM_SHARED = 90  # the first architecture whose tensor cores read both operands from shared memory: PTX ISA, wgmma
 OPTIONS = {"enable_fp_fusion": False}  # the same roundings whatever Triton's version takes by default
 
 
@@ -100,48 +108,50 @@ def kernel(
     lsb: tl.constexpr,
     signed: tl.constexpr,
     operand: tl.constexpr,
+    ready: tl.constexpr,
     group: tl.constexpr,
+    apart: tl.constexpr,  # inputs whose sum begins at 0, and then is added to that of those before; 0: there are none
     split: tl.constexpr,
     stages: tl.constexpr,
-    together: tl.constexpr,
 ):
     """One program: `rows` outputs of `columns` vectors, over its share of the blocks; activations fill whole blocks."""
-    inputs: tl.constexpr = 4 * width
-    size: tl.constexpr = inputs * count(fields)  # of a block
+    straight: tl.constexpr = words.dtype.element_ty != tl.int32  # operands, to be read from shared memory
+    inputs: tl.constexpr = 4 * width  # of a field
     own_sums: tl.constexpr = tl.int32 if operand == "int8" else tl.float32
     m_tiles = (m + columns - 1) // columns
-    tile, m_tile = _place(tiles, m_tiles, together)
+    tile, m_tile = tile_pair(tiles, m_tiles)
     row = tile * rows + tl.arange(0, rows)
     column = m_tile * columns + tl.arange(0, columns)
     there = tl.minimum(column, m - 1)  # for a vector that there is not one that there is, which is not written
     own_x = x + there.to(tl.int64)[None, :] * x_stride + tl.arange(0, inputs)[:, None]
-    own_tiles = tile.to(tl.int64) * blocks
+    own_words = words + tile.to(tl.int64) * blocks * (planes * rows * width)
+    own_rows = words + row.to(tl.int64)[:, None] * (blocks * inputs) + tl.arange(0, inputs)[None, :]
     share = (blocks + split - 1) // split
     first = tl.program_id(1) * share
     sums = tl.full((rows, columns), 0, tl.float32 if group else own_sums)
     for block in tl.range(first, tl.minimum(first + share, blocks), num_stages=stages):
-        held = loaded(words + (own_tiles + block) * (planes * rows * width), planes, rows, width)
+        at_block = own_words + block * (width if ready else planes * rows * width)
+        held = () if straight else loaded(at_block, planes, rows, width, blocks * width if ready else None)
         part = sums
         for field in tl.static_range(count(fields)):
-            if group and field * inputs % group == 0:
+            if apart and field * inputs % apart == 0:
                 part = tl.full((rows, columns), 0, own_sums)
-            a = lanes(decoded(held, fields, field, rule, places, lsb, signed), operand)
-            start = block * size + field * inputs
+            start = block * (inputs * count(fields)) + field * inputs
+            if straight:
+                a = tl.load(own_rows + start, eviction_policy="evict_first")
+            else:
+                a = lanes(decoded(held, fields, field, rule, places, lsb, signed), operand)
             part = _added(a, tl.load(own_x + start, eviction_policy="evict_last"), part, operand)
             if group and (field + 1) * inputs % group == 0:
-                of_group = start // group
-                at = of_group * scale_stride + row
-                part = _corrected(part, zeros, offsets, x_sums, at, there, groups, of_group)
-                sums += part.to(tl.float32) * tl.load(scales + at).to(tl.float32)[:, None]
-        if group == 0:
-            sums = part
+                at = start // group * scale_stride + row
+                part = _corrected(part, zeros, offsets, x_sums, at, there, groups, start // group)
+                sums = tl.fma(part.to(tl.float32), tl.load(scales + at).to(tl.float32)[:, None], sums)
+            elif apart and (field + 1) * inputs % apart == 0:
+                sums += part
+        sums = sums if apart else part
 
-    if split > 1:
-        within = tl.arange(0, rows)[:, None] * columns + tl.arange(0, columns)[None, :]
-        place, places_ = tile * m_tiles + m_tile, tiles * m_tiles
-        sums, done = summed(partial, arrived, sums, place, places_, within, rows * columns, split)
-    else:
-        done = True
+    place, within = tile * m_tiles + m_tile, tl.arange(0, rows)[:, None] * columns + tl.arange(0, columns)[None, :]
+    sums, done = summed(partial, arrived, sums, place, tiles * m_tiles, within, rows * columns, split)
     if done:
         if group:
             _written(y, sums, x_scales, bias, n, m, row, column, factor)
@@ -176,21 +186,31 @@ def run(
     if m == 0:
         return y
     places = packed.words.shape[0] * -(-m // tile.columns)
-    given = arguments(x, packed, tile, bias, y, work)
+    given = arguments(x, packed, tile, bias, y, work, _from_shared(y.device))
     with torch.cuda.device_of(y):
         kernel[(places, tile.split)](**given, num_warps=tile.warps, **OPTIONS)
     return y
 
 
+@cache
+def _from_shared(device: torch.device) -> bool:
+    """Whether tensor cores read weights from shared memory; others read registers, which words fill better."""
+    return device.type != "cuda" or torch.cuda.get_device_capability(device) >= divmod(FROM_SHARED, 10)
+
+
 def arguments(
-    x: Quantised, packed: Packed8, tile: Tile, bias: Tensor | None, y: Tensor, work: Workspace
+    x: Quantised, packed: Packed8, tile: Tile, bias: Tensor | None, y: Tensor, work: Workspace, shared: bool = True
 ) -> dict[str, Any]:
-    """What the kernel is launched with."""
+    """What the kernel is launched with; `shared`: where tensor cores may read weights that nothing decodes.
+
+    Elsewhere the kernel itself goes on with sums of 8-bit floats in float32, which there the compiler does.
+    """
     layout, own = packed.layout, packed.own
+    straight = own.ready and shared
     exact = packed.path.arithmetic == "int8" and packed.group is None
     return {
         "x": x.codes,
-        "words": packed.words,
+        "words": packed.operands.view(quantise.DTYPES[own.operand]) if straight else packed.words,
         "scales": packed.scales,
         "zeros": packed.zeros,
         "offsets": packed.offsets,
@@ -218,11 +238,17 @@ def arguments(
         "lsb": own.lsb,
         "signed": own.signed,
         "operand": own.operand,
+        "ready": own.ready,
         "group": packed.group or 0,
+        "apart": packed.group or (0 if shared or own.operand == "int8" else _apart(layout)),
         "split": tile.split,
         "stages": tile.stages,
-        "together": TOGETHER,
     }
+
+
+def _apart(layout: Layout) -> int:
+    """Inputs after which a sum goes on in float32: `IMPRECISE`, in whole fields of one block."""
+    return max(layout.inputs, min(layout.block, int(IMPRECISE.value)))
 
 
 def _check(x: Quantised, packed: Packed8, tile: Tile) -> None:
@@ -237,9 +263,7 @@ def _check(x: Quantised, packed: Packed8, tile: Tile) -> None:
             f"these weights have {packed.k} inputs, padded to {packed.inputs}, not {x.k} padded to {x.codes.shape[1]}"
         )
     _sums.near("the activations", packed, x.codes, x.scales, x.sums)
-    most = packed.path.most_inputs(packed.zeros is not None)
-    if most is not None and packed.group is None and packed.k > most:
-        raise ValueError(f"an int32 sums up to {most} products of these formats, not {packed.k}; take groups of inputs")
+    packed.check_sums()
     groups = len(packed.scales)
     if packed.zeros is not None and (x.sums is None or x.sums.shape[1] != groups):
         have = "none" if x.sums is None else x.sums.shape[1]

@@ -85,7 +85,12 @@ def arguments(packed: Packed8, y: Tensor) -> dict[str, Any]:
 
 
 def run(packed: Packed8) -> Tensor:
-    """The `n x inputs` operands (int8 or 8-bit floats), zero points not subtracted."""
+    """The `n x inputs` operands (int8 or 8-bit floats), zero points not subtracted; not to be written to.
+
+    Those of weights that are `ready` are their words, and no program runs.
+    """
+    if packed.own.ready:
+        return packed.operands[: packed.n].view(DTYPES[packed.own.operand])
     y = torch.empty(packed.n, packed.inputs, dtype=DTYPES[packed.own.operand], device=packed.words.device)
     tiles, blocks, *_ = packed.words.shape
     with torch.cuda.device_of(y):

@@ -1,6 +1,7 @@
 """Every stored code, by the rule of its format on single lanes in plain Python, is the number that was meant."""
 
 from collections.abc import Callable
+from math import ldexp
 from typing import Any
 
 import ml_dtypes
@@ -53,6 +54,16 @@ def signed(own: Stored, lane: int, number: int) -> int:
 RULE: dict[str, Callable[[Stored, int], int]] = {
     rule.__name__: rule for rule in (bits, inverted, binades, powers, halved)
 }
+
+
+@each
+def test_what_is_ready_is_the_byte_of_the_operand(fmt: Format, own: Stored) -> None:
+    kept = np.array([code for code in own.codes if code != NONE], np.uint8)
+    values = [
+        ldexp(fmt.decode(code), -own.exponent) - own.offset for code, kept in enumerate(own.codes) if kept != NONE
+    ]
+    same = np.array_equal(kept.view(DTYPES[own.operand]).astype(float), values)
+    assert own.ready == (same and len(own.places) == 8)
 
 
 def number(own: Stored, kept: int) -> float:

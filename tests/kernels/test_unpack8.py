@@ -59,6 +59,15 @@ def test_all_codes_decode_to_the_bits_of_their_operand(interpreted: ModuleType, 
     assert torch.equal(bits(interpreted.run(packed)), bits(unpack8.reference(packed)))
 
 
+@pytest.mark.parametrize("name", ["int8", "uint8", "e4m3fn", "e5m2ieee"])
+def test_weights_of_8_bits_are_not_copied(name: str) -> None:
+    """No kernel runs: this one is not interpreted, and there need not be a GPU."""
+    packed = all_codes(parse(name), parse("e4m3fn" if "e" in name else "int8"))
+    found = unpack8.run(packed)
+    assert torch.equal(bits(found), bits(unpack8.reference(packed)))
+    assert found.data_ptr() == packed.words.data_ptr()
+
+
 def test_nothing_beyond_is_written(interpreted: ModuleType) -> None:
     packed = all_codes(parse("int3"), parse("int8"))
     memory = torch.full((23, packed.inputs), 77, dtype=torch.int8)
