@@ -36,7 +36,7 @@ from hwdse.target import gpu, gpus
 M, N, K = 512, 4096, 4096  # of the products that are compiled for: divisible by 16, as those of large layers are
 FORMATS = (*known_formats(bits=range(3, 9)), *map(parse, ("e4m3fn", "e5m2ieee")))
 RARE = "wide"  # a rule: 5 exponent bits, all finite, in float16
-ACTIVATIONS_8 = {"int8": ("int8",), "fp8": ("e4m3fn", "e5m2ieee")}  # of which the first that is exact is compiled for
+ACTIVATIONS_8 = {"int8": parse("int8"), "fp8": parse("e4m3fn")}  # that each arithmetic is compiled for
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ class Request:
 
 
 EVEN, ODD = (4, 6, 8), (3, 5, 7)  # bits: a block of an odd width has 8 times the inputs of one of 8 bits, or 4 times
+DECODED = tuple(range(3, 8))  # bits of formats that become operands of 8 bits; those of 8 are them
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,50 +68,55 @@ class Campaign:
 
 
 HALF, BRAIN, FLOATS, EIGHT = ("float16",), ("bfloat16",), ("float16", "bfloat16"), ("int8", "fp8")
+EITHER = (False, True)  # without groups and with them
 # Of 64 to 128 outputs and 16 to 256 vectors; long blocks, of odd widths, have few words or stages, or registers would
-# spill. Those of 8 words are for small layers, whose inputs longer blocks would pad. Those for 80 and 89 fit into 100
+# spill. Weights are packed once, for few vectors and for many: so of as many rows and words there are tiles of several
+# columns, of which two programs fit in a multiprocessor. Those of 64 outputs are for layers with few, those of 8 words
+# for layers whose inputs longer blocks would pad, and those of 16 for small groups. Those for 80 and 89 fit into 100
 # KiB of shared memory.
 CAMPAIGNS = (
-    Campaign("unpack", FLOATS, (90,), False, "64x1:w16:s1:k1:t4"),
-    Campaign("unpack", HALF, (80, 89), False, "64x1:w16:s1:k1:t4"),
-    Campaign("unpack8", ("int8",), (90,), False, "64x1:w16:s1:k1:t4"),
+    *(Campaign("unpack", FLOATS, (90,), some, "64x1:w16:s1:k1:t4") for some in EITHER),
+    *(Campaign("unpack", HALF, (80, 89), some, "64x1:w16:s1:k1:t4") for some in EITHER),
+    Campaign("unpack8", EIGHT, (89, 90), False, "64x1:w16:s1:k1:t4"),
+    Campaign("unpack8", ("int8",), (80,), False, "64x1:w16:s1:k1:t4"),
     Campaign("gemv", HALF, (90,), False, "64x1:w16:s3:k1:t4"),
-    Campaign("a16", HALF, (90,), False, "64x16:w8:s4:k1:t4 128x64:w8:s3:k1:t4"),
-    Campaign("a16", HALF, (90,), False, "64x16:w32:s3:k1:t4 128x16:w32:s2:k1:t4 64x16:w16:s4:k1:t4", EVEN),
-    Campaign("a16", HALF, (90,), False, "128x128:w16:s2:k1:t8", EVEN),
-    Campaign("a16", HALF, (90,), False, "128x16:w16:s2:k1:t4", ODD),
-    Campaign("a16", HALF, (90,), False, "128x16:w32:s2:k1:t4 128x128:w8:s3:k1:t8", (3,)),
-    Campaign("a16", HALF, (90,), True, "128x64:w8:s3:k1:t4", (3, 5, 6, 7)),
-    Campaign("a16", HALF, (90,), True, "128x64:w16:s3:k1:t4", (4, 8)),
-    Campaign("a16", HALF, (90,), True, "128x16:w32:s2:k1:t4 64x16:w16:s4:k1:t4", EVEN),
-    Campaign("a16", HALF, (90,), True, "128x16:w8:s3:k1:t4 64x16:w8:s4:k1:t4", ODD),
-    Campaign("a16", HALF, (90,), True, "128x16:w16:s2:k1:t4", (3, 6)),
-    *(Campaign("a16", HALF, (80, 89), grouped, "64x64:w8:s2:k1:t4") for grouped in (False, True)),
-    *(Campaign("a16", HALF, (80, 89), grouped, "64x16:w16:s2:k1:t4", EVEN) for grouped in (False, True)),
-    *(Campaign("a16", HALF, (80, 89), grouped, "64x16:w8:s2:k1:t4", ODD) for grouped in (False, True)),
-    Campaign("a16", BRAIN, (90,), False, "128x16:w32:s2:k1:t4 128x64:w16:s3:k1:t4", EVEN),
-    Campaign("a16", BRAIN, (90,), False, "128x16:w16:s2:k1:t4 128x64:w8:s3:k1:t4", ODD),
-    Campaign("a16", BRAIN, (90,), True, "64x16:w16:s4:k1:t4 128x64:w8:s3:k1:t4"),
-    Campaign("a16", FLOATS, (90,), True, "128x64:w8:s3:k1:t8", (5, 7)),
+    Campaign("a16", HALF, (90,), False, "64x16:w8:s4:k1:t4", EVEN),
+    *(Campaign("a16", HALF, (90,), some, "64x16:w32:s3:k1:t4 64x32:w16:s3:k1:t4", EVEN) for some in EITHER),
+    *(Campaign("a16", HALF, (90,), some, "64x16:w8:s3:k1:t4 64x32:w8:s3:k1:t4", ODD) for some in EITHER),
+    Campaign("a16", FLOATS, (90,), False, "128x16:w32:s2:k1:t4 128x32:w32:s2:k1:t4 128x64:w32:s2:k1:t4", (4, 8)),
+    Campaign("a16", HALF, (90,), False, "128x128:w16:s2:k1:t8", (8,)),
+    Campaign("a16", FLOATS, (90,), False, "128x16:w16:s3:k1:t4 128x32:w16:s2:k1:t4 128x64:w16:s2:k1:t4", (6,)),
+    Campaign("a16", FLOATS, (90,), False, "128x16:w8:s2:k1:t4 128x32:w8:s2:k1:t4 128x64:w8:s2:k1:t4", ODD),
+    Campaign("a16", HALF, (90,), True, "128x16:w32:s2:k1:t4 128x32:w32:s2:k1:t4 128x64:w32:s2:k1:t4", (4, 8)),
+    Campaign("a16", FLOATS, (90,), True, "128x16:w16:s3:k1:t4 128x64:w16:s3:k1:t4", (4, 8)),
+    Campaign("a16", BRAIN, (90,), True, "128x32:w16:s2:k1:t4", (4, 8)),
+    Campaign("a16", FLOATS, (90,), True, "128x16:w16:s3:k1:t4 128x32:w16:s2:k1:t4 128x64:w8:s3:k1:t4", (6,)),
+    Campaign("a16", FLOATS, (90,), True, "128x16:w4:s4:k1:t4 128x32:w4:s3:k1:t4 128x64:w4:s3:k1:t4", ODD),
+    Campaign("a16", HALF, (90,), True, "128x16:w8:s2:k1:t4", ODD),
+    *(Campaign("a16", HALF, (80, 89), some, "64x16:w16:s2:k1:t4 64x32:w16:s2:k1:t4", EVEN) for some in EITHER),
+    *(Campaign("a16", HALF, (80, 89), some, "64x16:w8:s2:k1:t4 64x32:w8:s2:k1:t4", ODD) for some in EITHER),
+    *(Campaign("a16", HALF, (80,), some, "64x64:w8:s2:k1:t4", ODD) for some in EITHER),
     Campaign("a16", BRAIN, (80, 89), False, "64x16:w16:s2:k1:t4"),
-    Campaign("a8", EIGHT, (90,), False, "64x16:w8:s3:k1:t4"),
+    Campaign("a8", EIGHT, (90,), False, "64x16:w8:s3:k1:t4", DECODED),
     Campaign("a8", EIGHT, (90,), False, "128x16:w32:s3:k1:t4", EVEN),
     Campaign("a8", EIGHT, (90,), False, "128x16:w16:s3:k1:t4", ODD),
-    Campaign("a8", ("int8",), (90,), False, "128x64:w16:s3:k1:t4 128x128:w16:s2:k1:t8"),
-    Campaign("a8", ("fp8",), (90,), False, "128x64:w8:s3:k1:t4"),
-    Campaign("a8", ("fp8",), (90,), False, "128x64:w16:s3:k1:t4 128x128:w32:s2:k1:t8", (4, 8)),
-    Campaign("a8", ("fp8",), (90,), False, "128x128:w8:s3:k1:t8", (3, 5, 6, 7)),
-    Campaign("a8", EIGHT, (90,), False, "128x256:w32:s2:k1:t8", (8,)),
+    Campaign("a8", ("int8",), (90,), False, "128x64:w16:s3:k1:t4 128x128:w16:s2:k1:t8", DECODED),
+    Campaign("a8", ("fp8",), (90,), False, "128x64:w8:s3:k1:t4", (3, 5, 6, 7)),
+    Campaign("a8", ("fp8",), (90,), False, "128x64:w16:s3:k1:t4", (4,)),
+    Campaign("a8", EIGHT, (90,), False, "64x16:w32:s4:k1:t4 64x32:w32:s4:k1:t4", (8,)),
+    Campaign("a8", EIGHT, (90,), False, "128x64:w32:s3:k1:t4 128x128:w32:s3:k1:t4", (8,)),
+    Campaign("a8", ("int8",), (90,), False, "128x256:w32:s3:k1:t8", (8,)),  # of fp8 it has two sums of each output
     Campaign("a8", EIGHT, (90,), True, "128x16:w32:s3:k1:t4", EVEN),
     Campaign("a8", EIGHT, (90,), True, "128x16:w16:s3:k1:t4", ODD),
-    Campaign("a8", EIGHT, (90,), True, "128x64:w8:s3:k1:t4"),
+    Campaign("a8", ("int8",), (90,), True, "128x64:w8:s3:k1:t4", DECODED),
+    Campaign("a8", ("fp8",), (90,), True, "128x64:w8:s3:k1:t4", (4,)),
     Campaign("a8", EIGHT, (90,), True, "128x16:w8:s3:k1:t4", (6, 7)),
     Campaign("a8", ("fp8",), (90,), True, "128x64:w8:s3:k1:t8", (3, 5, 6, 7)),
-    Campaign("a8", ("int8",), (90,), True, "64x16:w8:s3:k1:t4"),
-    Campaign("a8", ("int8",), (90,), True, "128x64:w32:s2:k1:t4", EVEN),
-    Campaign("a8", ("fp8",), (90,), True, "128x64:w32:s2:k1:t4", (4, 8)),
+    Campaign("a8", ("int8",), (90,), True, "64x16:w8:s3:k1:t4", DECODED),
+    Campaign("a8", EIGHT, (90,), True, "128x64:w32:s2:k1:t4", (4, 8)),
     Campaign("a8", ("int8",), (80, 89), False, "64x16:w16:s3:k1:t4"),
-    Campaign("a8", ("fp8",), (89,), False, "64x16:w16:s3:k1:t4"),
+    Campaign("a8", ("fp8",), (89,), False, "64x16:w16:s3:k1:t4", (3, 4, 5, 6, 8)),
+    Campaign("a8", ("fp8",), (89,), False, "64x16:w16:s2:k1:t4", (7,)),
 )
 
 
@@ -175,7 +181,8 @@ Given = tuple[Any, dict[str, Any], int]
 
 def _unpack(request: Request) -> Given:
     packed = _packed_16(request)
-    return unpack.kernel, unpack.arguments(packed, torch.empty(N, K, dtype=packed.floats), True), packed.layout.block
+    y = torch.empty(N, K, dtype=packed.floats)
+    return unpack.kernel, unpack.arguments(packed, y, unpack.Scaling()), packed.layout.block
 
 
 def _unpack8(request: Request) -> Given:
@@ -204,7 +211,8 @@ def _a8(request: Request) -> Given:
     codes = torch.empty(M, packed.inputs, dtype=DTYPES[packed.path.activations.operand])
     x = Quantised(codes, torch.empty(M, dtype=torch.float32), packed.activations, K, embedded)
     y, work = torch.empty(M, N, dtype=torch.float16), Workspace.of(M, packed, request.tile)
-    return a8.kernel, a8.arguments(x, packed, request.tile, None, y, work), packed.layout.block
+    given = a8.arguments(x, packed, request.tile, None, y, work, request.architecture >= a8.FROM_SHARED)
+    return a8.kernel, given | a8.OPTIONS, packed.layout.block
 
 
 _GIVEN: dict[str, Callable[[Request], Given]] = {
@@ -229,13 +237,12 @@ def _packed_16(request: Request) -> Packed:
 
 def _packed_8(request: Request) -> Packed8:
     tile, (codes, scales), group = request.tile, _weights(request), group_of(request)
-    fmt = parse(request.weights)
-    known = (parse(name) for name in ACTIVATIONS_8[request.activations])
-    activations = next(one for one in known if _packed8.exact(fmt, one).arithmetic == request.activations)
-    own = _packed8.pack(codes, scales, fmt, activations, group=group, rows=tile.rows, words=tile.words)
+    fmt, arithmetic = parse(request.weights), request.activations
+    given: dict[str, Any] = {"group": group, "rows": tile.rows, "words": tile.words}
+    own = _packed8.pack(codes, scales, fmt, ACTIVATIONS_8[arithmetic], arithmetic=arithmetic, **given)
     tiled = _stretched(own.scales, request)
     assert tiled is not None
-    words = torch.empty(own.layout.shape(N, K), dtype=torch.int32)
+    words = _packed8.ordered(torch.empty(own.layout.shape(N, K), dtype=torch.int32), own.own)
     zeros, offsets = _stretched(own.zeros, request), _stretched(own.offsets, request)
     return replace(own, words=words, scales=tiled, zeros=zeros, offsets=offsets, n=N, k=K)
 

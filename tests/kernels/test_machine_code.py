@@ -9,6 +9,7 @@ here with the Triton that is installed; other versions make other code.
 from collections.abc import Iterator
 from functools import cache
 from itertools import product
+from math import prod
 
 import pytest
 
@@ -19,7 +20,7 @@ import triton
 from hwdse import compiled
 from hwdse.gemm import Tile
 from hwdse.kernels._table import Request, compile_for, group_of, make, requests, useful
-from hwdse.machine_code import MachineCode
+from hwdse.machine_code import MachineCode, Product
 
 ADDRESSES = 8  # loads of 4 bytes or less that a kernel may have: scales and corrections of outputs, outside the loop
 
@@ -96,11 +97,83 @@ def test_integer_instructions_of_a_weight(one: Request) -> None:
     assert found.of_integer(round(weights)) <= HOPPER[one]
 
 
-def test_eight_bit_integers_are_hardly_decoded() -> None:
-    """On int8 a weight of 8 bits is four in a word as it is."""
-    found, weights = code(request("a8", "int8", "int8", "128x16:w32:s3:k1:t4"))
+READY = {  # weights that are operands; the integer instructions of a turn, at most, which are addresses
+    request("a8", "int8", "int8", "128x16:w32:s3:k1:t4"): 40,
+    request("a8", "int8", "int8", "128x256:w32:s3:k1:t8"): 40,
+    request("a8", "e4m3fn", "fp8", "128x16:w32:s3:k1:t4"): 40,
+    request("a8", "e4m3fn", "fp8", "128x128:w32:s3:k1:t4"): 50,
+    request("a8", "e5m2ieee", "fp8", "128x64:w32:s3:k1:t4"): 40,
+}
+each_ready = pytest.mark.parametrize("one", READY, ids=lambda one: f"{one.weights}-{one.tile.name}")
+
+
+@each_ready
+def test_weights_of_8_bits_are_multiplied_from_shared_memory(one: Request) -> None:
+    """No register holds one: they come in copies of 16 bytes, which tensor cores read where these end."""
+    found, _ = code(one)
+    assert {product_.registers for product_ in found.products} == {False}
+    wide = {load.name.partition(".")[0] for load in found.loads if load.bytes == 16}
+    assert wide == {"LDGSTS"}
+    assert found.spills == 0
+    turn = sum(_macs(product_) for product_ in found.products) * one.tile.warps // 4
+    assert turn == one.tile.rows * one.tile.columns * 4 * one.tile.words
     assert found.loop is not None
-    assert found.loop.integer < 0.25 * weights
+    assert found.loop.product == sum(product_.count for product_ in found.products)
+    assert found.loop.integer <= READY[one]
+
+
+def _macs(product_: Product) -> int:
+    """Of the instructions `QGMMA.64x128x32.F32.E4M3.E4M3`."""
+    return product_.count * prod(map(int, product_.name.split(".")[1].split("x")))
+
+
+ADA = [  # of blocks of 64, 128, 256 and 512 inputs
+    *(request("a8", weights, "fp8", "64x16:w16:s3:k1:t4", 89) for weights in ("e4m3fn", "e2m1", "e3m2")),
+    request("a8", "e5m1", "fp8", "64x16:w16:s2:k1:t4", 89),
+]
+
+
+@pytest.mark.parametrize("one", [*READY, *ADA], ids=lambda one: f"{one.architecture}-{one.weights}-{one.tile.name}")
+def test_sums_of_8_bit_floats_go_on_in_float32(one: Request) -> None:
+    """One addition for each of a thread's sums and 128 inputs, or a turn of fewer; int8 has none."""
+    found, weights = code(one)
+    assert found.loop is not None
+    threads = 32 * one.tile.warps
+    sums, inputs = one.tile.rows * one.tile.columns // threads, weights * threads / one.tile.rows
+    assert found.loop.float == (sums * max(1, inputs / 128) if one.activations == "fp8" else 0)
+    assert found.spills == 0
+
+
+@pytest.mark.parametrize(("weights", "arithmetic"), [("e2m1", "fp8"), ("int4", "int8")])
+def test_a_group_takes_one_instruction_of_a_sum(weights: str, arithmetic: str) -> None:
+    """That adds it, times its scale; and one that makes an int32 a float. Nothing else is fused: `a8.OPTIONS`."""
+    one = request("a8", weights, arithmetic, "128x16:w32:s3:k1:t4", grouped=True)
+    found, inputs = compile_for(one)
+    assert found.loop is not None
+    sums = one.tile.rows * one.tile.columns // (32 * one.tile.warps) * inputs // 128
+    least = 2 * sums if arithmetic == "int8" else sums
+    assert least <= found.loop.float < least + sums / 2  # the rest: a scale of a group and row becomes float32
+
+
+@pytest.mark.parametrize("weights", ["int3", "int5", "e2m2"])
+@pytest.mark.parametrize("grouped", [False, True], ids=["channels", "groups"])
+def test_short_fields_are_multiplied_together(weights: str, grouped: bool) -> None:
+    """Of 8 inputs each: eight are one product of four instructions for each 64 rows, and all else stays the same."""
+    found, _ = code(request("a16", weights, "float16", "128x64:w4:s3:k1:t4", grouped=grouped))
+    assert found.loop is not None
+    assert [(product_.name, product_.registers) for product_ in found.products] == [("HGMMA.64x64x16.F32", True)]
+    assert found.loop.product == 128 // 64 * 128 // 16
+    assert found.loop.total < 3.3 * 128
+    assert found.spills == 0
+
+
+def test_no_lanes_are_turned_around_on_any_gpu() -> None:
+    """The compiler for sm_80 joins none itself."""
+    counts = []
+    for architecture in (80, 89):
+        found, weights = code(request("a16", "int4", "float16", "64x16:w16:s2:k1:t4", architecture, grouped=True))
+        counts.append(found.of_integer(round(weights)))
+    assert max(counts) < 1.1 * min(counts)
 
 
 @pytest.mark.parametrize("grouped", [False, True], ids=["channels", "groups"])
@@ -118,6 +191,8 @@ def test_kernels_without_tensor_cores_compile(kernel: str, grouped: bool) -> Non
         (request("a16", "e2m1", "float16", "64x16:w16:s3:k1:t4", 80), "HMMA.16816.F32"),
         (request("a8", "int4", "int8", "64x16:w16:s3:k1:t4", 80), "IMMA.16832.S8.S8.SAT"),
         (request("a8", "e2m1", "fp8", "64x16:w16:s3:k1:t4", 89), "QMMA.16832.F32.E4M3.E4M3"),
+        (request("a8", "e2m1", "fp8", "32x16:w16:s2:k1:t4", 90), "HMMA.16816.F32"),  # of fewer rows than a `wgmma` has
+        (request("a8", "e2m1", "fp8", "64x16:w16:s2:k1:t2", 90), "HMMA.16816.F32"),  # of fewer warps
         (request("a16", "e2m1", "float16", "128x16:w32:s3:k1:t4", 100), "UTCHMMA"),
     ],
     ids=lambda one: str(getattr(one, "architecture", "")),
@@ -126,6 +201,14 @@ def test_other_architectures_compile_to_their_tensor_cores(one: Request, name: s
     found, _ = code(one)
     assert {product_.name for product_ in found.products} == {name}
     assert found.spills == 0
+
+
+@pytest.mark.parametrize("architecture", [80, 89])
+def test_weights_of_8_bits_come_in_words_where_registers_are_multiplied(architecture: int) -> None:
+    """As bytes they would be taken apart between the turns, and put together again: three instructions of each."""
+    found, weights = code(request("a8", "int8", "int8", "64x16:w16:s3:k1:t4", architecture))
+    assert found.loop is not None
+    assert found.loop.integer < 1.5 * weights
 
 
 # ---- the table that ships ------------------------------------------------------------------------

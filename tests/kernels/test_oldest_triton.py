@@ -22,6 +22,7 @@ COMPILED = (
     "test_a8.py::test_a_hopper_multiplies_weights_from_registers",
     "test_a8.py::test_other_gpus_have_it_too",
     "test_unpack8.py::test_a_gpu_reads_and_writes_whole_words",
+    "test_scale.py::test_a_gpu_reads_16_bytes_at_a_time_and_rounds_every_step",
     "test_quantise.py::test_a_gpu_reads_16_bytes_at_a_time_and_rounds_as_it_should",
     "test_stream.py::test_memory_is_read_16_bytes_at_a_time",
     "test_fake_quantize.py::test_divisions_are_rounded_to_nearest",
