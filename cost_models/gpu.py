@@ -13,7 +13,7 @@ products of two activations, norms, softmax, additions, pools and tables.
 """
 
 from dataclasses import dataclass
-from math import ceil, prod
+from math import prod
 
 from hwdse import dispatch, gpu_points
 from hwdse.cost import GpuCost, KernelCost
@@ -22,7 +22,7 @@ from hwdse.design import Design, Quantizer
 from hwdse.formats import HALVES, Format
 from hwdse.gemm import FLOATS, Gemm
 from hwdse.gpu_time import pass_over
-from hwdse.gpu_work import GROUP_SCALE_BYTES, SCALE_BYTES, code_bytes, operand_bytes, scale_bytes, weight_bytes
+from hwdse.gpu_work import code_bytes, operand_bytes, scale_bytes, weight_bytes
 from hwdse.packing import Layout
 from hwdse.target import Device, GpuTarget
 from hwdse.weight_codes import read_by_torch
@@ -75,23 +75,20 @@ def product(layer: Layer, design: Design, run: Run) -> Gemm:
     positions = 1 if run.tokens == "one" else layer.positions
     own = _activations(layer, design)
     try:
-        return Gemm(run.batch * positions, layer.rows, layer.dot, weights.format, own, weights.group)
+        shape, group = (run.batch * positions, layer.rows, layer.dot), weights.group
+        kinds = {"wide_scales": group is not None, "bias": layer.bias, "full": not weights.narrow}
+        return Gemm(*shape, weights.format, own, group, **kinds)
     except ValueError as error:
         raise ValueError(f"layer {layer.name!r}: {error}") from None
 
 
 def stored_bytes(gemm: Gemm, layout: Layout, bias: bool) -> int:
     """Of a layer's weights as kernels read them: words of whole tiles, scales, zero points, and biases in float32."""
-    return weight_bytes(gemm, layout) + _beside(gemm, bias)
+    return weight_bytes(gemm, layout) + _bias_bytes(gemm, bias)
 
 
-def _beside(gemm: Gemm, bias: bool) -> int:
-    """Bytes that `gpu_work.weight_bytes` has not: of biases, and of scales of groups, which a design has in float32.
-
-    Kernels were measured with those of groups in float16, so that the time has not got them.
-    """
-    groups = 0 if gemm.group is None else gemm.n * ceil(gemm.k / gemm.group)
-    return BIAS_BYTES * gemm.n * bias + (SCALE_BYTES - GROUP_SCALE_BYTES) * groups
+def _bias_bytes(gemm: Gemm, bias: bool) -> int:
+    return BIAS_BYTES * gemm.n * bias
 
 
 def _outside_bytes(layer: Layer, design: Design) -> int:
@@ -115,8 +112,8 @@ def _layer(layer: Layer, design: Design, target: GpuTarget, run: Run) -> KernelC
         price = dispatch.best(gemm, target)
     except ValueError as error:
         raise ValueError(f"layer {layer.name!r}: {error}") from None
-    seconds = price.seconds + _passes(layer, gemm, price.arithmetic, target, run.batch)
-    beside, fitted = _beside(gemm, layer.bias), gpu_points.fitted(target.name)
+    seconds = price.seconds + _passes(layer, gemm, price.choice.arithmetic, target, run.batch)
+    beside, fitted = _bias_bytes(gemm, layer.bias), gpu_points.fitted(target.name)
     return KernelCost(
         layer.name,
         price.choice.name,

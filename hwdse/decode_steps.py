@@ -44,6 +44,16 @@ def layout_of(fmt: Format, arithmetic: str, rows: int, words: int) -> Layout:
     return Layout(len(decoded.target), 2, rows, words, decoded.target, decoded.room)
 
 
+def operand_of(fmt: Format, arithmetic: str) -> str:
+    """The numbers of a tensor core that weights of `fmt` become; ValueError where they are none of `arithmetic`."""
+    return _stored(fmt, arithmetic).operand if arithmetic in OPERANDS else arithmetic
+
+
+def ready(fmt: Format, arithmetic: str) -> bool:
+    """Whether weights of `fmt` are stored as tensor cores multiply them: nothing decodes them."""
+    return arithmetic in OPERANDS and _stored(fmt, arithmetic).ready
+
+
 def _rule(fmt: Format, arithmetic: str) -> str:
     if arithmetic in OPERANDS:
         return _stored(fmt, arithmetic).rule

@@ -11,6 +11,11 @@ from hwdse.formats import HALVES, Format, check_weights
 
 GROUPS = (32, 64, 128)  # inputs that may share a scale; without a group, an output channel does
 FLOATS = HALVES  # what unquantised activations may be
+# What torch 2.11 takes on a GPU: `torch._int_mm` so many activation vectors at least, and it and `torch._scaled_mm`
+# multiples of so many outputs.
+FEWEST_INT8 = 17
+WHOLE = {"int8": 8, "fp8": 16}
+ARITHMETICS = ("int8", "fp8", "float16", "bfloat16")  # of tensor cores
 POWERS = ("rows", "columns", "words", "warps")  # of a tile: powers of two
 
 
@@ -25,6 +30,9 @@ class Gemm:
     activations: Format  # one of `FLOATS` where they are not quantised
     group: int | None = None  # inputs that share a scale; None: all of an output channel
     zero_points: bool = False  # whether each group, or channel, of integer weights has one
+    wide_scales: bool = False  # whether scales of groups are float32, as those of designs, or float16, as others have
+    bias: bool = False  # whether one is added, for which a library's sums need a pass
+    full: bool = False  # whether signed integer weights have the lone -2**(b-1), unlike floats of their width
 
     def __post_init__(self) -> None:
         for name in ("m", "n", "k"):
@@ -82,20 +90,24 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The kernel, a file in `kernels/`, and its tile; None where a kernel has none to choose."""
+    """The kernel, a file in `kernels/`, what multiplies, and the kernel's tile; None where it has none to choose."""
 
     kernel: str
+    arithmetic: str  # of the tensor cores: int8, fp8, float16 or bfloat16
     tile: Tile | None = None
 
     @property
     def name(self) -> str:
-        """The text form: `a16 128x16:w16:s3:k4:t4`."""
-        return self.kernel if self.tile is None else f"{self.kernel} {self.tile.name}"
+        """The text form: `a16 float16 128x16:w16:s3:k4:t4`."""
+        return " ".join((self.kernel, self.arithmetic, *(() if self.tile is None else (self.tile.name,))))
 
     @classmethod
     def parse(cls, name: str) -> Self:
         """The choice called `name`: `Choice.parse(choice.name) == choice`."""
-        kernel, *tile = name.split(" ")
-        if not kernel.isidentifier() or len(tile) > 1:
-            raise ValueError(f"a choice reads like 'a16 128x16:w16:s3:k4:t4', not {name!r}")
-        return cls(kernel, Tile.parse(tile[0]) if tile else None)
+        kernel, *rest = name.split(" ")
+        if not kernel.isidentifier() or len(rest) not in (1, 2):
+            raise ValueError(f"a choice reads like 'a16 float16 128x16:w16:s3:k4:t4', not {name!r}")
+        arithmetic, *tile = rest
+        if arithmetic not in ARITHMETICS:
+            raise ValueError(f"numbers are multiplied as {', '.join(ARITHMETICS)}, not as {arithmetic!r} of {name!r}")
+        return cls(kernel, arithmetic, Tile.parse(tile[0]) if tile else None)

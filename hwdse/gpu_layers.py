@@ -98,7 +98,7 @@ class PackedLayer(nn.Module):
         self.register_buffer("words", torch.zeros(self.packing.layout.shape(rows, inputs), dtype=torch.int32))
         self.register_buffer("scale", torch.ones(scale_shape(self.weights, rows, inputs), dtype=torch.float32))
         self.register_buffer("bias", torch.zeros(rows, dtype=torch.float32) if bias else None)
-        self.held: dict[tuple[str, torch.device], Any] = {}  # what was made of the weights, by its name
+        self.held: dict[tuple[Any, ...], Any] = {}  # what was made of the weights, by its name and the device
 
     def quantised(self, x: Tensor) -> Tensor:
         """What the layer takes its input `x` for: codes times their scale, float32."""
@@ -331,10 +331,11 @@ def _prepare(path: str, layer: PackedLayer) -> None:
 
 def _check_kernel(name: str, able: bool) -> None:
     """ValueError unless `name` is that of a kernel with its tile, and kernels run, or the reference."""
-    choice = Choice.parse(name)
-    tiled = choice.kernel in KERNELS and choice.tile is not None
-    if not tiled and name not in (REFERENCE, *UNPACKS):
-        known = f"{', '.join(KERNELS)} with a tile, by {', '.join(UNPACKS)} or {REFERENCE}"
+    if name == REFERENCE:
+        return
+    kernel = name.partition(" ")[0]
+    if kernel not in (*KERNELS, *UNPACKS) or (Choice.parse(name).tile is None) != (kernel in UNPACKS):
+        known = f"{', '.join(KERNELS)} with a tile, by {' or '.join(UNPACKS)} without one, or by {REFERENCE}"
         raise ValueError(f"a layer is computed by {known}, not by {name!r}")
-    if name != REFERENCE and not able:
+    if not able:
         raise ValueError(f"kernels run on a GPU, with Triton, or in its interpreter, unlike {name!r} here")

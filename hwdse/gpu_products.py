@@ -4,6 +4,7 @@ Needs Triton. In Triton's interpreter it computes on a CPU, too.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from math import ldexp
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +12,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hwdse.gemm import Choice, Tile
-from hwdse.kernels import _packed, _packed8, _sums, a8, a16, gemv, quantise, unpack, unpack8
+from hwdse.decode_steps import OPERANDS
+from hwdse.gemm import FEWEST_INT8, WHOLE, Choice, Tile
+from hwdse.kernels import _packed, _packed8, _sums, a8, a16, gemv, quantise, scale, unpack, unpack8
 from hwdse.paths import Embedding, embed
-from hwdse.weight_codes import EIGHT_BITS, SIXTEEN_BITS, Packing
 
 if TYPE_CHECKING:
     from hwdse.gpu_layers import PackedLayer
 
-NO_GROUPS = "the library multiplies weights with a scale for each channel, not for each group"
-OF_EIGHT_BITS = ("a8", "unpack8")  # kernels
+OF_EIGHT_BITS = ("a8", "unpack8")  # kernels, on int8 or fp8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +30,7 @@ class Held:
     packed: Any  # `_packed8.Packed8` or `_packed.Packed`, whose scales are then those of the activations too
     operand: str  # what activations become
     scale: float  # of the activations
+    scaling: unpack.Scaling | None  # of weights that become numbers of 16 bits
     works: dict[tuple[int, Tile], _sums.Workspace]  # by vectors and tile: where programs meet
 
 
@@ -37,9 +38,9 @@ def product(layer: "PackedLayer", x: Tensor, name: str) -> Tensor:
     """`m x rows` results (float32) of `layer` for its input `x`, by the kernel and tile called `name`."""
     choice = Choice.parse(name)
     if choice.tile is None:
-        held = _held(layer, choice.kernel, layer.packing.tile)
+        held = _held(layer, choice.arithmetic, layer.packing.tile)
         return (_dense8 if choice.kernel == "unpack8" else _dense)(layer, _codes(layer, x, held), held)
-    held = _held(layer, choice.kernel, (choice.tile.rows, choice.tile.words))
+    held = _held(layer, choice.arithmetic, (choice.tile.rows, choice.tile.words))
     codes = _codes(layer, x, held)
     given: dict[str, Any] = {
         "bias": layer.bias,
@@ -52,64 +53,46 @@ def product(layer: "PackedLayer", x: Tensor, name: str) -> Tensor:
 
 
 def prepare(layer: "PackedLayer", name: str) -> None:
-    """Packs the weights for what is called `name`; ValueError where it does not multiply the two formats exactly."""
+    """Packs the weights for what is called `name`; ValueError where it does not take them."""
     choice = Choice.parse(name)
-    if choice.tile is None and layer.weights.group is not None:
-        raise ValueError(NO_GROUPS)
+    if (choice.kernel in OF_EIGHT_BITS) != (choice.arithmetic in OPERANDS):
+        raise ValueError(f"{choice.kernel} does not multiply as {choice.arithmetic}")
     tile = layer.packing.tile if choice.tile is None else (choice.tile.rows, choice.tile.words)
-    _held(layer, choice.kernel, tile)
+    held = _held(layer, choice.arithmetic, tile)
+    if choice.kernel == "unpack8":
+        _check_plain(layer, held)
 
 
 # ---- weights -------------------------------------------------------------------------------------
 
 
-def _held(layer: "PackedLayer", kernel: str, tile: tuple[int, int]) -> Held:
+def _held(layer: "PackedLayer", arithmetic: str, tile: tuple[int, int]) -> Held:
     """Made once for each packing, and kept."""
-    operand = layer.packing.operand
-    if (kernel in OF_EIGHT_BITS) != (operand in EIGHT_BITS):
-        operand = _other(layer, kernel)
-    name = f"{operand} {tile[0]}:w{tile[1]}"
-    key = name, layer.words.device
+    key = arithmetic, tile, layer.words.device
     if key not in layer.held:
-        layer.held[key] = _made(layer, Packing(layer.packing.fmt, name))
+        layer.held[key] = _made(layer, arithmetic, tile)
     found: Held = layer.held[key]
     return found
 
 
-def _other(layer: "PackedLayer", kernel: str) -> str:
-    """The operand of a kernel that was not chosen for the layer, but is forced."""
-    fmt, activations = layer.packing.fmt, layer.grid.quantizer.format
-    if kernel in OF_EIGHT_BITS:
-        return _packed8.exact(fmt, activations).weights.operand
-    both = [one for one in SIXTEEN_BITS if embed(fmt, one) is not None and embed(activations, one) is not None]
-    if not both:
-        raise ValueError(f"no numbers of 16 bits hold both {fmt.name} and {activations.name}")
-    return both[0]
-
-
-def _made(layer: "PackedLayer", packing: Packing) -> Held:
+def _made(layer: "PackedLayer", arithmetic: str, tile: tuple[int, int]) -> Held:
     quantizer, grid = layer.weights, layer.grid
-    scale = 1.0 if grid.cast is not None else float(grid.scale)
-    rows, words = packing.tile
+    fmt, activations = quantizer.format, grid.quantizer.format
+    own_scale = 1.0 if grid.cast is not None else float(grid.scale)
     scales = layer.scales.contiguous().cpu() if quantizer.group is not None else layer.scales[:, 0].contiguous().cpu()
     where = layer.words.device
-    if packing.operand in EIGHT_BITS:
-        own = _packed8.pack(
-            layer.codes, scales, packing.fmt, grid.quantizer.format, group=quantizer.group, rows=rows, words=words
-        )
-        return Held(own.to(where), own.path.activations.operand, scale, {})
-    embedded = embed(grid.quantizer.format, packing.operand) if grid.cast is None else None
-    factor = 1.0 if embedded is None else scale * ldexp(1.0, embedded.exponent)
-    packed = _packed.pack(
-        layer.codes,
-        scales * factor,
-        packing.fmt,
-        floats=packing.operand,
-        group=quantizer.group,
-        rows=rows,
-        words=words,
-    )
-    return Held(packed.to(where), packing.operand, scale, {})
+    given: dict[str, Any] = {"group": quantizer.group, "rows": tile[0], "words": tile[1]}
+    if arithmetic in OPERANDS:
+        own = _packed8.pack(layer.codes, scales, fmt, activations, arithmetic=arithmetic, **given)
+        return Held(own.to(where), own.path.activations.operand, own_scale, None, {})
+    embedded = embed(activations, arithmetic) if grid.cast is None else None
+    if embedded is None and activations.name != arithmetic:
+        raise ValueError(f"{activations.name} activations are no numbers of {arithmetic}")
+    factor = 1.0 if embedded is None else own_scale * ldexp(1.0, embedded.exponent)
+    packed = _packed.pack(layer.codes, scales * factor, fmt, floats=arithmetic, **given)
+    held = packed.to(where)
+    passes = grid.cast is None or layer.bias is not None
+    return Held(held, arithmetic, own_scale, unpack.scaling(held, passes), {})
 
 
 def _work(held: Held, vectors: int, tile: Tile) -> _sums.Workspace:
@@ -142,8 +125,10 @@ def _quantised(layer: "PackedLayer", codes: Tensor, held: Held) -> quantise.Quan
 
 
 def _padded(codes: Tensor, held: Held) -> Tensor:
-    bytes_ = codes.view(torch.int8)  # padding is of no other type
-    return functional.pad(bytes_, (0, held.packed.inputs - codes.shape[1])).view(codes.dtype)
+    more = held.packed.inputs - codes.shape[1]
+    if more == 0:
+        return codes
+    return functional.pad(codes.view(torch.int8), (0, more)).view(codes.dtype)  # padding is of no other type
 
 
 def _embedded(layer: "PackedLayer", held: Held) -> Embedding:
@@ -156,22 +141,67 @@ def _embedded(layer: "PackedLayer", held: Held) -> Embedding:
 
 
 def _dense(layer: "PackedLayer", codes: Tensor, held: Held) -> Tensor:
-    """The product by torch, with weights that are decoded to numbers of the format: so nothing is rounded before."""
-    if layer.weights.group is not None:
-        raise ValueError(NO_GROUPS)
-    numbers = unpack.run(held.packed, scaled=False)
-    exact = codes.is_cuda  # a CPU has no sums in float32 of numbers of 16 bits
-    sums = torch.mm(codes, numbers.T, out_dtype=torch.float32) if exact else codes.float() @ numbers.float().T
-    factor = 1.0 if layer.grid.cast is not None else held.scale * ldexp(1.0, _embedded(layer, held).exponent)
-    result = sums * (layer.scales[:, 0] * factor)
-    return result if layer.bias is None else result + layer.bias
+    """The product by torch in 16 bits: `kernels/unpack.py` says where weights are rounded for it, and by how much."""
+    own = held.scaling
+    assert own is not None  # of 16 bits
+    sums = unpack.summed(codes, unpack.run(held.packed, own))
+    if own.after is None and layer.bias is None:
+        return sums
+    after = torch.ones(layer.rows, dtype=torch.float32, device=sums.device) if own.after is None else own.after
+    result: Tensor = scale.run(sums, after, bias=layer.bias)
+    return result
+
+
+def subnormal(layer: "PackedLayer", x: Tensor, name: str) -> Tensor | None:
+    """What subnormal weights may add to the error of the `m x rows` results of `unpack`, in float64.
+
+    None where it rounds none.
+    """
+    held = _held(layer, Choice.parse(name).arithmetic, layer.packing.tile)
+    own = held.scaling
+    assert own is not None  # of 16 bits
+    if not own.inside:
+        return None
+    after = 1.0 if own.after is None else own.after.double()
+    return _codes(layer, x, held).double().abs().sum(1, keepdim=True) * (unpack.SUBNORMAL[held.operand] * after)
 
 
 def _dense8(layer: "PackedLayer", codes: Tensor, held: Held) -> Tensor:
-    """The product by torch of int8 numbers, whose sums are exact."""
+    """The product by torch of 8-bit numbers: sums of int8 are exact, those of 8-bit floats as cuBLAS adds them.
+
+    That is with few bits, as our kernel does, and from time to time in float32, since `use_fast_accum` is off; after
+    how many inputs, NVIDIA does not say.
+    """
+    _check_plain(layer, held)
     packed = held.packed
-    if packed.path.arithmetic != "int8" or not (packed.group is packed.zeros is packed.offsets is None):
-        raise ValueError("the library adds products of int8 exactly, without groups, and none of uint8 or 8-bit floats")
-    sums = torch._int_mm(_padded(codes, held), unpack8.run(packed).T)
-    result: Tensor = sums * (packed.scales[0, : layer.rows] * (packed.factor * held.scale))
-    return result if layer.bias is None else result + layer.bias
+    x, weights = _padded(codes, held), unpack8.run(packed).T
+    if x.dtype == torch.int8:
+        more = max(FEWEST_INT8 - len(x), 0)
+        sums = torch._int_mm(functional.pad(x, (0, 0, 0, more)), weights)[: len(x)]
+    else:
+        one = _one(x.device)
+        sums = torch._scaled_mm(x, weights, scale_a=one, scale_b=one, out_dtype=torch.float32)
+    scales, offsets = packed.scales[0, : layer.rows], packed.offsets
+    if offsets is not None:
+        offsets = offsets[0, : layer.rows]
+    return scale.run(sums, scales, factor=packed.factor * held.scale, offsets=offsets, bias=layer.bias)
+
+
+@cache
+def _one(device: torch.device) -> Tensor:
+    return torch.ones((), dtype=torch.float32, device=device)
+
+
+def _check_plain(layer: "PackedLayer", held: Held) -> None:
+    """ValueError unless torch has all of the sums, in an int32 where they are such, and takes the shape."""
+    packed = held.packed
+    if not (packed.group is packed.zeros is None):
+        raise ValueError(
+            "the library takes no groups, no zero points and no uint8 weights where it adds products of 8 bits"
+        )
+    packed.check_sums()
+    if not packed.path.plain:
+        raise ValueError("cuBLAS multiplies e5m2ieee by e4m3fn, and not by itself; a8 does")
+    whole = WHOLE[packed.path.arithmetic]
+    if layer.rows % whole:
+        raise ValueError(f"the library takes multiples of {whole} outputs, not {layer.rows}; a8 takes any number")

@@ -55,7 +55,7 @@ def load(device: str | None = None, kernels: dict[str, str] | None = None) -> Mo
     """The model with its weights on `device` (cuda where there is a GPU).
 
     `kernels` forces what layers run, by layer or for all by "": a kernel with its tile such as
-    "a16 128x16:w16:s3:k4:t4", or "reference".
+    "a16 float16 128x16:w16:s3:k4:t4", or "reference".
     """
     model = Model()
     model.load_state_dict(load_file(Path(__file__).with_name("{weights}")))

@@ -52,10 +52,9 @@ def test_a_layer_of_tokens_is_one_product() -> None:
     up, down = found.layers
     assert (up.m, up.n, up.k) == (4 * 128, 14336, 4096)
     assert (down.m, down.n, down.k) == (4 * 128, 4096, 14336)
-    price = dispatch.best(Gemm(512, 14336, 4096, parse("int4"), parse("float16"), 128), H200)
+    price = dispatch.best(Gemm(512, 14336, 4096, parse("int4"), parse("float16"), 128, wide_scales=True), H200)
     assert (up.kernel, up.seconds, up.bound) == (price.choice.name, price.seconds, price.bound)
-    # Its bias, and two bytes more for each scale of a group, which is float16 in the price of a kernel alone.
-    assert up.weight_bytes == price.weight_bytes + 4 * 14336 + 2 * 14336 * 32
+    assert up.weight_bytes == price.weight_bytes + 4 * 14336  # and its bias
     assert up.moved_bytes - up.weight_bytes == 2 * 512 * (4096 + 14336)
     assert found.seconds == up.seconds + down.seconds
     assert (found.batch, found.device, found.model, found.outside) == (4, "h200", "gpu", ())
@@ -71,7 +70,7 @@ def test_decoding_sees_one_token_of_each_sequence() -> None:
 def test_quantised_activations_are_a_pass_of_their_own() -> None:
     found = Gpu().cost(NETWORK, how("int4:channel", "int8"), H200, Run()).layers[0]
     price = dispatch.best(Gemm(128, 14336, 4096, parse("int4"), parse("int8")), H200)
-    assert price.arithmetic == "int8"
+    assert price.choice.arithmetic == "int8"
     # 16-bit numbers in, bytes out
     assert found.seconds == pytest.approx(price.seconds + pass_over(128 * 4096 * 3, H200, Constants()))
 
@@ -131,7 +130,7 @@ def test_what_has_no_price_is_named(layer: Layer, weights: str, run: Run, messag
 
 def test_products_of_a_design() -> None:
     assert product(TOKENS, how("e2m1:group32", "e4m3fn"), Run(2)) == Gemm(
-        256, 14336, 4096, parse("e2m1"), parse("e4m3fn"), 32
+        256, 14336, 4096, parse("e2m1"), parse("e4m3fn"), 32, wide_scales=True, bias=True
     )
 
 

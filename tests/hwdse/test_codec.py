@@ -104,7 +104,7 @@ def test_what_is_something_else(text: str, message: str) -> None:
 
 # ---- on FPGAs and on GPUs ------------------------------------------------------------------------
 
-KERNEL = KernelCost("fc", "a16 128x16:w16:s3:k4:t4", 1 / 3, "memory", 4000, 9000, 8, 16, 32, None, None)
+KERNEL = KernelCost("fc", "a16 float16 128x16:w16:s3:k4:t4", 1 / 3, "memory", 4000, 9000, 8, 16, 32, None, None)
 ON_GPU = GpuCost((KERNEL,), 64, "h200", "gpu", "uncalibrated", ("softmax",))
 
 

@@ -9,7 +9,7 @@ from hwdse.gemm import Choice, Gemm, Tile
 
 INT4, FLOAT16 = parse("int4"), parse("float16")
 TILES = (Tile(128, 16, 16, 3), Tile(64, 128, 32, 4, 8, 8))
-CHOICES = (Choice("a16", TILES[0]), Choice("gemv", TILES[1]), Choice("unpack"))
+CHOICES = (Choice("a16", "float16", TILES[0]), Choice("gemv", "float16", TILES[1]), Choice("unpack", "float16"))
 
 
 @pytest.mark.parametrize("tile", TILES)
@@ -23,7 +23,8 @@ def test_choices_have_a_text_form(choice: Choice) -> None:
 
 
 def test_how_they_read() -> None:
-    assert [choice.name for choice in CHOICES] == ["a16 128x16:w16:s3:k1:t4", "gemv 64x128:w32:s4:k8:t8", "unpack"]
+    names = "a16 float16 128x16:w16:s3:k1:t4", "gemv float16 64x128:w32:s4:k8:t8", "unpack float16"
+    assert tuple(choice.name for choice in CHOICES) == names
 
 
 @pytest.mark.parametrize("name", ["", "128x16", "128x16:w16:s3:k4", "128x16:w16:s3:k4:t4 ", "axb:w16:s3:k4:t4"])
@@ -48,11 +49,17 @@ def test_what_is_no_tile(name: str, message: str) -> None:
         Tile.parse(name)
 
 
-@pytest.mark.parametrize("name", ["", "a-16", "a16 128x16:w16:s3:k4:t4 more"])
+@pytest.mark.parametrize("name", ["", "a16", "a-16 float16", "a16 float16 128x16:w16:s3:k4:t4 more"])
 def test_text_that_is_no_choice(name: str) -> None:
-    message = f"a choice reads like 'a16 128x16:w16:s3:k4:t4', not {name!r}"
+    message = f"a choice reads like 'a16 float16 128x16:w16:s3:k4:t4', not {name!r}"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         Choice.parse(name)
+
+
+def test_what_no_tensor_core_multiplies() -> None:
+    message = "numbers are multiplied as int8, fp8, float16, bfloat16, not as 'int4' of 'a8 int4 16x16:w8:s2:k1:t4'"
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        Choice.parse("a8 int4 16x16:w8:s2:k1:t4")
 
 
 @pytest.mark.parametrize(

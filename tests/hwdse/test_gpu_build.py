@@ -159,7 +159,10 @@ def test_packed_weights_take_the_bits_of_their_codes(tmp_path: Path) -> None:
     assert sizes["conv3"]["float32_bytes"] == 4 * (32 * 288 + 32)
 
 
-@pytest.mark.parametrize("pair", ["int4 int8", "int4:channel float16", "int8:full e4m3", "int5:group32 float16"])
+PAIRS = ("int4 int8", "int4:channel float16", "int8:full e4m3", "int3:full e4m3fn", "int5:group32 float16")
+
+
+@pytest.mark.parametrize("pair", PAIRS)
 def test_bytes_are_those_that_kernels_read(pair: str, tmp_path: Path) -> None:
     """And those that the study counts."""
     on, (weights, activations) = bench("mlp", hardware=False), pair.split()
@@ -170,10 +173,21 @@ def test_bytes_are_those_that_kernels_read(pair: str, tmp_path: Path) -> None:
         model = module.load("cpu", {"": "reference"})
         for one in of.layers:
             layer = model.get_submodule(one.place.path)
-            held = import_module("deployed.gpu_products")._held(layer, one.kernel.split()[0], layer.packing.tile)
+            held = import_module("deployed.gpu_products")._held(layer, one.kernel.split()[1], layer.packing.tile)
             scales = layer.scales.numel() * held.packed.scales.element_size()  # but the padding of their tiles
             assert one.nbytes[0] == held.packed.words.nbytes + scales + layer.bias.nbytes
     assert sum(one.nbytes[0] for one in of.layers) == Gpu().cost(on.workload, design, of.target, of.run).weight_bytes
+
+
+@pytest.mark.parametrize("batch", [1, 33, 64, 1000])
+@pytest.mark.parametrize("pair", ["int4:channel float16", "int3 int8", "e2m1 e2m1", "int5:group32 float16"])
+def test_what_a_study_prices_is_what_a_build_runs(pair: str, batch: int) -> None:
+    """Its kernels are those of the price, for a batch of any size."""
+    on, run = bench("mlp", hardware=False), Run(batch)
+    design = uniform(on, *pair.split())
+    layers = {one.place.layer: one.kernel for one in built(on, design, device("h200"), run, ("study", 7)).layers}
+    cost = Gpu().cost(on.workload, design, device("h200"), run)
+    assert layers == {one.layer: one.kernel for one in cost.layers}
 
 
 def test_convolutions_in_groups_are_in_the_bytes_of_a_study() -> None:
@@ -286,21 +300,23 @@ def test_each_arithmetic_by_its_kernel_in_the_interpreter(tmp_path: Path) -> Non
     build(on, mixed(on, [*formats, ("int5:group32", "float16"), ("e4m3fn", "float16")]), tmp_path / "built")
     found = interpreted(
         tmp_path / "built",
-        *(wish := ("conv1=a8 16x64:w8:s2:k1:t4", "conv2=a8 32x16:w8:s2:k2:t4", "conv3=a16 16x16:w8:s2:k1:t4")),
-        *(more := ("fc1=a16 16x16:w8:s2:k2:t4", "fc2=unpack")),
+        *(wish := ("conv1=a8 int8 16x64:w8:s2:k1:t4", "conv2=a8 fp8 32x16:w8:s2:k2:t4")),
+        *(more := ("conv3=a16 float16 16x16:w8:s2:k1:t4", "fc1=a16 float16 16x16:w8:s2:k2:t4", "fc2=unpack float16")),
     )
     assert found == [wish[0], "depthwise=torch", *wish[1:], *more]
 
 
+NOT_PLAIN = "the library takes no groups, no zero points and no uint8 weights where it adds products of 8 bits"
+
+
 def test_int8_by_the_library_in_the_interpreter(tmp_path: Path) -> None:
     on = bench("mlp")
-    formats = [("int4:channel", "int8"), ("e2m3:channel", "int5"), ("int5", "uint8")]
+    formats = [("int4:channel", "int8"), ("int5", "uint8"), ("e2m3:channel", "int5")]
     build(on, mixed(on, formats), tmp_path / "built")
-    wish = ["fc1=unpack8", "fc2=unpack8", "fc3=a8 16x16:w8:s2:k1:t4"]
+    wish = ["fc1=unpack8 int8", "fc2=unpack8 int8", "fc3=a8 int8 16x16:w8:s2:k1:t4"]
     assert interpreted(tmp_path / "built", *wish) == wish
-    refusal = "the library adds products of int8 exactly, without groups, and none of uint8 or 8-bit floats"
-    _, _, warned = alone(tmp_path / "built", "--device", "cpu", "--kernels", "fc3=unpack8", **INTERPRETED)
-    assert refusal in warned
+    _, _, warned = alone(tmp_path / "built", "--device", "cpu", "--kernels", "fc3=unpack8 int8", **INTERPRETED)
+    assert "layer 'fc3': the library takes multiples of 8 outputs, not 10; a8 takes any number" in warned
 
 
 def test_groups_offsets_and_single_vectors_in_the_interpreter(tmp_path: Path) -> None:
@@ -308,12 +324,15 @@ def test_groups_offsets_and_single_vectors_in_the_interpreter(tmp_path: Path) ->
     on = bench("mlp")
     formats = [("int5:group32", "float16"), ("e2m3:group32", "uint8"), ("int4:channel:po2", "float16")]
     build(on, mixed(on, formats), tmp_path / "built")
-    wish = ["fc1=gemv 16x1:w8:s2:k1:t4", "fc2=a8 16x16:w8:s2:k1:t4", "fc3=a16 16x16:w8:s2:k1:t4"]
+    wish = ["fc1=gemv float16 16x1:w8:s2:k1:t4", "fc2=a8 int8 16x16:w8:s2:k1:t4", "fc3=a16 float16 16x16:w8:s2:k1:t4"]
     assert interpreted(tmp_path / "built", *wish) == wish
+    assert interpreted(tmp_path / "built", "fc1=unpack float16")[0] == "fc1=unpack float16"  # rounds the weights
+    _, _, warned = alone(tmp_path / "built", "--device", "cpu", "--kernels", "fc2=unpack8 int8", **INTERPRETED)
+    assert NOT_PLAIN in warned
 
 
-INEXACT = "layer 'fc3': int8 weights and ue2m6 activations have no exact product of 8 bits; they have one of float16"
-ON_A_GPU = "kernels run on a GPU, with Triton, or in its interpreter, unlike 'a16 16x16:w8:s2:k1:t4' here"
+INEXACT = "layer 'fc3': int8 weights and ue2m6 activations have no exact product of int8; they have one of float16"
+ON_A_GPU = "kernels run on a GPU, with Triton, or in its interpreter, unlike 'a16 float16 16x16:w8:s2:k1:t4' here"
 
 
 @pytest.mark.parametrize(
@@ -322,10 +341,11 @@ ON_A_GPU = "kernels run on a GPU, with Triton, or in its interpreter, unlike 'a1
         (("--kernels", "fc9=reference"), "no layer 'fc9' has a kernel to choose; known: fc1, fc2, fc3"),
         (
             ("--kernels", "=magic"),
-            "a layer is computed by a8, a16, gemv with a tile, by unpack, unpack8 or reference, not by 'magic'",
+            "a layer is computed by a8, a16, gemv with a tile, by unpack or unpack8 without one, or by reference,"
+            " not by 'magic'",
         ),
-        (("--kernels", "fc1=a16 16x16"), "a tile reads like '128x16:w16:s3:k4:t4', not '16x16'"),
-        (("--kernels", "fc1=a16 16x16:w8:s2:k1:t4"), ON_A_GPU),
+        (("--kernels", "fc1=a16 float16 16x16"), "a tile reads like '128x16:w16:s3:k4:t4', not '16x16'"),
+        (("--kernels", "fc1=a16 float16 16x16:w8:s2:k1:t4"), ON_A_GPU),
         (
             ("--kernels", "fc1"),
             "a kernel is forced by LAYER=KERNEL, or for all layers by =KERNEL, not by 'fc1'",
@@ -357,15 +377,16 @@ def test_a_gpu_that_is_not_there(folder: Path, capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("wish", "message"),
     [
-        ("fc3=a8 16x16:w8:s2:k1:t4", INEXACT),
-        ("fc1=unpack", "layer 'fc1': the library multiplies weights with a scale for each channel, not for each group"),
+        ("fc3=a8 int8 16x16:w8:s2:k1:t4", INEXACT),
+        ("fc1=unpack int8", "layer 'fc1': unpack does not multiply as int8"),
+        ("fc2=unpack8 int8", f"layer 'fc2': {NOT_PLAIN}"),
     ],
 )
 def test_kernels_that_do_not_multiply_the_formats(
     wish: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on = bench("mlp")
-    build(on, mixed(on, [("int4:group32", "float16"), ("int4", "int8"), ("int8", "ue2m6")]), tmp_path / "built")
+    build(on, mixed(on, [("int8", "float16"), ("int4:group32", "int8"), ("int8", "ue2m6")]), tmp_path / "built")
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     layer, _, kernel = wish.partition("=")
     with loaded(tmp_path / "built") as module, pytest.raises(ValueError, match=f"^{re.escape(message)}$"):

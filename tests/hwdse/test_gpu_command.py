@@ -29,7 +29,9 @@ def test_a_design_of_an_fpga_becomes_a_model_for_a_gpu(
     *layers, total = told(capsys, *command)
     assert [row["layer"] for row in layers] == ["fc1", "fc2", "fc3"]
     assert {row["weights"] for row in layers} == {"int3:channel"}
-    assert all(re.match(r"(a8|a16|gemv) \d+x\d+:w\d+:s\d+:k\d+:t\d+$", row["kernel"]) for row in layers)
+    assert all(
+        re.match(r"(a8|a16|gemv) (int8|fp8|float16) \d+x\d+:w\d+:s\d+:k\d+:t\d+$", row["kernel"]) for row in layers
+    )
     for key in ("packed bytes", "float32 bytes", "codes", "moved"):
         assert total[key] == sum(row[key] for row in layers)
     assert 0 < total["codes"] <= 30 * (64 + 64 + 64)

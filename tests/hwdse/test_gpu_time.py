@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hwdse.gpu_time import Constants, Work, pass_over, time
-from hwdse.gpu_work import dense
+from hwdse.gpu_work import ACCURATE, dense
 from hwdse.target import GpuTarget, gpu, gpus
 
 # Round numbers: 10 multiprocessors at 1 GHz, 1 TB/s, 100 TFLOP/s.
@@ -145,8 +145,11 @@ def test_a_library_is_never_faster_than_the_data_sheet(name: str, n: int, k: int
 
 
 def test_eight_bits_are_twice_as_fast_where_products_bound() -> None:
-    wide, narrow = (dense(8192, 8192, 8192, one, gpu("h200"), Constants()).seconds for one in ("float16", "fp8"))
-    assert wide / narrow == pytest.approx(2, rel=0.02)  # but for the launch and the last wave
+    wide, whole, floats = (
+        dense(8192, 8192, 8192, one, gpu("h200"), Constants()).seconds for one in ("float16", "int8", "fp8")
+    )
+    assert wide / whole == pytest.approx(2, rel=0.02)  # but for the launch and the last wave
+    assert wide / floats == pytest.approx(2 / ACCURATE, rel=0.02)
 
 
 def test_a_gpu_without_8_bit_floats() -> None:

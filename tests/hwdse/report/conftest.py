@@ -279,7 +279,7 @@ def kernel(design: Design, layer: Layer) -> KernelCost:
     sizes = BATCH * layer.positions, layer.rows, layer.dot
     return KernelCost(
         layer.name,
-        f"a16 64x16:w16:s4:k1:t4 {layer.name}",
+        f"a16 float16 64x16:w16:s4:k1:t4 {layer.name}",
         seconds,
         bound,
         moved,

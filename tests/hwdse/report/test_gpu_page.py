@@ -37,7 +37,9 @@ from hwdse.target import gpu
 from hwdse.workload import Workload
 
 H200 = gpu("h200")
-CONV = KernelCost("conv1", "a16 64x16:w16:s4:k1:t4", 6e-6, "launch", 4_000, 50_000, 1024, 16, 9, 5e-6, 8e-6, 1_000)
+CONV = KernelCost(
+    "conv1", "a16 float16 64x16:w16:s4:k1:t4", 6e-6, "launch", 4_000, 50_000, 1024, 16, 9, 5e-6, 8e-6, 1_000
+)
 FC = KernelCost("fc", "gemv", 2e-6, "memory", 96_000, 97_000, 16, 10, 32, 1e-6, 3e-6, 24_000)
 COST = GpuCost(
     (CONV, FC), 16, "h200", "gpu", "uncalibrated: nothing was measured on h200. Not counted: sums", ("norm",)
