@@ -15,7 +15,7 @@ from hwdse.csv_rows import rows_of
 from hwdse.formats import Format, parse
 from hwdse.gemm import FLOATS, Gemm
 
-_POINT = ("device", "kernel", "tile", "m", "n", "k", "weights", "activations", "group")
+_POINT = ("device", "kernel", "arithmetic", "tile", "m", "n", "k", "weights", "activations", "group")
 _RESULT = ("seconds", "noise", "bytes", "error", "mhz", "note")
 COLUMNS = (*_POINT, *_RESULT, "start", "driver", "versions")
 
@@ -32,6 +32,7 @@ class Point:
     activations: str = ""
     group: int | None = None
     tile: str = ""  # the text form of a `gemm.Tile`
+    arithmetic: str = ""  # of a product of ours: int8, fp8, float16 or bfloat16
 
     @property
     def gemm(self) -> Gemm:
@@ -40,11 +41,12 @@ class Point:
 
     @property
     def name(self) -> str:
-        """For a person: `a16 16x8192x8192 int4 x float16 g128, 128x16:w16:s3:k4:t4`."""
+        """For a person: `a16 16x8192x8192 int4 x float16 g128, float16 128x16:w16:s3:k4:t4`."""
         formats = " x ".join(filter(None, (self.weights, self.activations)))
         group = "" if self.group is None else f"g{self.group}"
         words = (self.kernel, f"{self.m}x{self.n}x{self.k}", formats, group)
-        return " ".join(filter(None, words)) + (f", {self.tile}" if self.tile else "")
+        how = " ".join(filter(None, (self.arithmetic, self.tile)))
+        return " ".join(filter(None, words)) + (f", {how}" if how else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ def _row(timing: Timing) -> Sequence[str]:
     times = (f"{time:.6e}" if time is not None else "" for time in (timing.seconds, timing.noise))
     facts = (_text(timing.bytes), "" if timing.error is None else f"{timing.error:.3e}", _text(timing.mhz))
     note = " ".join(timing.note.split())  # a row is a line
-    head = (origin.device, point.kernel, point.tile)
+    head = (origin.device, point.kernel, point.arithmetic, point.tile)
     return (*head, *sizes, *formats, *times, *facts, note, origin.start, origin.driver, origin.versions)
 
 
@@ -132,6 +134,7 @@ def _parsed(file: Path, number: int, row: list[str]) -> Timing:
         seconds, noise, error = (float(of[name]) if of[name] else None for name in ("seconds", "noise", "error"))
     except ValueError as reason:
         raise ValueError(f"line {number} of {file} is no GPU timing: {reason}") from None
-    point = Point(of["kernel"], m, n, k, of["weights"], of["activations"], group, of["tile"])
+    formats = of["weights"], of["activations"]
+    point = Point(of["kernel"], m, n, k, *formats, group, of["tile"], of["arithmetic"])
     origin = Origin(of["device"], of["start"], of["driver"], of["versions"])
     return Timing(point, origin, seconds, noise, moved, error, mhz, of["note"])

@@ -17,7 +17,7 @@ from hwdse.gpu_time import Constants
 
 _DATA = files("hwdse.cost_models") / "data"
 # The kernels of the table that the model has a price for, and what it calls them.
-PRICED = {kernel: kernel for kernel in ("a16", "gemv", "a8", "unpack")} | {
+PRICED = {kernel: kernel for kernel in ("a16", "gemv", "a8", "unpack", "unpack8")} | {
     "torch.mm": "dense",
     "torch._int_mm": "int_mm",
     "torch._scaled_mm": "scaled_mm",
@@ -41,6 +41,7 @@ class Point:
     activations: str
     group: int | None
     seconds: float  # the median, with cold caches
+    arithmetic: str = ""  # of a product of ours: int8, fp8, float16 or bfloat16
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,8 @@ def _point(row: Timing, seconds: float) -> Point:
     kernel, group = PRICED[own.kernel], own.group
     formats = own.weights, own.activations
     day = origin.start[:10]
-    shape = own.m, own.n, own.k
-    return Point(origin.device, origin.driver, origin.versions, day, kernel, own.tile, *shape, *formats, group, seconds)
+    where, shape = (origin.device, origin.driver, origin.versions, day), (own.m, own.n, own.k)
+    return Point(*where, kernel, own.tile, *shape, *formats, group, seconds, own.arithmetic)
 
 
 @cache

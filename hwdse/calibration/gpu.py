@@ -73,7 +73,8 @@ def predicted(point: Point, target: GpuTarget, constants: Constants) -> float:
         numbers = LIBRARIES[point.kernel] or point.activations
         return dense(point.m, point.n, point.k, numbers, target, constants).seconds
     gemm = Gemm(point.m, point.n, point.k, parse(point.weights), parse(point.activations), point.group)
-    return price(gemm, Choice(point.kernel, Tile.parse(point.tile) if point.tile else None), target, constants).seconds
+    tile = Tile.parse(point.tile) if point.tile else None
+    return price(gemm, Choice(point.kernel, point.arithmetic, tile), target, constants).seconds
 
 
 def solve(points: Sequence[Point], target: GpuTarget) -> Constants:

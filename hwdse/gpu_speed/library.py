@@ -1,18 +1,22 @@
 """torch's own products as baselines: 16 bits by cuBLAS, int8, fp8 and packed int4."""
 
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch import Tensor
 
+from hwdse.gemm import FEWEST_INT8
 from hwdse.gpu_measurements import Point
 from hwdse.gpu_speed.work import TOLERANCE, AbsentError, Count, Work, product
 
 TYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "int8": torch.int8, "e4m3fn": torch.float8_e4m3fn}
-FEWEST_INT8_ROWS = 17  # of torch._int_mm: `_int_mm_out_cuda` of torch 2.11 refuses up to 16
 # Of torch._scaled_mm: sums go on in float32 after some inputs, as in our kernels. With `use_fast_accum` cuBLAS leaves
-# that out, which is faster and less exact; it is not timed.
+# that out, which is faster and less exact; it is not timed. Neither are scales of each vector and output, for which
+# torch has a kernel of its own, which is slower without fast accumulation than cuBLAS (pytorch/pytorch, issue 147971).
 ACCURATE = "activations quantised before; use_fast_accum=False"
+# Relative error of sums of 8-bit floats, in the norm: a Hopper GPU adds them with about 14 bits, 128 of them at a time
+# (arXiv 2412.19437, section 3.3.2).
+FEW_BITS = TOLERANCE[torch.bfloat16]
 INNER_TILES = 8  # of the layout of torch's int4 kernel: what torch's own users ask for
 
 
@@ -42,27 +46,37 @@ def mm(point: Point, count: Count, device: torch.device) -> Work:
 
 def int_mm(point: Point, count: Count, device: torch.device) -> Work:
     """`torch._int_mm`: int8 with sums in int32, which it gives."""
-    if point.m < FEWEST_INT8_ROWS:
-        raise AbsentError(f"torch._int_mm takes {FEWEST_INT8_ROWS} vectors or more, not {point.m}")
+    if point.m < FEWEST_INT8:
+        raise AbsentError(f"torch._int_mm takes {FEWEST_INT8} vectors or more, not {point.m}")
     x, dense = (
         torch.randint(-128, 128, (size, point.k), dtype=torch.int8, device=device) for size in (point.m, point.n)
     )
-    calls = tuple(partial(torch._int_mm, x, own.T) for own in rotated(dense, count))
+    calls = tuple(partial(sums, x, own) for own in rotated(dense, count))
     return Work(calls, dense.nbytes, product(x, dense), TOLERANCE[torch.int32], "sums in int32, without scales")
 
 
 def scaled_mm(point: Point, count: Count, device: torch.device) -> Work:
-    """`torch._scaled_mm`: fp8 with a scale for each vector and each output, result in bfloat16; see `ACCURATE`."""
+    """`torch._scaled_mm`: fp8 with sums in float32, which it gives; see `ACCURATE`."""
     x = numbers(point.m, point.k, torch.float8_e4m3fn, device)
     dense = (8 * torch.randn(point.n, point.k, device=device)).to(torch.float8_e4m3fn)
-    own_scale = torch.rand(point.m, 1, device=device) + 0.5
-    scale = (torch.rand(1, point.n, device=device) + 0.5) * point.k**-0.5 / 8
-    expected = product(x.float() * own_scale, dense.float() * scale.T)
-    calls = tuple(
-        partial(torch._scaled_mm, x, own.T, scale_a=own_scale, scale_b=scale, out_dtype=torch.bfloat16)
-        for own in rotated(dense, count)
-    )
-    return Work(calls, dense.nbytes, expected, TOLERANCE[torch.bfloat16], ACCURATE)
+    calls = tuple(partial(sums, x, own) for own in rotated(dense, count))
+    return Work(calls, dense.nbytes, product(x.float(), dense.float()), FEW_BITS, ACCURATE)
+
+
+def sums(x: Tensor, dense: Tensor) -> Tensor:
+    """`m x n` sums of `x` (`m x k`) times `dense` (`n x k`), by torch as builds call it.
+
+    Of int8 in int32; of 8-bit floats in float32, with one scale of each side, which is 1.
+    """
+    if dense.dtype == torch.int8:
+        return torch._int_mm(x, dense.T)
+    one = _one(x.device)
+    return torch._scaled_mm(x, dense.T, scale_a=one, scale_b=one, out_dtype=torch.float32)
+
+
+@cache
+def _one(device: torch.device) -> Tensor:
+    return torch.ones((), dtype=torch.float32, device=device)
 
 
 def int4pack_mm(point: Point, count: Count, device: torch.device) -> Work:

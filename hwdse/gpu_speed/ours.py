@@ -1,15 +1,15 @@
 """Our own kernels with random packed weights.
 
-Packing gigabytes on the host would take longer than all timings. Every word of packed integers is a legal one, so that
-words are drawn; of minifloats, which have a -0 that nobody packs, one tile is packed and repeated. What the words stand
-for is read from them by the specification of the format, for some of the outputs.
+Packing gigabytes on the host would take longer than all timings. Words are drawn where every word is one that packing
+may give: of integers, unless they are multiplied as 8-bit floats. These and minifloats are sign and magnitude, with a
+-0 that nobody packs, and one tile of them is packed and repeated. What the words stand for is read from them by the
+specification of the format, for some of the outputs.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
-from math import isfinite
 from types import ModuleType
 from typing import Any
 
@@ -17,17 +17,16 @@ import torch
 from torch import Tensor
 
 from hwdse.decoding import FLOATS
-from hwdse.formats import Format, IntFormat, values
+from hwdse.formats import Format, HalfFormat, IntFormat, limits, values
 from hwdse.gemm import Gemm, Tile
 from hwdse.gpu_measurements import Point
 from hwdse.gpu_speed.ceilings import words
-from hwdse.gpu_speed.library import ACCURATE, TYPES, numbers
+from hwdse.gpu_speed.library import ACCURATE, FEW_BITS, TYPES, numbers, sums
 from hwdse.gpu_speed.work import TOLERANCE, AbsentError, Call, Count, Expected, Work, exactly, sampled
 from hwdse.packing import Layout
-from hwdse.paths import path
 
 KERNELS = ("a16", "gemv", "a8", "unpack", "unpack8")  # that multiply; the last two for a library
-DENSE = Tile(64, 16, 32, 1)  # of the packed weights of these two, which have no tile of their own
+DENSE = Tile(64, 1, 16, 1)  # of the packed weights of these two, which have no tile: what they are compiled with
 OUTPUTS = 16  # that are compared, each from some tile: together they are the rows of a small one
 
 Load = Callable[[str], ModuleType]
@@ -38,117 +37,123 @@ def kernel(name: str) -> ModuleType:
     return import_module(f"hwdse.kernels.{name}")
 
 
-def arithmetic(own: Gemm) -> str:
-    """What multiplies: int8, fp8, float16 or bfloat16."""
-    return path(own.weights, own.activations).arithmetic
-
-
 def work(point: Point, count: Count, device: torch.device, load: Load = kernel) -> Work:
-    """A product by one of `KERNELS` with the tile of the point."""
-    own, tile = point.gemm, Tile.parse(point.tile) if point.tile else DENSE
-    make = _sixteen if arithmetic(own) in FLOATS else _eight
-    return make(point.kernel, own, tile, count, device, load)
+    """A product by one of `KERNELS` with the arithmetic and the tile of the point."""
+    tile = Tile.parse(point.tile) if point.tile else DENSE
+    make = _sixteen if point.arithmetic in FLOATS else _eight
+    return make(point, tile, count, device, load)
 
 
 # ---- 16 bits -------------------------------------------------------------------------------------
 
 
-def _sixteen(name: str, own: Gemm, tile: Tile, count: Count, device: torch.device, load: Load) -> Work:
-    floats = arithmetic(own)
-    packed = random16(own, tile, device)
+def _sixteen(point: Point, tile: Tile, count: Count, device: torch.device, load: Load) -> Work:
+    own, floats = point.gemm, point.arithmetic
+    packed = random16(own, floats, tile, device)
     x = numbers(own.m, own.k, TYPES[floats], device)
-    calls = _calls(load(name), name, x, _copies(packed, count), tile)
+    passes = not isinstance(own.activations, HalfFormat)  # that scales what was quantised
+    calls = _calls(load, point.kernel, x, _copies(packed, count), tile, passes)
     columns = spread(own.n, device)
     return Work(calls, packed.nbytes, exactly(x, some(packed, columns), columns), TOLERANCE[TYPES[floats]])
 
 
-def _calls(module: ModuleType, name: str, x: Tensor, copies: list[Any], tile: Tile) -> tuple[Call, ...]:
+def _calls(load: Load, name: str, x: Tensor, copies: list[Any], tile: Tile, passes: bool) -> tuple[Call, ...]:
+    module = load(name)
     if name == "unpack":
-        return tuple(partial(_dequantised, module, x, packed) for packed in copies)
+        scale, scaling = load("scale"), module.scaling(copies[0], passes)
+        return tuple(partial(_dequantised, module, scale, x, packed, scaling) for packed in copies)
     work = module.Workspace.of(len(x), copies[0], tile)  # where programs meet: the layers of a network share one
     return tuple(partial(module.run, x, packed, tile, work=work) for packed in copies)
 
 
-def _dequantised(module: ModuleType, x: Tensor, packed: Any) -> Tensor:
-    """Dequantised, then the library's product."""
-    dense: Tensor = module.run(packed)
-    return torch.mm(x, dense.T)
+def _dequantised(module: ModuleType, scale: ModuleType, x: Tensor, packed: Any, scaling: Any) -> Tensor:
+    """Dequantised, then the library's product, then a pass over its sums where there is one; results are of 16 bits."""
+    weights = module.run(packed, scaling)
+    if scaling.after is None:
+        return torch.mm(x, weights.T)
+    scaled: Tensor = scale.run(module.summed(x, weights), scaling.after, dtype=x.dtype)
+    return scaled
 
 
-def random16(own: Gemm, tile: Tile, device: torch.device) -> Any:
-    """A `Packed` of random words and scales."""
-    small = _small(partial(kernel("_packed").pack, floats=arithmetic(own)), own, tile)
-    return _grown(small, own, small.decoding.factor, device)
+def random16(own: Gemm, floats: str, tile: Tile, device: torch.device) -> Any:
+    """A `Packed` of random words and scales, for products with `floats`."""
+    drawn = isinstance(own.weights, IntFormat)
+    small = _small(partial(kernel("_packed").pack, floats=floats), own, tile, drawn)
+    return _grown(small, own, small.decoding.factor, drawn, device)
 
 
 # ---- 8 bits --------------------------------------------------------------------------------------
 
 
-def _eight(name: str, own: Gemm, tile: Tile, count: Count, device: torch.device, load: Load) -> Work:
+def _eight(point: Point, tile: Tile, count: Count, device: torch.device, load: Load) -> Work:
+    name, own = point.kernel, point.gemm
     if name not in ("a8", "unpack8"):
-        raise AbsentError(f"{name} does not decode for {arithmetic(own)}")
-    packed = random8(own, tile, device)
-    if name == "unpack8" and not (own.group is packed.zeros is packed.offsets is None):
-        raise AbsentError("unpack8 leaves the product to a library, which takes no groups, no zero points and no uint8")
+        raise AbsentError(f"{name} does not decode for {point.arithmetic}")
+    packed = random8(own, point.arithmetic, tile, device)
+    if name == "unpack8" and not (own.group is packed.zeros is None):
+        raise AbsentError("unpack8 leaves the product to a library, which takes no groups and no uint8 weights")
+    if packed.offsets is not None:
+        raise AbsentError("weights that are drawn have no sums that correct uint8 activations")
     x = load("a8").activations(numbers(own.m, own.k, torch.float16, device), packed)
     calls = _calls8(load, name, x, _copies(packed, count), tile)
     rows, columns = sampled(own.m, device), spread(own.n, device)
     # torch does not take rows of every 8-bit float, but it does of bytes.
     few = replace(x, codes=x.codes.view(torch.uint8)[rows].view(x.codes.dtype), scales=x.scales[rows], sums=None)
     expected = Expected(rows, columns, few.dense().to(device) @ some(packed, columns).T)
-    # A Hopper GPU adds fp8 products with about 14 bits, 128 of them at a time: arXiv 2412.19437, section 3.3.2.
-    tolerance = TOLERANCE[torch.float16 if arithmetic(own) == "int8" else torch.bfloat16]
-    note = "activations quantised before" if name == "a8" or arithmetic(own) == "int8" else ACCURATE
-    return Work(calls, packed.nbytes, expected, tolerance, note)
+    exact = point.arithmetic == "int8"
+    note = "activations quantised before" if name == "a8" or exact else ACCURATE
+    return Work(calls, packed.nbytes, expected, TOLERANCE[torch.float16] if exact else FEW_BITS, note)
 
 
 def _calls8(load: Load, name: str, x: Any, copies: list[Any], tile: Tile) -> tuple[Call, ...]:
     module = load(name)
     if name == "unpack8":
-        return tuple(partial(_dequantised8, module, x, packed) for packed in copies)
+        return tuple(partial(_dequantised8, module, load("scale"), x, packed) for packed in copies)
     work = module.Workspace.of(len(x.codes), copies[0], tile)
     return tuple(partial(module.run, x, packed, tile, work=work) for packed in copies)
 
 
-def _dequantised8(module: ModuleType, x: Any, packed: Any) -> Tensor:
-    """Dequantised, then the library's product of 8 bits, then the scales, of int8 in two passes."""
-    dense, scales = module.run(packed), packed.scales[0, : packed.n] * packed.factor
-    if dense.dtype == torch.int8:
-        sums = torch._int_mm(x.codes, dense.T) * x.scales[:, None]
-        return torch.mul(sums, scales, out=torch.empty_like(sums, dtype=torch.float16))
-    rows, columns = x.scales[:, None], scales[None]
-    return torch._scaled_mm(x.codes, dense.T, scale_a=rows, scale_b=columns, out_dtype=torch.bfloat16)
+def _dequantised8(module: ModuleType, scale: ModuleType, x: Any, packed: Any) -> Tensor:
+    """Dequantised, then the library's product of 8 bits with sums of 32, then the scales."""
+    found, scales = sums(x.codes, module.run(packed)), packed.scales[0, : packed.n]
+    scaled: Tensor = scale.run(found, scales, factor=packed.factor, x_scales=x.scales, dtype=torch.float16)
+    return scaled
 
 
-def random8(own: Gemm, tile: Tile, device: torch.device) -> Any:
-    """A `Packed8` of random words and scales."""
-    return _grown(_small(partial(kernel("_packed8").pack, activations=own.activations), own, tile), own, 1.0, device)
+def random8(own: Gemm, arithmetic: str, tile: Tile, device: torch.device) -> Any:
+    """A `Packed8` of random words and scales, for products on int8 or fp8."""
+    held = kernel("_packed8")
+    pack = partial(held.pack, activations=own.activations, arithmetic=arithmetic)
+    drawn = isinstance(own.weights, IntFormat) and arithmetic == "int8"
+    found = _grown(_small(pack, own, tile, drawn), own, 1.0, drawn, device)
+    return replace(found, words=held.ordered(found.words, found.own))
 
 
 # ---- random weights ------------------------------------------------------------------------------
 
 
-def _small(pack: Callable[..., Any], own: Gemm, tile: Tile) -> Any:
+def _small(pack: Callable[..., Any], own: Gemm, tile: Tile, drawn: bool) -> Any:
     """Packed weights that say how all of them are stored: one tile of random codes, or one where words are drawn."""
-    n, k = (1, own.group or 1) if isinstance(own.weights, IntFormat) else (tile.rows, own.k)
-    finite = [code for code in range(1 << own.weights.bits) if isfinite(own.weights.decode(code))]
-    codes = torch.tensor(finite, dtype=torch.uint8)[torch.randint(len(finite), (n, k))]
+    n, k = (1, own.group or 1) if drawn else (tile.rows, own.k)
+    low, high = limits(own.weights, narrow=True)  # sign and magnitude have no -2**(b-1)
+    known = [code for code in range(1 << own.weights.bits) if low <= own.weights.decode(code) <= high]
+    codes = torch.tensor(known, dtype=torch.uint8)[torch.randint(len(known), (n, k))]
     scales = torch.ones(n, dtype=torch.float32) if own.group is None else torch.ones(n, -(-k // own.group)).half()
     return pack(codes, scales, own.weights, group=own.group, rows=tile.rows, words=tile.words)
 
 
-def _grown(small: Any, own: Gemm, factor: float, device: torch.device) -> Any:
+def _grown(small: Any, own: Gemm, factor: float, drawn: bool, device: torch.device) -> Any:
     """`small` with words and scales of all weights, whose products with normal numbers are about one."""
     layout: Layout = small.layout
     shape = tiles, blocks, *_ = layout.shape(own.n, own.k)
-    if isinstance(own.weights, IntFormat):
-        drawn = words(layout.nbytes(own.n, own.k) // 4, device).view(shape)
+    if drawn:
+        made = words(layout.nbytes(own.n, own.k) // 4, device).view(shape)
     else:
-        drawn = small.words.to(device).expand(shape).contiguous()
+        made = small.words.to(device).expand(shape).contiguous()
     groups = 1 if own.group is None else -(-blocks * layout.block // own.group)
     scales = (torch.rand(groups, tiles * layout.rows, device=device) + 0.5) * factor
     scales /= deviation(own.weights) * own.k**0.5
-    return replace(small, words=drawn, scales=scales.to(small.scales.dtype), n=own.n, k=own.k)
+    return replace(small, words=made, scales=scales.to(small.scales.dtype), n=own.n, k=own.k)
 
 
 def _copies(packed: Any, count: Count) -> list[Any]:

@@ -23,6 +23,7 @@ PAIRS = (  # weights and activations of 8-bit tensor cores; the first three are 
     ("e2m3", "int8"),
     ("e3m2", "e4m3fn"),
     ("e2m1", "e4m3fn"),
+    ("e2m3", "e2m3"),
 )
 QUANTISED = ("int8", "e4m3fn", "int4", "e2m1", "e3m2", "int6")  # what quantises is timed with
 NUMBERS = (8192, 8192)  # that it quantises
@@ -78,7 +79,8 @@ def gemm(m: int, n: int, k: int, weights: str, activations: str, group: int | No
 def point(of: Gemm, choice: Choice) -> Point:
     """A product by one kernel with one tile."""
     tile = "" if choice.tile is None else choice.tile.name
-    return Point(choice.kernel, of.m, of.n, of.k, of.weights.name, of.activations.name, of.group, tile)
+    formats = of.weights.name, of.activations.name
+    return Point(choice.kernel, of.m, of.n, of.k, *formats, of.group, tile, choice.arithmetic)
 
 
 def reference(m: int, n: int, k: int) -> Point:
@@ -95,14 +97,27 @@ def varied(ranked: Sequence[Choice]) -> list[Choice]:
     """The first ones, then the first of each shape of tile, then the rest: a model that errs does so for a shape."""
     shapes: dict[object, Choice] = {}
     for choice in ranked:
-        tile = choice.tile
-        shapes.setdefault((choice.kernel, tile and (tile.rows, tile.columns, tile.words, tile.warps)), choice)
+        tile, by = choice.tile, (choice.kernel, choice.arithmetic)
+        shapes.setdefault((by, tile and (tile.rows, tile.columns, tile.words, tile.warps)), choice)
     return list(dict.fromkeys([*ranked[:FIRST], *shapes.values(), *ranked]))
 
 
 def _of_each_kernel(choices: Choices, of: Gemm) -> Iterator[Point]:
-    """The first choice of each kernel: fused, and dequantised for cuBLAS."""
-    yield from (point(of, first) for first in {one.kernel: one for one in reversed(choices(of))}.values())
+    """The first choice of each kernel and arithmetic: fused, and dequantised for a library."""
+    firsts: dict[tuple[str, str], Choice] = {}
+    for choice in choices(of):
+        firsts.setdefault((choice.kernel, choice.arithmetic), choice)
+    yield from (point(of, first) for first in firsts.values())
+
+
+def _as_chosen(choices: Choices) -> Choices:
+    """Of `choices` those that multiply as the first does."""
+
+    def alike(of: Gemm) -> Sequence[Choice]:
+        ranked = choices(of)
+        return [one for one in ranked if one.arithmetic == ranked[0].arithmetic]
+
+    return alike
 
 
 def _ceilings() -> Iterator[Point]:
@@ -137,20 +152,18 @@ def _each(choices: Choices, vectors: Iterable[int], names: Iterable[str], most: 
 
 
 def _prefill(choices: Choices) -> Iterator[Point]:
-    """The bars from 512 vectors."""
+    """The bars from 512 vectors; with the most, which take the longest, in the chosen arithmetic alone."""
+    of = dict.fromkeys(PREFILL, choices) | {PREFILL[-1]: _as_chosen(choices)}
     for n, k in SHAPES:
         for m in reversed(PREFILL):
             yield reference(m, n, k)
-            for weights in ("int4", "int8"):
-                yield from _of_each_kernel(choices, gemm(m, n, k, weights, "float16"))
-            for weights, activations in PAIRS[:3]:
-                yield from _of_each_kernel(choices, gemm(m, n, k, weights, activations))
-                yield Point("unpack8", m, n, k, weights, activations)
+            for pair in (("int4", "float16"), ("int8", "float16"), *PAIRS[:3]):
+                yield from _of_each_kernel(of[m], gemm(m, n, k, *pair))
             yield Point("torch._int_mm", m, n, k, "int8", "int8")
             yield Point("torch._scaled_mm", m, n, k, "e4m3fn", "e4m3fn")
     for m in (PREFILL[0], PREFILL[-1]):
         for weights, activations in (("int4", "float16"), *PAIRS[:2]):
-            yield from _chosen(choices, gemm(m, *SHAPES[0], weights, activations), SWEEP)
+            yield from _chosen(of[m], gemm(m, *SHAPES[0], weights, activations), SWEEP)
         yield from (Point("humming", m, *SHAPES[0], *pair) for pair in (("int4", "float16"), *PAIRS[:3]))
 
 
@@ -175,14 +188,14 @@ def _others(choices: Choices) -> Iterator[Point]:
         yield Point("humming", m, n, k, "int4", "float16", GROUPS[0])
         yield Point("torch._weight_int4pack_mm", m, n, k, "int4", "bfloat16", GROUPS[0])
         for pair in PAIRS:
-            yield from _chosen(choices, gemm(m, n, k, *pair))
+            yield from _of_each_kernel(choices, gemm(m, n, k, *pair))
     for vectors in (1, m, BETWEEN[-1]):
         for own in TUNED:
             yield reference(vectors, own.n, own.k)
             yield from _chosen(choices, gemm(vectors, own.n, own.k, "int4", "float16", GROUPS[0]))
             yield Point("gemlite", vectors, own.n, own.k, "int4", "float16", GROUPS[0])
-    for weights, activations in PAIRS[3:]:
-        yield from _of_each_kernel(choices, gemm(PREFILL[1], *SHAPES[0], weights, activations))
+    for pair in (*PAIRS[3:], ("int4", "bfloat16")):
+        yield from _of_each_kernel(choices, gemm(PREFILL[1], *SHAPES[0], *pair))
 
 
 def _llama(choices: Choices) -> Iterator[Point]:
@@ -215,5 +228,6 @@ def compile_keys(points: Iterable[Point]) -> tuple[Point, ...]:
         elif one.weights and not one.kernel.startswith("torch.") and one.kernel != "gemlite":
             # Triton compiles apart for a size of 1, and for one that 16 does not divide.
             kind = "one" if one.m == 1 else one.m % 16 == 0
-            found.setdefault((one.kernel, one.tile, one.weights, one.activations, one.group, kind), one)
+            own = one.kernel, one.arithmetic, one.tile, one.weights, one.activations, one.group, kind
+            found.setdefault(own, one)
     return tuple(found.values())

@@ -127,7 +127,7 @@ def rate(row: Timing) -> float | None:
 
 
 def _product(where: Point) -> Point:
-    return replace(where, kernel="", tile="")
+    return replace(where, kernel="", tile="", arithmetic="")
 
 
 def _ours(where: Point) -> bool:

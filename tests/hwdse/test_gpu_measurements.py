@@ -11,7 +11,7 @@ from hwdse.gemm import Gemm
 from hwdse.gpu_measurements import COLUMNS, Origin, Point, Timing, append, formats, newest, read, text
 
 ORIGIN = Origin("h200", "2026-01-02T03:04:05Z", "580.1", "torch 2.11.0+cu130, triton 3.6.0")
-POINT = Point("a16", 16, 8192, 4096, "int4", "float16", 128, "128x16:w16:s3:k4:t4")
+POINT = Point("a16", 16, 8192, 4096, "int4", "float16", 128, "128x16:w16:s3:k4:t4", "float16")
 TIMING = Timing(POINT, ORIGIN, 1.234567e-5, -0.0125, 17_000_000, 2.5e-4, 1980)
 FAILED = Timing(Point("humming", 16, 8192, 4096, "int3", "float16"), ORIGIN, None, note="not installed")
 
@@ -39,7 +39,7 @@ def test_a_product_is_known_by_its_row() -> None:
 @pytest.mark.parametrize(
     ("point", "name"),
     [
-        (POINT, "a16 16x8192x4096 int4 x float16 g128, 128x16:w16:s3:k4:t4"),
+        (POINT, "a16 16x8192x4096 int4 x float16 g128, float16 128x16:w16:s3:k4:t4"),
         (Point("copy", 1, 1, 1 << 30), "copy 1x1x1073741824"),
         (Point("fake_quantize", 64, 1, 4096, activations="e2m1"), "fake_quantize 64x1x4096 e2m1"),
     ],

@@ -1,6 +1,7 @@
 """Our kernels as the benchmark times them, interpreted on small shapes: built, run and compared for real."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, partial
 from types import ModuleType
 
@@ -9,12 +10,13 @@ import torch
 
 pytest.importorskip("triton", reason="needs triton")
 
-from hwdse.formats import Format, known_formats, parse
+from hwdse.dispatch import DENSE
+from hwdse.formats import Format, known_formats, limits, parse
 from hwdse.gemm import Tile
 from hwdse.gpu_measurements import Point
 from hwdse.gpu_speed import passes
 from hwdse.gpu_speed.measuring import built, checked, measure
-from hwdse.gpu_speed.ours import arithmetic, deviation, random8, random16, some, spread, work
+from hwdse.gpu_speed.ours import deviation, random8, random16, some, spread, work
 from hwdse.gpu_speed.plan import gemm
 from hwdse.gpu_speed.work import AbsentError
 from tests.kernels.interpreted import interpreted
@@ -23,26 +25,35 @@ CPU = torch.device("cpu")
 TILE = "16x{columns}:w8:s2:k{split}:t4"
 M, N, K = 3, 40, 192
 PRODUCTS = (
-    ("a16", "int4", "float16", None, 1),
-    ("a16", "int3", "float16", 32, 2),
-    ("a16", "e3m2", "float16", None, 2),
-    ("gemv", "int4", "float16", None, 2),
-    ("unpack", "int8", "float16", None, 1),
-    ("unpack", "e2m1", "float16", 64, 1),
-    ("a8", "int4", "int8", None, 2),
-    ("unpack8", "int4", "int8", None, 1),
-    ("a8", "e2m1", "int8", None, 1),
-    ("a8", "e4m3fn", "e4m3fn", None, 1),
+    ("a16 float16", "int4", "float16", None, 1),
+    ("a16 float16", "int3", "float16", 32, 2),
+    ("a16 float16", "e3m2", "float16", None, 2),
+    ("gemv float16", "int4", "float16", None, 2),
+    ("unpack float16", "int8", "float16", None, 1),
+    ("unpack float16", "e2m1", "float16", 64, 1),
+    ("a8 int8", "int4", "int8", None, 2),
+    ("unpack8 int8", "int4", "int8", None, 1),
+    ("unpack8 int8", "int8", "int8", None, 1),
+    ("unpack float16", "int4", "int8", None, 1),
+    ("unpack8 fp8", "e4m3fn", "e4m3fn", None, 1),
+    ("a8 int8", "e2m1", "int8", None, 1),
+    ("a8 fp8", "e4m3fn", "e4m3fn", None, 1),
+    ("a8 fp8", "e2m1", "e2m3", None, 1),
+    ("a16 float16", "e2m1", "e2m3", None, 1),
+    ("a8 fp8", "int4", "e4m3fn", None, 1),
+    ("unpack8 fp8", "int4", "e4m3fn", None, 1),
+    ("unpack float16", "int4", "float16", 32, 1),
 )
 
 load: Callable[[str], ModuleType] = cache(interpreted)
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
-def made(kernel: str, weights: str, activations: str, group: int | None, split: int) -> Point:
-    """A small product."""
-    columns = 1 if kernel == "gemv" else 16
-    return Point(kernel, M, N, K, weights, activations, group, TILE.format(columns=columns, split=split))
+def made(by: str, weights: str, activations: str, group: int | None, split: int) -> Point:
+    """A small product by a kernel and its arithmetic; what makes weights dense has no tile, as of the dispatcher."""
+    kernel, arithmetic = by.split()
+    tile = "" if kernel in DENSE else TILE.format(columns=1 if kernel == "gemv" else 16, split=split)
+    return Point(kernel, M, N, K, weights, activations, group, tile, arithmetic)
 
 
 @pytest.mark.parametrize("product", PRODUCTS, ids=lambda product: " ".join(map(str, product)))
@@ -58,7 +69,7 @@ def test_a_product_is_checked(product: tuple[str, str, str, int | None, int]) ->
 
 
 def test_a_wrong_kernel_is_found() -> None:
-    own = work(made("a16", "int4", "float16", None, 1), lambda moved: 1, CPU, load)
+    own = work(made("a16 float16", "int4", "float16", None, 1), lambda moved: 1, CPU, load)
     call = own.calls[0]
     assert checked(own) is not None
     own = type(own)((lambda: call() * 1.01,), own.moved, own.expected, own.tolerance)
@@ -78,52 +89,58 @@ def test_a_pass_is_checked(monkeypatch: pytest.MonkeyPatch, kernel: str, name: s
 
 
 def test_bytes_are_those_of_the_packed_weights_and_scales() -> None:
-    own = work(
-        Point("unpack", 3, 32, 128, "int4", "float16", 32, TILE.format(columns=16, split=1)), lambda moved: 1, CPU, load
-    )
-    assert own.moved == 32 * 128 // 2 + 2 * 32 * 128 // 32  # half a byte each, and a float16 for each group
+    own = work(replace(made("unpack float16", "int4", "float16", 32, 1), n=64, k=128), lambda moved: 1, CPU, load)
+    assert own.moved == 64 * 128 // 2 + 2 * 64 * 128 // 32  # half a byte each, and a float16 for each group
 
 
 @pytest.mark.parametrize("activations", ["float16", "int8"])
 def test_the_words_of_some_outputs_are_theirs(activations: str) -> None:
     make = random16 if activations == "float16" else random8
-    packed = make(gemm(1, N, K, "int5", activations), Tile.parse(TILE.format(columns=16, split=1)), CPU)
+    packed = make(gemm(1, N, K, "int5", activations), activations, Tile.parse(TILE.format(columns=16, split=1)), CPU)
     columns = spread(N, CPU)
     assert columns[[0, -1]].tolist() == [0, N - 1]
     assert torch.equal(some(packed, columns), packed.dense()[columns])
 
 
 def test_weights_of_a_format_with_nan_have_none() -> None:
-    packed = random8(gemm(1, N, K, "e4m3fn", "e4m3fn"), Tile.parse(TILE.format(columns=16, split=1)), CPU)
+    packed = random8(gemm(1, N, K, "e4m3fn", "e4m3fn"), "fp8", Tile.parse(TILE.format(columns=16, split=1)), CPU)
     assert packed.dense().isfinite().all()
     assert packed.dense().unique().numel() > 200
 
 
+@pytest.mark.parametrize("name", ["int4", "int3", "uint3"])
+def test_integers_on_8_bit_floats_are_all_that_have_a_sign_and_a_magnitude(name: str) -> None:
+    packed = random8(gemm(1, N, K, name, "e4m3fn"), "fp8", Tile.parse(TILE.format(columns=16, split=1)), CPU)
+    whole = packed.dense()[0] / packed.scales[0, 0].double()
+    low, high = limits(parse(name), narrow=True)
+    assert whole.unique().tolist() == list(range(int(low), int(high) + 1))
+
+
 @pytest.mark.parametrize("fmt", [fmt for fmt in known_formats(bits=range(3, 9)) if fmt.exponent < 6], ids=str)
 def test_every_random_word_stands_for_numbers(fmt: Format) -> None:
-    packed = random16(gemm(1, 16, 512, fmt.name, "float16"), Tile.parse(TILE.format(columns=16, split=1)), CPU)
+    tile = Tile.parse(TILE.format(columns=16, split=1))
+    packed = random16(gemm(1, 16, 512, fmt.name, "float16"), "float16", tile, CPU)
     dense = some(packed, spread(16, CPU))
     assert dense.isfinite().all()
     assert dense[0].unique().numel() > 2 ** (fmt.bits - 2)
 
 
-def test_products_of_two_formats_say_their_arithmetic() -> None:
-    pairs = (("int4", "float16"), ("e2m3", "int8"), ("e3m2", "e4m3fn"), ("e3m4", "int8"))
-    assert [arithmetic(gemm(1, 1, 1, *pair)) for pair in pairs] == ["float16", "int8", "fp8", "float16"]
-
-
 def test_what_a_kernel_does_not_decode_for_says_so() -> None:
     with pytest.raises(AbsentError, match=r"^gemv does not decode for int8$"):
-        work(made("gemv", "int4", "int8", None, 1), lambda moved: 1, CPU, load)
+        work(made("gemv int8", "int4", "int8", None, 1), lambda moved: 1, CPU, load)
 
 
-@pytest.mark.parametrize(
-    ("weights", "activations", "group"), [("uint8", "int8", None), ("int4", "uint8", None), ("int4", "int8", 64)]
-)
+@pytest.mark.parametrize(("weights", "activations", "group"), [("uint8", "int8", None), ("int4", "int8", 64)])
 def test_what_a_library_does_not_correct_is_not_timed(weights: str, activations: str, group: int | None) -> None:
-    message = "unpack8 leaves the product to a library, which takes no groups, no zero points and no uint8"
+    message = "unpack8 leaves the product to a library, which takes no groups and no uint8 weights"
     with pytest.raises(AbsentError, match=f"^{message}$"):
-        work(made("unpack8", weights, activations, group, 1), lambda moved: 1, CPU, load)
+        work(made("unpack8 int8", weights, activations, group, 1), lambda moved: 1, CPU, load)
+
+
+@pytest.mark.parametrize("kernel", ["a8 int8", "unpack8 int8"])
+def test_uint8_activations_are_not_timed(kernel: str) -> None:
+    with pytest.raises(AbsentError, match=r"^weights that are drawn have no sums that correct uint8 activations$"):
+        work(made(kernel, "int4", "uint8", None, 1), lambda moved: 1, CPU, load)
 
 
 def test_the_deviation_of_a_format() -> None:
@@ -131,7 +148,7 @@ def test_the_deviation_of_a_format() -> None:
 
 
 @gpu
-@pytest.mark.parametrize("product", PRODUCTS[:2] + PRODUCTS[5:6], ids=lambda product: " ".join(map(str, product)))
+@pytest.mark.parametrize("product", PRODUCTS[:2] + PRODUCTS[5:7], ids=lambda product: " ".join(map(str, product)))
 def test_a_gpu_times_it(product: tuple[str, str, str, int | None, int]) -> None:
     answer = partial(measure, compile_only=False)(made(*product))
     assert answer.note == ""

@@ -22,8 +22,8 @@ FORMATS = ("int3", "int4", "int8", "e2m1")
 
 def point(kernel: str, tile: str, m: int, n: int, k: int, weights: str) -> Point:
     """A product, not measured yet."""
-    activations = "float16"
-    return Point("h200", "made up", "made up", "never", kernel, tile, m, n, k, weights, activations, None, 1.0)
+    where, numbers = ("h200", "made up", "made up", "never"), "float16"
+    return Point(*where, kernel, tile, m, n, k, weights, numbers, None, 1.0, numbers)
 
 
 def made_up() -> Iterator[Point]:

@@ -11,25 +11,27 @@ from hwdse.gpu_measurements import Point
 from hwdse.gpu_speed.measuring import BUILDERS, accepted, built, checked
 from hwdse.gpu_speed.rivals import humming_name
 from hwdse.gpu_speed.work import TOLERANCE, AbsentError, Work, poison, product, sampled
+from hwdse.gpu_work import OUTPUT_BYTES, PARTIAL_BYTES
 
 CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize(
-    ("kernel", "name", "bytes_"),
+    ("kernel", "name", "bytes_", "written"),
     [
-        ("torch.mm", "float16", 2),
-        ("torch.mm", "bfloat16", 2),
-        ("torch._int_mm", "int8", 1),
-        ("torch._scaled_mm", "e4m3fn", 1),
+        ("torch.mm", "float16", 2, OUTPUT_BYTES),
+        ("torch.mm", "bfloat16", 2, OUTPUT_BYTES),
+        ("torch._int_mm", "int8", 1, PARTIAL_BYTES),
+        ("torch._scaled_mm", "e4m3fn", 1, PARTIAL_BYTES),
     ],
 )
-def test_a_library_is_checked_against_float64(kernel: str, name: str, bytes_: int) -> None:
+def test_a_library_is_checked_against_float64(kernel: str, name: str, bytes_: int, written: int) -> None:
     work = built(Point(kernel, 32, 64, 96, name, name), lambda moved: 3, CPU)
     error = checked(work)
     assert error is not None
     assert error <= work.tolerance
     assert work.moved == 64 * 96 * bytes_
+    assert work.calls[0]().itemsize == written  # what the model prices it with
     assert len(work.calls) == 3
     assert all(torch.equal(call(), work.calls[0]()) for call in work.calls)  # copies of the same weights
 

@@ -19,7 +19,8 @@ N, K = SHAPES[0]
 
 def choices(own: Gemm) -> Sequence[Choice]:
     """Three tiles, the first one chosen."""
-    return [Choice("a16" if own.activations in FLOATS else "a8", tile) for tile in TILES]
+    kernel = ("a16", "float16") if own.activations in FLOATS else ("a8", "int8")
+    return [Choice(*kernel, tile) for tile in TILES]
 
 
 def row(where: Point, seconds: float | None, origin: Origin = ORIGIN, moved: int = 1000) -> Timing:
