@@ -416,6 +416,21 @@ def devices(
 
 
 @app.command()
+def kernels(
+    device: Annotated[str, typer.Argument(metavar="GPU", help="See `hwdse devices --gpus`.")],
+    shape: Annotated[str, typer.Argument(metavar="MxNxK", help="Vectors, outputs and inputs: 16x8192x8192.")],
+    weights: Annotated[str, typer.Option(help="Their quantizer, such as int4:group128.")] = "int4:channel",
+    activations: Annotated[str, typer.Option(help="Their quantizer, float16 or bfloat16.")] = "float16",
+    most: Annotated[int, typer.Option(help="Kernels that are shown.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """List what may compute a product on a GPU, with predicted times, the kernel that is chosen first."""
+    from hwdse import gpu_commands
+
+    gpu_commands.kernels_of(device, shape, weights, activations, most).print(as_json=as_json)
+
+
+@app.command()
 def techniques(as_json: Json = False) -> None:
     """List the post-training techniques and their settings."""
     from hwdse.plugins import load

@@ -1,8 +1,12 @@
-"""What the command line shows of a design on a GPU: one kernel for each layer that multiplies."""
+"""What the command line shows of GPUs: one kernel for each layer of a design, and all of them for one product."""
 
-from hwdse import tables
+import re
+
+from hwdse import dispatch, gpu_points, tables
 from hwdse.cost import GpuCost
-from hwdse.design import Design
+from hwdse.design import Design, Quantizer
+from hwdse.gemm import Gemm
+from hwdse.gpu_work import dense
 from hwdse.metrics import in_bytes
 from hwdse.report.gpu_words import bounds_in_words, padding_in_words
 from hwdse.report.kernels import formats
@@ -23,6 +27,38 @@ def layers_of(cost: GpuCost, design: Design, workload: Workload, unit: str = "fr
     rows.append(("total", None, None, None, None, None, None, cost.seconds, None, cost.weight_bytes, moved))
     title = f"{workload.name} as design {design.digest}"
     return tables.of(title, columns, rows, summary_of(cost, unit), facts_of(cost))
+
+
+def kernels_of(device: str, shape: str, weights: str, activations: str, most: int) -> tables.Table:
+    """The chosen kernel for a product and the next in time, `most` of them.
+
+    `shape` is `16x8192x8192`: m, n and k; `weights` and `activations` are quantisers, as in a design, without a bias.
+    """
+    sizes = re.fullmatch(r"(\d+)x(\d+)x(\d+)", shape)
+    if sizes is None:
+        raise ValueError(f"a product is written MxNxK, such as 16x8192x8192, not {shape!r}")
+    if most < 1:
+        raise ValueError(f"a table shows at least 1 kernel, not {most}")
+    m, n, k = map(int, sizes.groups())
+    own, target = Quantizer.parse(weights), gpu(device)
+    kinds = {"wide_scales": own.group is not None, "full": not own.narrow}
+    gemm = Gemm(m, n, k, own.format, Quantizer.parse(activations).format, own.group, **kinds)
+    dispatch.best(gemm, target)  # says why where there is none
+    prices = dispatch.ranked([dispatch.price(gemm, one, target) for one in dispatch.choices(gemm, target)])
+    library = dense(m, n, k, "bfloat16", target, gpu_points.constants(device)).seconds
+    columns: list[str | tables.Column] = ["kernel", tables.Column("seconds", "us", _microseconds), "over bfloat16"]
+    columns += ["bound by", "weight_bytes", "moved_bytes"]
+    rows = [
+        (one.choice.name, one.seconds, library / one.seconds, one.bound, one.weight_bytes, one.moved_bytes)
+        for one in prices[:most]
+    ]
+    title = f"{shape} of {weights} weights and {activations} activations on {device}"
+    note = (
+        f"{len(rows)} of {len(prices)} kernels, the chosen one first. Over bfloat16: a library's time of"
+        f" {_microseconds(library)} us over this. Quantising activations is not in it."
+        f" Predicted, {gpu_points.calibration(device)}."
+    )
+    return tables.of(title, columns, rows, note, (("device", device), ("kernels", len(prices)), ("bfloat16", library)))
 
 
 def _microseconds(cell: tables.Cell) -> str:

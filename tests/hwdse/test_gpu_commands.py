@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from hwdse.cli import main
+from hwdse.dispatch import best, choices
+from hwdse.formats import parse
+from hwdse.gemm import Gemm
 from hwdse.run import load
-from hwdse.target import devices, gpus
+from hwdse.target import devices, gpu, gpus
 
 STUDY = """
 question = "Does it run?"
@@ -31,6 +34,7 @@ metric = "latency"
 [search]
 sampler = "grid"
 """
+KERNELS = ("kernels", "h200", "16x8192x8192", "--weights", "int4:group128")
 COST = ("cost", "digits-mlp", "--device", "h200")
 
 
@@ -196,3 +200,46 @@ def test_the_gpus_are_listed_with_their_sources(capsys: pytest.CaptureFixture[st
     assert [row["name"] for row in rows] == list(gpus())
     assert all(row["source"] for row in rows)
     assert f"GPUs, with --gpus: {', '.join(gpus())}." in str(answer(capsys, "devices")["note"])
+
+
+def test_all_kernels_of_a_product_are_listed_the_chosen_first(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*KERNELS, "--most", "1000", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    product = Gemm(16, 8192, 8192, parse("int4"), parse("float16"), 128, wide_scales=True)
+    known = choices(product, gpu("h200"))
+    assert {row["kernel"] for row in said["rows"]} == {one.name for one in known}
+    assert said["kernels"] == len(known) > 5
+    first, *others = said["rows"]
+    chosen = best(product, gpu("h200"))
+    assert (first["kernel"], first["seconds"]) == (chosen.choice.name, chosen.seconds)
+    assert [row["seconds"] for row in others] == sorted(row["seconds"] for row in others)
+    assert first["over bfloat16"] == pytest.approx(said["bfloat16"] / first["seconds"])
+
+
+def test_a_few_kernels_are_shown_with_what_the_times_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*KERNELS, "--most", "2"]) == 0
+    told = capsys.readouterr().out
+    assert len(re.findall(r"^ *(?:a16|gemv|unpack) float16", told, re.M)) == 2
+    assert "2 of " in told
+    assert "uncalibrated: nothing was measured on h200." in told
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("h300", "1x2x3"), "no GPU 'h300'; known: a100, h100, h200, l40s, rtx4090"),
+        (("h200", "1x2"), "a product is written MxNxK, such as 16x8192x8192, not '1x2'"),
+        (("h200", "0x2x3"), "a product has at least 1 of m, not 0"),
+        (("h200", "1x2x3", "--most", "0"), "a table shows at least 1 kernel, not 0"),
+        (("h200", "1x2x3", "--weights", "int4:group48"), "a group has 32, 64, 128 inputs, not 48; the nearest is 32"),
+        (
+            ("h200", "1x64x64", "--weights", "binary"),
+            "packed weights have 2 to 8 bits, not those of binary; the nearest is int2",
+        ),
+    ],
+)
+def test_products_that_no_kernel_computes(
+    words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["kernels", *words]) == 2
+    assert message in capsys.readouterr().err
