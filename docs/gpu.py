@@ -18,7 +18,7 @@ from hwdse.compiled import table
 from hwdse.formats import parse
 from hwdse.gemm import Gemm
 from hwdse.gpu_time import Constants
-from hwdse.gpu_work import dense
+from hwdse.gpu_work import ACCURATE, dense
 from hwdse.target import GpuTarget, gpu, gpus
 
 HERE = Path(__file__).parent
@@ -130,6 +130,7 @@ def page() -> str:
         compiled=len(table()),
         triton=sorted({row.triton for row in table()}),
         percent=round(100 * (dispatch.NEAR - 1)),
+        accurate=ACCURATE,
         networks=NETWORKS,
         formats=FORMATS,
         pairs=PAIRS,
