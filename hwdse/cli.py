@@ -421,13 +421,14 @@ def kernels(
     shape: Annotated[str, typer.Argument(metavar="MxNxK", help="Vectors, outputs and inputs: 16x8192x8192.")],
     weights: Annotated[str, typer.Option(help="Their quantizer, such as int4:group128.")] = "int4:channel",
     activations: Annotated[str, typer.Option(help="Their quantizer, float16 or bfloat16.")] = "float16",
+    bias: Annotated[bool, typer.Option("--bias", help="A bias is added.")] = False,
     most: Annotated[int, typer.Option(help="Kernels that are shown.")] = 10,
     as_json: Json = False,
 ) -> None:
     """List what may compute a product on a GPU, with predicted times, the kernel that is chosen first."""
     from hwdse import gpu_commands
 
-    gpu_commands.kernels_of(device, shape, weights, activations, most).print(as_json=as_json)
+    gpu_commands.kernels_of(device, shape, weights, activations, bias, most).print(as_json=as_json)
 
 
 @app.command()

@@ -29,10 +29,10 @@ def layers_of(cost: GpuCost, design: Design, workload: Workload, unit: str = "fr
     return tables.of(title, columns, rows, summary_of(cost, unit), facts_of(cost))
 
 
-def kernels_of(device: str, shape: str, weights: str, activations: str, most: int) -> tables.Table:
+def kernels_of(device: str, shape: str, weights: str, activations: str, bias: bool, most: int) -> tables.Table:
     """The chosen kernel for a product and the next in time, `most` of them.
 
-    `shape` is `16x8192x8192`: m, n and k; `weights` and `activations` are quantisers, as in a design, without a bias.
+    `shape` is `16x8192x8192`: m, n and k; `weights` and `activations` are quantisers, as in a design.
     """
     sizes = re.fullmatch(r"(\d+)x(\d+)x(\d+)", shape)
     if sizes is None:
@@ -40,9 +40,11 @@ def kernels_of(device: str, shape: str, weights: str, activations: str, most: in
     if most < 1:
         raise ValueError(f"a table shows at least 1 kernel, not {most}")
     m, n, k = map(int, sizes.groups())
-    own, target = Quantizer.parse(weights), gpu(device)
-    kinds = {"wide_scales": own.group is not None, "full": not own.narrow}
-    gemm = Gemm(m, n, k, own.format, Quantizer.parse(activations).format, own.group, **kinds)
+    own, other, target = Quantizer.parse(weights), Quantizer.parse(activations), gpu(device)
+    if other.granularity != "tensor":
+        raise ValueError(f"on a GPU activations share a scale per tensor, unlike {other.name}")
+    kinds = {"wide_scales": own.group is not None, "bias": bias, "full": not own.narrow}
+    gemm = Gemm(m, n, k, own.format, other.format, own.group, **kinds)
     dispatch.best(gemm, target)  # says why where there is none
     prices = dispatch.ranked([dispatch.price(gemm, one, target) for one in dispatch.choices(gemm, target)])
     library = dense(m, n, k, "bfloat16", target, gpu_points.constants(device)).seconds

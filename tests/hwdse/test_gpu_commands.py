@@ -216,6 +216,16 @@ def test_all_kernels_of_a_product_are_listed_the_chosen_first(capsys: pytest.Cap
     assert first["over bfloat16"] == pytest.approx(said["bfloat16"] / first["seconds"])
 
 
+def test_a_bias_is_part_of_a_product(capsys: pytest.CaptureFixture[str]) -> None:
+    """For which the sums of a library need a pass."""
+    first = []
+    for more in ((), ("--bias",)):
+        assert main(["kernels", "h200", "4096x4096x4096", *more, "--json"]) == 0
+        first.append(json.loads(capsys.readouterr().out)["rows"][0])
+    assert [row["kernel"].split()[0] for row in first] == ["unpack", "a16"]
+    assert first[0]["seconds"] < first[1]["seconds"]
+
+
 def test_a_few_kernels_are_shown_with_what_the_times_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*KERNELS, "--most", "2"]) == 0
     told = capsys.readouterr().out
@@ -229,6 +239,10 @@ def test_a_few_kernels_are_shown_with_what_the_times_are(capsys: pytest.CaptureF
     [
         (("h300", "1x2x3"), "no GPU 'h300'; known: a100, h100, h200, l40s, rtx4090"),
         (("h200", "1x2"), "a product is written MxNxK, such as 16x8192x8192, not '1x2'"),
+        (
+            ("h200", "1x2x3", "--activations", "int8:channel"),
+            "on a GPU activations share a scale per tensor, unlike int8:channel",
+        ),
         (("h200", "0x2x3"), "a product has at least 1 of m, not 0"),
         (("h200", "1x2x3", "--most", "0"), "a table shows at least 1 kernel, not 0"),
         (("h200", "1x2x3", "--weights", "int4:group48"), "a group has 32, 64, 128 inputs, not 48; the nearest is 32"),
