@@ -90,10 +90,12 @@ def _eight(point: Point, tile: Tile, count: Count, device: torch.device, load: L
     if name not in ("a8", "unpack8"):
         raise AbsentError(f"{name} does not decode for {point.arithmetic}")
     packed = random8(own, point.arithmetic, tile, device)
-    if name == "unpack8" and not (own.group is packed.zeros is None):
-        raise AbsentError("unpack8 leaves the product to a library, which takes no groups and no uint8 weights")
+    if packed.zeros is not None:
+        raise AbsentError("weights that are drawn are not uint8, which have zero points")
+    if own.group is not None and (name == "unpack8" or packed.offsets is not None):
+        raise AbsentError("weights that are drawn have no groups where a library or uint8 activations multiply them")
     if packed.offsets is not None:
-        raise AbsentError("weights that are drawn have no sums that correct uint8 activations")
+        packed = replace(packed, offsets=_offsets(packed, load("unpack8").run(packed)))
     x = load("a8").activations(numbers(own.m, own.k, torch.float16, device), packed)
     calls = _calls8(load, name, x, _copies(packed, count), tile)
     rows, columns = sampled(own.m, device), spread(own.n, device)
@@ -103,6 +105,13 @@ def _eight(point: Point, tile: Tile, count: Count, device: torch.device, load: L
     exact = point.arithmetic == "int8"
     note = "activations quantised before" if name == "a8" or exact else ACCURATE
     return Work(calls, packed.nbytes, expected, TOLERANCE[torch.float16] if exact else FEW_BITS, note)
+
+
+def _offsets(packed: Any, numbers: Tensor) -> Tensor:
+    """What corrects uint8 activations, which are stored less 128: so many times the sum of each output's weights."""
+    offsets = torch.zeros_like(packed.scales, dtype=torch.int32)
+    offsets[0, : packed.n] = numbers[:, : packed.k].sum(1, dtype=torch.int32) * packed.path.activations.offset
+    return offsets
 
 
 def _calls8(load: Load, name: str, x: Any, copies: list[Any], tile: Tile) -> tuple[Call, ...]:
@@ -116,7 +125,9 @@ def _calls8(load: Load, name: str, x: Any, copies: list[Any], tile: Tile) -> tup
 def _dequantised8(module: ModuleType, scale: ModuleType, x: Any, packed: Any) -> Tensor:
     """Dequantised, then the library's product of 8 bits with sums of 32, then the scales."""
     found, scales = sums(x.codes, module.run(packed)), packed.scales[0, : packed.n]
-    scaled: Tensor = scale.run(found, scales, factor=packed.factor, x_scales=x.scales, dtype=torch.float16)
+    offsets = None if packed.offsets is None else packed.offsets[0, : packed.n]
+    own = {"factor": packed.factor, "x_scales": x.scales, "offsets": offsets}
+    scaled: Tensor = scale.run(found, scales, **own, dtype=torch.float16)
     return scaled
 
 
