@@ -209,8 +209,8 @@ def _price(
 def _passes(gemm: Gemm, arithmetic: str) -> bool:
     """Whether a pass follows the library: it scales sums of 8 bits, by the activations' scale, or adds a bias.
 
-    That of bfloat16 keeps the scales of outputs from rounding the weights (`kernels/unpack.py`). A pass that weights
-    need which are small for float16 is not foreseen.
+    That of bfloat16 keeps the scales of outputs from rounding the weights (`kernels/unpack.py`). One that weights need
+    which are small for float16 is not foreseen.
     """
     scaled = arithmetic in OPERANDS or not isinstance(gemm.activations, HalfFormat)
     return scaled or gemm.bias or (arithmetic == "bfloat16" and gemm.group is None)

@@ -317,7 +317,7 @@ def _device(name: str) -> torch.device:
 
 
 def _prepare(path: str, layer: PackedLayer) -> None:
-    """Packs the weights for a kernel that is forced; ValueError where it does not multiply the two formats exactly."""
+    """Packs the weights for a kernel that is forced; ValueError where it does not take the layer."""
     name = layer.chosen(1)
     if name == REFERENCE:
         return

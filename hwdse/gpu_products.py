@@ -144,12 +144,8 @@ def _dense(layer: "PackedLayer", codes: Tensor, held: Held) -> Tensor:
     """The product by torch in 16 bits: `kernels/unpack.py` says where weights are rounded for it, and by how much."""
     own = held.scaling
     assert own is not None  # of 16 bits
-    sums = unpack.summed(codes, unpack.run(held.packed, own))
-    if own.after is None and layer.bias is None:
-        return sums
-    after = torch.ones(layer.rows, dtype=torch.float32, device=sums.device) if own.after is None else own.after
-    result: Tensor = scale.run(sums, after, bias=layer.bias)
-    return result
+    sums: Tensor = unpack.summed(codes, unpack.run(held.packed, own))
+    return sums if own.after is None else scale.run(sums, own.after, bias=layer.bias)
 
 
 def subnormal(layer: "PackedLayer", x: Tensor, name: str) -> Tensor | None:
@@ -176,8 +172,8 @@ def _dense8(layer: "PackedLayer", codes: Tensor, held: Held) -> Tensor:
     packed = held.packed
     x, weights = _padded(codes, held), unpack8.run(packed).T
     if x.dtype == torch.int8:
-        more = max(FEWEST_INT8 - len(x), 0)
-        sums = torch._int_mm(functional.pad(x, (0, 0, 0, more)), weights)[: len(x)]
+        few = len(x) < FEWEST_INT8  # `pad` copies
+        sums = torch._int_mm(functional.pad(x, (0, 0, 0, FEWEST_INT8 - len(x))) if few else x, weights)[: len(x)]
     else:
         one = _one(x.device)
         sums = torch._scaled_mm(x, weights, scale_a=one, scale_b=one, out_dtype=torch.float32)

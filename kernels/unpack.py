@@ -118,7 +118,7 @@ class Scaling:
 
     inside: bool = True  # scales: then they are rounded
     before: Tensor | None = None  # float32, with the scales: powers of two, as many as rows of whole tiles
-    after: Tensor | None = None  # float32, the `n` sums of a vector; None: by nothing
+    after: Tensor | None = None  # float32, the `n` sums of a vector; None: no pass is made
 
 
 def scaling(packed: Packed, passes: bool) -> Scaling:
@@ -132,7 +132,8 @@ def scaling(packed: Packed, passes: bool) -> Scaling:
     if packed.group is None and (passes or floats == "bfloat16" or not lie):
         return Scaling(False, None, packed.scales[0, : packed.n] * packed.factor)
     if lie:
-        return Scaling() if packed.factor == 1.0 else Scaling(True, torch.full_like(largest, packed.factor).float())
+        factor = None if packed.factor == 1.0 else torch.full_like(largest, packed.factor).float()
+        return Scaling(True, factor, torch.ones_like(largest[: packed.n]).float() if passes else None)
     most = EXPONENTS - frexp(packed.factor)[1]  # what is multiplied by the factor, too
     exponents = (TOP[floats] - largest.frexp().exponent).clamp(-EXPONENTS, most)
     return Scaling(True, _powers(exponents) * packed.factor, _powers(-exponents[: packed.n]))

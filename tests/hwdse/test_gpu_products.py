@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 pytest.importorskip("triton", reason="needs triton")
 
@@ -137,12 +138,12 @@ def test_groups_are_prepared_for_the_library() -> None:
     gpu_products.prepare(unpacked("int4:group32", "float16", "float16"), "unpack float16")
 
 
-def layer_of(weights: str, activations: str, bias: bool = True) -> PackedLinear:
-    """32 outputs of 140 inputs."""
+def layer_of(weights: str, activations: str, bias: bool = True, inputs: int = 140) -> PackedLinear:
+    """32 outputs."""
     operand = path(parse(weights), parse(activations)).weights.operand
     layout = f"{operand} 16:w8"
     layer = PackedLinear(
-        140, 32, weights=f"{weights}:channel", activations=activations, site="x", layout=layout, bias=bias
+        inputs, 32, weights=f"{weights}:channel", activations=activations, site="x", layout=layout, bias=bias
     )
     filled(layer)
     layer.grid.scale.fill_(0.3)
@@ -204,17 +205,26 @@ def test_what_an_int32_does_not_sum_up() -> None:
 @pytest.mark.usefixtures("_as_python")
 def test_few_vectors_are_padded_to_what_a_library_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a GPU `torch._int_mm` takes no fewer than 17."""
-    seen, own = list[int](), torch._int_mm
+    seen, padded, own, pad = list[int](), list[int](), torch._int_mm, functional.pad
 
     def watched(x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         seen.append(len(x))
         return own(x, weights)
 
+    def copied(x: torch.Tensor, room: tuple[int, ...]) -> torch.Tensor:
+        padded.append(len(x))
+        found: torch.Tensor = pad(x, room)
+        return found
+
     monkeypatch.setattr(torch, "_int_mm", watched)
-    layer, x = layer_of("int4", "int8"), torch.randn(3, 140)
-    found = gpu_products.product(layer, x, "unpack8 int8")
-    assert seen == [17]
-    assert torch.equal(found, gpu_products.product(layer, x, "a8 int8 16x16:w8:s2:k1:t4"))
+    monkeypatch.setattr(functional, "pad", copied)
+    layer = layer_of("int4", "int8", inputs=128)
+    for vectors in (3, 19):
+        x = torch.randn(vectors, 128)
+        found = gpu_products.product(layer, x, "unpack8 int8")
+        assert torch.equal(found, gpu_products.product(layer, x, "a8 int8 16x16:w8:s2:k1:t4"))
+    assert seen == [17, 19]
+    assert padded == [3]  # what fills blocks and is enough is not copied
 
 
 # ---- on a GPU ------------------------------------------------------------------------------------
@@ -238,7 +248,8 @@ def test_a_gpu_adds_int8_by_its_library_as_by_our_kernel(weights: str, activatio
 def test_a_gpu_computes_layers_within_their_bound(weights: str, activations: str) -> None:
     """By every kernel that takes the pair, with a bias."""
     layer, x = layer_of(weights, activations).cuda(), torch.randn(19, 140).cuda()
-    for numbers in ("int8", "fp8", "float16"):
+    ada = torch.cuda.get_device_capability() >= (8, 9)  # and later ones, which have 8-bit floats
+    for numbers in ("int8", *("fp8",) * ada, "float16"):
         names = (f"unpack {numbers}", f"a16 {numbers} 64x16:w8:s2:k2:t4")
         if numbers != "float16":
             names = (f"unpack8 {numbers}", f"a8 {numbers} 64x16:w8:s2:k2:t4")
