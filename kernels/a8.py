@@ -77,6 +77,17 @@ def _written(y, sums, x_scales, bias, n, m, row, column, factor):
     tl.store(at, out.to(y.dtype.element_ty), mask=(row < n)[:, None] & (column < m)[None, :])
 
 
+@triton.jit
+def _finished(y, sums, own, x_scales, bias, n, m, row, column, there, groups, factor, group: tl.constexpr):
+    """Writes results; without groups an output is one, whose corrections and scale, of `own`, come first."""
+    if group == 0:
+        scales, zeros, offsets, x_sums = own
+        whole = _corrected(sums, zeros, offsets, x_sums, row, there, groups, 0).to(tl.float32)
+        _written(y, whole * tl.load(scales + row)[:, None], x_scales, bias, n, m, row, column, factor)
+    else:
+        _written(y, sums, x_scales, bias, n, m, row, column, factor)
+
+
 @triton.jit(do_not_specialize=("m", "blocks", "tiles", "groups"))
 def kernel(
     x,
@@ -153,11 +164,8 @@ def kernel(
     place, within = tile * m_tiles + m_tile, tl.arange(0, rows)[:, None] * columns + tl.arange(0, columns)[None, :]
     sums, done = summed(partial, arrived, sums, place, tiles * m_tiles, within, rows * columns, split)
     if done:
-        if group:
-            _written(y, sums, x_scales, bias, n, m, row, column, factor)
-        else:
-            whole = _corrected(sums, zeros, offsets, x_sums, row, there, groups, 0).to(tl.float32)
-            _written(y, whole * tl.load(scales + row)[:, None], x_scales, bias, n, m, row, column, factor)
+        own = scales, zeros, offsets, x_sums
+        _finished(y, sums, own, x_scales, bias, n, m, row, column, there, groups, factor, group)
 
 
 # ---- the host ------------------------------------------------------------------------------------
